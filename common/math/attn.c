@@ -194,8 +194,11 @@ void pl_attn(float *out, size_t ldo, float *lse, const float *q, size_t ldq,
 #pragma omp parallel
     {
         const size_t threads = (size_t)omp_get_num_threads(), self = (size_t)omp_get_thread_num();
-        struct rows r = {.D = D, .ldo = (D + LANES - 1) / LANES * LANES};
+        struct rows r; /* 100 KiB: only what is used is set */
         size_t item = 0;
+
+        r.D = D;
+        r.ldo = (D + LANES - 1) / LANES * LANES;
 
         for (size_t i = 0; i < span_count;) {
             const struct pl_span *sp = &spans[i];

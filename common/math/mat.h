@@ -26,6 +26,9 @@ size_t pl_mat_words(size_t rows, size_t cols);
 void pl_mat_set(const struct pl_mat *mat, size_t row, size_t n, const uint16_t *values);
 void pl_mat_get(const struct pl_mat *mat, size_t row, size_t n, uint16_t *ret_values);
 
+/* The same from f32 values (n, K), each rounded to the nearest bf16; uses all threads. */
+void pl_mat_set_f32(const struct pl_mat *mat, size_t row, size_t n, const float *values);
+
 /* Rows [row, row + n) widened to f32, row-major (n, K). */
 void pl_mat_rows(const struct pl_mat *mat, size_t row, size_t n, float *ret_rows);
 
