@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /* Fails unless |got - want| <= abs + rel * |want|. */
-#define pl_assert_close(got, want, abs, rel) \
+#define pl_assert_close(got, want, abs, rel)                                                       \
     pl_test_close((double)(got), (double)(want), abs, rel, #got, __FILE__, __LINE__)
 void pl_test_close(double got, double want, double abs, double rel, const char *expr,
                    const char *file, int line);
@@ -17,9 +17,10 @@ void pl_test_close(double got, double want, double abs, double rel, const char *
 #define pl_assert_same_bits(got, want, n) pl_test_same_bits(got, want, n, __FILE__, __LINE__)
 void pl_test_same_bits(const float *got, const float *want, size_t n, const char *file, int line);
 
-void pl_test_fill(float *x, size_t n, uint32_t seed);       /* uniform in [-1, 1) */
-void pl_test_fill_bf16(float *x, size_t n, uint32_t seed);  /* the same, rounded to bf16 values */
+void pl_test_fill(float *x, size_t n, uint32_t seed);      /* uniform in [-1, 1) */
+void pl_test_fill_bf16(float *x, size_t n, uint32_t seed); /* the same, rounded to bf16 values */
 void pl_test_set(float *x, size_t n, float value);
-double pl_test_relative(const float *got, const float *want, size_t n); /* max |got-want| / max |want| */
+double pl_test_relative(const float *got, const float *want,
+                        size_t n); /* max |got-want| / max |want| */
 
 #endif

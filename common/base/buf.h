@@ -28,7 +28,8 @@ int pl_buf_reserve(struct pl_buf *buf, size_t more);
 /* A formatted string from malloc(), to be ended with free(); NULL when memory is out. */
 char *pl_strf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* calloc() of n items of `size` bytes that fails (NULL) on overflow, 64-byte aligned, ended with free(). */
+/* calloc() of n items of `size` bytes that fails (NULL) on overflow, 64-byte aligned, ended with
+ * free(). */
 void *pl_alloc(size_t n, size_t size);
 
 #endif

@@ -45,8 +45,8 @@ int pl_file_read(const char *path, size_t bytes_max, char **ret_data, size_t *re
     if (rc < 0)
         return rc;
     if (len > bytes_max) {
-        rc = pl_fail(err, PL_EFORMAT, "'%s' has %zu bytes, more than the %zu expected at most", path,
-                     len, bytes_max);
+        rc = pl_fail(err, PL_EFORMAT, "'%s' has %zu bytes, more than the %zu expected at most",
+                     path, len, bytes_max);
         goto out;
     }
     data = malloc(len + 1);
@@ -139,8 +139,8 @@ int pl_outfile_write(struct pl_outfile *out, const void *bytes, size_t len, stru
 
 int pl_outfile_commit(struct pl_outfile *out, struct pl_error *err)
 {
-    const bool written = !ferror(out->stream) && fflush(out->stream) == 0 &&
-                         fsync(fileno(out->stream)) == 0;
+    const bool written =
+        !ferror(out->stream) && fflush(out->stream) == 0 && fsync(fileno(out->stream)) == 0;
     int rc = PL_OK;
 
     if (!written)

@@ -86,7 +86,8 @@ static int wanted(const json_t *obj, const char *key, const char *what, const ch
     if (!json_is_object(obj))
         return pl_fail(err, PL_EFORMAT, "%s: expected an object that holds '%s'", what, key);
     if (!value)
-        return pl_fail(err, PL_EFORMAT, "%s: key '%s' is missing; expected %s", what, key, expected);
+        return pl_fail(err, PL_EFORMAT, "%s: key '%s' is missing; expected %s", what, key,
+                       expected);
     *ret = value;
     return PL_OK;
 }
@@ -172,8 +173,11 @@ bool pl_json_has(const json_t *obj, const char *key)
 static size_t utf8_len(const unsigned char *p, size_t len)
 {
     const unsigned c = p[0];
-    const size_t n = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3
-                     : c >= 0xF0 && c < 0xF5 ? 4 : 0;
+    const size_t n = c < 0x80                ? 1
+                     : c >= 0xC2 && c < 0xE0 ? 2
+                     : c >= 0xE0 && c < 0xF0 ? 3
+                     : c >= 0xF0 && c < 0xF5 ? 4
+                                             : 0;
 
     if (n == 0 || n > len)
         return 0;

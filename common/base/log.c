@@ -28,7 +28,8 @@ void pl_log(enum pl_level level, const char *fmt, ...)
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &utc);
     used = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &utc);
-    n = snprintf(line + used, sizeof line - used, ".%03ldZ %s ", now.tv_nsec / 1000000, names[level]);
+    n = snprintf(line + used, sizeof line - used, ".%03ldZ %s ", now.tv_nsec / 1000000,
+                 names[level]);
     used += n > 0 ? (size_t)n : 0;
     va_start(ap, fmt);
     n = vsnprintf(line + used, sizeof line - used - 1, fmt, ap);

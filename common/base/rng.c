@@ -59,5 +59,5 @@ uint64_t pl_rng_below(const struct pl_rng *rng, uint32_t position, uint64_t n)
     uint32_t w[4];
 
     pl_rng_words(rng, position, w);
-    return (uint64_t)(((unsigned __int128)((uint64_t)w[0] << 32 | w[1]) * n) >> 64);
+    return (uint64_t)((__extension__(unsigned __int128)((uint64_t)w[0] << 32 | w[1]) * n) >> 64);
 }

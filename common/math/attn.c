@@ -8,17 +8,17 @@
 #include <string.h>
 
 enum {
-    ROWS_MAX = 48,   /* query rows (query and head) worked on together: fits the first caches */
-    DIM_MAX = 256,   /* PL_HEAD_DIM_MAX */
+    ROWS_MAX = 48, /* query rows (query and head) worked on together: fits the first caches */
+    DIM_MAX = 256, /* PL_HEAD_DIM_MAX */
     LANES = 16,
 };
 
 /* Query rows that meet the same pages of one key/value head. */
 struct rows {
-    size_t count, D, ldo;      /* ldo: D rounded up to whole vectors */
-    size_t pos[ROWS_MAX];      /* of each row */
-    size_t row[ROWS_MAX];      /* in the batch */
-    size_t head[ROWS_MAX];     /* query head */
+    size_t count, D, ldo;  /* ldo: D rounded up to whole vectors */
+    size_t pos[ROWS_MAX];  /* of each row */
+    size_t row[ROWS_MAX];  /* in the batch */
+    size_t head[ROWS_MAX]; /* query head */
     float m[ROWS_MAX], l[ROWS_MAX];
     float q[ROWS_MAX * DIM_MAX]; /* scaled */
     float o[ROWS_MAX * DIM_MAX];
@@ -103,7 +103,8 @@ static void rows_pages(struct rows *r, const struct job *job, const uint32_t *pa
         }
         kern->tile(r->s, PL_PAGE, r->q + from * D, D, 1, keys, PL_PAGE, count, D, PL_PAGE, 0);
         kern->page_softmax(r->s, count, valid, r->m + from, r->l + from, o, r->ldo, D);
-        kern->tile_chain(o, r->ldo, r->s, PL_PAGE, 1, keys + PL_PAGE * D, D, count, PL_PAGE, r->ldo);
+        kern->tile_chain(o, r->ldo, r->s, PL_PAGE, 1, keys + PL_PAGE * D, D, count, PL_PAGE,
+                         r->ldo);
     }
 }
 
@@ -149,12 +150,13 @@ static void attend_together(struct rows *r, const struct job *job, const struct 
     if (common > 0)
         rows_pages(r, job, spans[i].pages, kv_head, 0, common - 1, 0, r->count);
     for (size_t s = i; s < j; s++)
-        rows_pages(r, job, spans[s].pages, kv_head, common, spans[s].pos / PL_PAGE, (s - i) * per_kv,
-                   per_kv);
+        rows_pages(r, job, spans[s].pages, kv_head, common, spans[s].pos / PL_PAGE,
+                   (s - i) * per_kv, per_kv);
     rows_finish(r, job);
 }
 
-/* Queries [from, from + count) of one span, heads of one key/value head in turn of at most ROWS_MAX rows. */
+/* Queries [from, from + count) of one span, heads of one key/value head in turn of at most ROWS_MAX
+ * rows. */
 static void attend_span(struct rows *r, const struct job *job, const struct pl_span *span,
                         size_t from, size_t count, size_t kv_head)
 {
@@ -171,7 +173,8 @@ static void attend_span(struct rows *r, const struct job *job, const struct pl_s
     }
 }
 
-/* The end of the run of one-row spans from i on that begin with the same page, at most `most` of them. */
+/* The end of the run of one-row spans from i on that begin with the same page, at most `most` of
+ * them. */
 static size_t run_end(const struct pl_span *spans, size_t span_count, size_t i, size_t most)
 {
     size_t j = i + 1;
@@ -239,7 +242,8 @@ static void plain_row(const struct job *job, const struct pl_span *span, size_t 
 
         for (size_t j = 0; j < n; j++) {
             for (size_t d = 0; d < D; d++)
-                s[j] = fmaf(job->q[row * job->ldq + head * D + d] * scale, keys[d * PL_PAGE + j], s[j]);
+                s[j] = fmaf(job->q[row * job->ldq + head * D + d] * scale, keys[d * PL_PAGE + j],
+                            s[j]);
             most = s[j] > most ? s[j] : most;
         }
         pl_kernels_named("plain")->exp_shifted(&alpha, &m, most, 1);

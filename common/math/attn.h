@@ -15,7 +15,8 @@
  * the running maximum m, sum l and output o are rescaled once a page (online softmax, Milakov and
  * Gimelshein 2018, arXiv 1805.02867).
  *
- * Memory of pages must be finite wherever a page is used (create zeroes it): a masked key has weight 0.
+ * Memory of pages must be finite wherever a page is used (create zeroes it): a masked key has
+ * weight 0.
  */
 #ifndef PL_MATH_ATTN_H
 #define PL_MATH_ATTN_H
@@ -26,8 +27,10 @@
 enum { PL_PAGE = 32 };
 
 struct pl_pages {
-    size_t count, layers, kv_heads, head_dim; /* pages, L, G, D */
-    float *data;                              /* pl_pages_floats() */
+    /* pages, L, G, D; L = 1: all layers use the same pages in turn (training, where rows keep them)
+     */
+    size_t count, layers, kv_heads, head_dim;
+    float *data; /* pl_pages_floats() */
 };
 
 /* Rows [row, row + rows) of a batch are positions [pos, pos + rows) of the sequence in `pages`. */
@@ -43,14 +46,16 @@ static inline size_t pl_page_floats(size_t head_dim)
 
 static inline size_t pl_pages_floats(size_t count, size_t layers, size_t kv_heads, size_t head_dim)
 {
-    /* Kernels read whole vectors: up to 15 floats past a row, which are another row's or this slack. */
+    /* Kernels read whole vectors: up to 15 floats past a row, which are another row's or this
+     * slack. */
     return count * layers * kv_heads * pl_page_floats(head_dim) + PL_PAGE;
 }
 
 /* Where one head's keys begin; its values are PL_PAGE * D floats behind. */
 static inline float *pl_page_at(const struct pl_pages *p, size_t layer, size_t page, size_t head)
 {
-    return p->data + ((layer * p->count + page) * p->kv_heads + head) * pl_page_floats(p->head_dim);
+    return p->data + (((p->layers > 1 ? layer : 0) * p->count + page) * p->kv_heads + head) *
+                         pl_page_floats(p->head_dim);
 }
 
 /*
@@ -61,9 +66,10 @@ void pl_attn_store(const struct pl_pages *pages, size_t layer, const struct pl_s
                    size_t span_count, const float *k, const float *v, size_t ld);
 
 /*
- * out: (rows, H D) with ldo; q: (rows, H D) with ldq; lse: (rows, H) or NULL, log of the sum of exp(scores).
- * Keys and values up to each row's own position must be stored. Spans next to each other that begin
- * with the same pages are computed together where each has one row. H is a multiple of G.
+ * out: (rows, H D) with ldo; q: (rows, H D) with ldq; lse: (rows, H) or NULL, log of the sum of
+ * exp(scores). Keys and values up to each row's own position must be stored. Spans next to each
+ * other that begin with the same pages are computed together where each has one row. H is a
+ * multiple of G.
  */
 void pl_attn(float *out, size_t ldo, float *lse, const float *q, size_t ldq,
              const struct pl_pages *pages, size_t layer, const struct pl_span *spans,

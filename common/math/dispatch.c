@@ -19,7 +19,8 @@ const struct pl_kernels *pl_kernels_named(const char *name)
     if (strcmp(name, "avx512") == 0 && __builtin_cpu_supports("avx512f") &&
         __builtin_cpu_supports("avx512dq"))
         return &pl_kernels_avx512;
-    if (strcmp(name, "avx2") == 0 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (strcmp(name, "avx2") == 0 && __builtin_cpu_supports("avx2") &&
+        __builtin_cpu_supports("fma"))
         return &pl_kernels_avx2;
 #endif
     return strcmp(name, "plain") == 0 ? &pl_kernels_plain : NULL;

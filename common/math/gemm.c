@@ -12,11 +12,11 @@
 #include <time.h>
 
 enum {
-    ROWS_CHUNK = 768,     /* rows of x packed at once; a multiple of every kernel's rows_max */
-    ROWS_BLOCK = 192,     /* rows worked on together: 192 x KC floats stay in the second cache */
-    ROWS_FEW = 48,        /* up to here panels are streamed one by one, from front to back */
-    PANEL_GROUP = 4,      /* panels that share a pass over a block of rows otherwise */
-    BLAS_ROWS = 256,      /* tile of a backward product; fixed, so that the bits are */
+    ROWS_CHUNK = 768, /* rows of x packed at once; a multiple of every kernel's rows_max */
+    ROWS_BLOCK = 192, /* rows worked on together: 192 x KC floats stay in the second cache */
+    ROWS_FEW = 48,    /* up to here panels are streamed one by one, from front to back */
+    PANEL_GROUP = 4,  /* panels that share a pass over a block of rows otherwise */
+    BLAS_ROWS = 256,  /* tile of a backward product; fixed, so that the bits are */
     BLAS_COLS = 448,
     DX_SCRATCH = 1 << 22, /* floats of W that pl_gemm_dx() widens at a time */
 };
@@ -43,23 +43,14 @@ static size_t min_size(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Row tile at m of x, all of K: for every k-block (kc, rows_max), a missing row as zeros. */
-static void pack_tile(float *to, const float *x, size_t ldx, size_t m, size_t rows, size_t rows_pad,
-                      size_t K, size_t rows_max)
+/* The row tile at m of x, `rows` of it there, for every k-block. */
+static void pack_tile(const struct pl_kernels *kern, const float *x, size_t ldx, size_t m,
+                      size_t rows, size_t rows_pad, size_t K)
 {
     for (size_t k0 = 0; k0 < K; k0 += PL_GEMM_KC) {
         const size_t kc = min_size(K - k0, PL_GEMM_KC);
-        float *out = to + k0 * rows_pad + m * kc;
 
-        for (size_t i = 0; i < rows; i++) {
-            const float *row = x + (m + i) * ldx + k0;
-
-            for (size_t k = 0; k < kc; k++)
-                out[k * rows_max + i] = row[k];
-        }
-        for (size_t i = rows; i < rows_max; i++)
-            for (size_t k = 0; k < kc; k++)
-                out[k * rows_max + i] = 0.0f;
+        kern->pack(packed + k0 * rows_pad + m * kc, x + m * ldx + k0, ldx, rows, kc);
     }
 }
 
@@ -154,8 +145,8 @@ void pl_gemm(float *y, size_t ldy, const float *x, size_t ldx, const struct pl_m
         {
 #pragma omp for schedule(static)
             for (size_t t = 0; t < tiles; t++)
-                pack_tile(packed, x + m0 * ldx, ldx, t * tile, min_size(rows - t * tile, tile),
-                          g.rows_pad, K, tile);
+                pack_tile(kern, x + m0 * ldx, ldx, t * tile, min_size(rows - t * tile, tile),
+                          g.rows_pad, K);
             share(&g, (size_t)omp_get_thread_num(), (size_t)omp_get_num_threads());
         }
     }
@@ -205,7 +196,8 @@ size_t pl_gemm_dx_scratch(const struct pl_mat *w)
     return dx_block(w) * w->cols;
 }
 
-/* W[n0 .. n0+n) row-major into rows, panel by panel: each line of a panel is a column of 32 rows. */
+/* W[n0 .. n0+n) row-major into rows, panel by panel: each line of a panel is a column of 32 rows.
+ */
 static void widen_rows(float *rows, const struct pl_mat *w, size_t n0, size_t n)
 {
     const size_t K = w->cols;
@@ -232,10 +224,10 @@ void pl_gemm_dx(float *dx, size_t lddx, const float *dy, size_t lddy, const stru
             for (size_t j = 0; j < col_tiles; j++) {
                 const size_t m = i * BLAS_ROWS, k = j * BLAS_COLS;
 
-                cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans,
-                            (blasint)min_size(M - m, BLAS_ROWS), (blasint)min_size(K - k, BLAS_COLS),
-                            (blasint)n, 1.0f, dy + m * lddy + n0, (blasint)lddy, scratch + k,
-                            (blasint)K, keep, dx + m * lddx + k, (blasint)lddx);
+                cblas_sgemm(
+                    CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)min_size(M - m, BLAS_ROWS),
+                    (blasint)min_size(K - k, BLAS_COLS), (blasint)n, 1.0f, dy + m * lddy + n0,
+                    (blasint)lddy, scratch + k, (blasint)K, keep, dx + m * lddx + k, (blasint)lddx);
             }
     }
 }
@@ -251,9 +243,10 @@ void pl_gemm_dw(float *dw, const float *dy, size_t lddy, const float *x, size_t 
         for (size_t j = 0; j < col_tiles; j++) {
             const size_t n = i * BLAS_ROWS, k = j * BLAS_COLS;
 
-            cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (blasint)min_size(N - n, BLAS_ROWS),
-                        (blasint)min_size(K - k, BLAS_COLS), (blasint)M, 1.0f, dy + n, (blasint)lddy,
-                        x + k, (blasint)ldx, 1.0f, dw + n * K + k, (blasint)K);
+            cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans,
+                        (blasint)min_size(N - n, BLAS_ROWS), (blasint)min_size(K - k, BLAS_COLS),
+                        (blasint)M, 1.0f, dy + n, (blasint)lddy, x + k, (blasint)ldx, 1.0f,
+                        dw + n * K + k, (blasint)K);
         }
 }
 

@@ -1,10 +1,11 @@
 /*
- * Matrix products. The forward one is plait's own, on packed bf16 weights; the two backward ones go to
- * OpenBLAS in tiles of a fixed size. This is the only place that includes cblas.h.
+ * Matrix products. The forward one is plait's own, on packed bf16 weights; the two backward ones go
+ * to OpenBLAS in tiles of a fixed size. This is the only place that includes cblas.h.
  *
  * Forward, to the bit: an element of y is
  *
- *     y[m,n] = (((init + b_0) + b_1) + ...),   b_j = fma chain over k in block j, from zero, k ascending
+ *     y[m,n] = (((init + b_0) + b_1) + ...),   b_j = fma chain over k in block j, from zero, k
+ * ascending
  *
  * with blocks of PL_GEMM_KC values of k. No other row, no thread count and no instruction set
  * enters into it. All functions use the OpenMP threads and may not be called by several at once.
@@ -38,7 +39,8 @@ void pl_gemm_dx(float *dx, size_t lddx, const float *dy, size_t lddy, const stru
                 size_t M, float beta, float *scratch);
 size_t pl_gemm_dx_scratch(const struct pl_mat *w);
 
-/* dw[n,k] += sum_m dy[m,n] x[m,k];  dw: (N, K) contiguous. The same bits for any number of threads. */
+/* dw[n,k] += sum_m dy[m,n] x[m,k];  dw: (N, K) contiguous. The same bits for any number of threads.
+ */
 void pl_gemm_dw(float *dw, const float *dy, size_t lddy, const float *x, size_t ldx, size_t M,
                 size_t N, size_t K);
 
@@ -47,6 +49,7 @@ void pl_gemm_db(float *db, const float *dy, size_t lddy, size_t M, size_t N);
 
 /* OpenBLAS sgemm on 2048 x 2048 x 2048 with all threads: the best of a few runs, in GFLOP/s. */
 double pl_blas_peak_gflops(void);
-const char *pl_blas_core(void); /* the kernel set OpenBLAS chose: "Haswell", "Zen", "SkylakeX", ... */
+const char *
+pl_blas_core(void); /* the kernel set OpenBLAS chose: "Haswell", "Zen", "SkylakeX", ... */
 
 #endif

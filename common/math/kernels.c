@@ -2,79 +2,91 @@
  * The innermost loops of forward and backward, in terms of simd.h. Built once for each instruction
  * set; PL_KERNELS_SYMBOL names the table this build makes.
  *
- * The register tile of every product here: PL_SIMD_ROWS rows by 32 columns, one accumulator an element,
- * k ascending. Rows left over run in a tile of just as many rows, which changes no element's chain.
+ * The register tile of every product here: MR rows by NV vectors of 16 columns, one accumulator an
+ * element, k ascending. Rows left over run in a tile of just as many rows, which changes no
+ * element's chain.
  */
 #include "common/math/kernels.h"
 
 #include "common/math/mat.h"
 #include "common/math/simd.h"
 
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
 #define MR PL_SIMD_ROWS
+#define NV PL_SIMD_VECTORS
 
 /* Run `call` with ROWS bound to a constant for each count of rows up to MR, so that it unrolls. */
-#define CASE(n, call)               \
-    case n: {                       \
-        enum { ROWS = n };          \
-        call;                       \
-        break;                      \
+#define CASE(n, call)                                                                              \
+    case n: {                                                                                      \
+        enum { ROWS = n };                                                                         \
+        call;                                                                                      \
+        break;                                                                                     \
     }
-#if MR == 12
-#define EACH_ROWS(rows, call)                                                                    \
-    switch (rows) {                                                                              \
-        CASE(1, call)                                                                            \
-        CASE(2, call) CASE(3, call) CASE(4, call) CASE(5, call) CASE(6, call) CASE(7, call)      \
-            CASE(8, call) CASE(9, call) CASE(10, call) CASE(11, call) CASE(12, call)             \
+#define CASES_4(call) CASE(1, call) CASE(2, call) CASE(3, call) CASE(4, call)
+#define CASES_6(call) CASES_4(call) CASE(5, call) CASE(6, call)
+#define CASES_12(call)                                                                             \
+    CASES_6(call)                                                                                  \
+    CASE(7, call) CASE(8, call) CASE(9, call) CASE(10, call) CASE(11, call) CASE(12, call)
+#if PL_SIMD_ROWS == 12
+#define EACH_ROWS(rows, call)                                                                      \
+    switch (rows) {                                                                                \
+        CASES_12(call)                                                                             \
     }
-#elif MR == 4
-#define EACH_ROWS(rows, call)                                                                    \
-    switch (rows) {                                                                              \
-        CASE(1, call)                                                                            \
-        CASE(2, call) CASE(3, call) CASE(4, call)                                                \
+#elif PL_SIMD_ROWS == 6
+#define EACH_ROWS(rows, call)                                                                      \
+    switch (rows) {                                                                                \
+        CASES_6(call)                                                                              \
     }
 #else
-#define EACH_ROWS(rows, call)                                                                    \
-    switch (rows) {                                                                              \
-        CASE(1, call)                                                                            \
-        CASE(2, call) CASE(3, call)                                                              \
+#define EACH_ROWS(rows, call)                                                                      \
+    switch (rows) {                                                                                \
+        CASES_4(call)                                                                              \
     }
 #endif
 
 /* ---- forward product with packed bf16 weights ---- */
 
-PL_INLINE void panel_rows(size_t rows, float *c, size_t ldc, const float *a, const uint32_t *words,
-                          size_t K, size_t n, const float *init, size_t ldinit)
+/* One vector of results out: c = init + chain, `lanes` of them. */
+PL_INLINE void panel_out(float *c, vf chain, size_t lanes, const float *init)
+{
+    if (lanes >= PL_LANES)
+        vf_store(c, vf_add(init ? vf_load(init) : vf_zero(), chain));
+    else if (lanes > 0)
+        vf_store_n(c, vf_add(init ? vf_load_n(init, lanes, 0.0f) : vf_zero(), chain), lanes);
+}
+
+/* Halves [half, half + halves) of a panel. */
+PL_INLINE void panel_rows(size_t rows, size_t half, size_t halves, float *c, size_t ldc,
+                          const float *a, const uint32_t *words, size_t K, size_t n,
+                          const float *init, size_t ldinit)
 {
     vf acc[MR][2];
 
     for (size_t i = 0; i < rows; i++)
-        acc[i][0] = acc[i][1] = vf_zero();
+        for (size_t v = 0; v < halves; v++)
+            acc[i][v] = vf_zero();
     for (size_t k = 0; k < K; k++) {
-        vf lo, hi;
+        const uint32_t *line = words + k * PL_PANEL_WORDS;
+        vf w[2];
 
-        vf_widen(words + k * PL_PANEL_WORDS, &lo, &hi);
+        for (size_t v = 0; v < halves; v++)
+            w[v] = half + v == 0 ? vf_widen_lo(line) : vf_widen_hi(line);
         for (size_t i = 0; i < rows; i++) {
             const vf x = vf_set1(a[k * MR + i]);
 
-            acc[i][0] = vf_fma(x, lo, acc[i][0]);
-            acc[i][1] = vf_fma(x, hi, acc[i][1]);
+            for (size_t v = 0; v < halves; v++)
+                acc[i][v] = vf_fma(x, w[v], acc[i][v]);
         }
     }
     for (size_t i = 0; i < rows; i++)
-        for (size_t h = 0; h < 2; h++) {
-            float *out = c + i * ldc + h * PL_LANES;
-            const size_t lanes = n <= h * PL_LANES ? 0 : n - h * PL_LANES;
+        for (size_t v = 0; v < halves; v++) {
+            const size_t at = (half + v) * PL_LANES;
 
-            if (lanes >= PL_LANES) {
-                const vf at = init ? vf_load(init + i * ldinit + h * PL_LANES) : vf_zero();
-
-                vf_store(out, vf_add(at, acc[i][h]));
-            } else if (lanes > 0) {
-                const vf at = init ? vf_load_n(init + i * ldinit + h * PL_LANES, lanes, 0.0f)
-                                   : vf_zero();
-
-                vf_store_n(out, vf_add(at, acc[i][h]), lanes);
-            }
+            panel_out(c + i * ldc + at, acc[i][v], n > at ? n - at : 0,
+                      init ? init + i * ldinit + at : NULL);
         }
 }
 
@@ -85,8 +97,50 @@ static void panel(float *c, size_t ldc, const float *a, const uint32_t *words, s
         const size_t rows = M - m < MR ? M - m : MR;
         const float *from = init ? init + m * ldinit : NULL;
 
-        EACH_ROWS(rows, panel_rows(ROWS, c + m * ldc, ldc, a + m * K, words, K, n, from, ldinit))
+        EACH_ROWS(rows, {
+            if (ROWS * 2 <= MR * NV) {
+                panel_rows(ROWS, 0, 2, c + m * ldc, ldc, a + m * K, words, K, n, from, ldinit);
+            } else {
+                panel_rows(ROWS, 0, 1, c + m * ldc, ldc, a + m * K, words, K, n, from, ldinit);
+                panel_rows(ROWS, 1, 1, c + m * ldc, ldc, a + m * K, words, K, n, from, ldinit);
+            }
+        })
     }
+}
+
+/* Four rows of four columns turned: out[k * MR + i] = x[i * ldx + k]. */
+PL_INLINE void pack_4x4(float *out, const float *x, size_t ldx)
+{
+#if defined(__SSE__)
+    __m128 a = _mm_loadu_ps(x), b = _mm_loadu_ps(x + ldx);
+    __m128 c = _mm_loadu_ps(x + 2 * ldx), d = _mm_loadu_ps(x + 3 * ldx);
+
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    _mm_storeu_ps(out, a);
+    _mm_storeu_ps(out + MR, b);
+    _mm_storeu_ps(out + 2 * MR, c);
+    _mm_storeu_ps(out + 3 * MR, d);
+#else
+    for (size_t k = 0; k < 4; k++)
+        for (size_t i = 0; i < 4; i++)
+            out[k * MR + i] = x[i * ldx + k];
+#endif
+}
+
+static void pack(float *out, const float *x, size_t ldx, size_t rows, size_t K)
+{
+    const size_t fours = rows / 4 * 4, K4 = K / 4 * 4;
+
+    for (size_t k = 0; k < K4; k += 4) {
+        for (size_t i = 0; i < fours; i += 4)
+            pack_4x4(out + k * MR + i, x + i * ldx + k, ldx);
+        for (size_t i = fours; i < rows; i++)
+            for (size_t j = k; j < k + 4; j++)
+                out[j * MR + i] = x[i * ldx + j];
+    }
+    for (size_t k = K4; k < K; k++)
+        for (size_t i = 0; i < rows; i++)
+            out[k * MR + i] = x[i * ldx + k];
 }
 
 /* ---- products of plain f32 arrays ---- */
@@ -96,13 +150,13 @@ enum tile_start { FROM_ZERO, ADD_AFTER, FROM_C };
 PL_INLINE void tile_rows(size_t rows, size_t vectors, enum tile_start start, float *c, size_t ldc,
                          const float *a, size_t rs, size_t cs, const float *b, size_t ldb, size_t K)
 {
-    vf acc[MR][2];
+    vf acc[MR][NV];
 
     for (size_t i = 0; i < rows; i++)
         for (size_t v = 0; v < vectors; v++)
             acc[i][v] = start == FROM_C ? vf_load(c + i * ldc + v * PL_LANES) : vf_zero();
     for (size_t k = 0; k < K; k++) {
-        vf y[2];
+        vf y[NV];
 
         for (size_t v = 0; v < vectors; v++)
             y[v] = vf_load(b + k * ldb + v * PL_LANES);
@@ -124,15 +178,16 @@ PL_INLINE void tile_rows(size_t rows, size_t vectors, enum tile_start start, flo
 PL_INLINE void tile_all(enum tile_start start, float *c, size_t ldc, const float *a, size_t rs,
                         size_t cs, const float *b, size_t ldb, size_t M, size_t K, size_t N)
 {
-    for (size_t n = 0; n < N; n += 2 * PL_LANES)
+    for (size_t n = 0; n < N; n += NV * PL_LANES)
         for (size_t m = 0; m < M; m += MR) {
             const size_t rows = M - m < MR ? M - m : MR;
+            const float *from = a + m * rs;
             float *out = c + m * ldc + n;
 
-            if (N - n > PL_LANES)
-                EACH_ROWS(rows, tile_rows(ROWS, 2, start, out, ldc, a + m * rs, rs, cs, b + n, ldb, K))
+            if (N - n >= NV * PL_LANES)
+                EACH_ROWS(rows, tile_rows(ROWS, NV, start, out, ldc, from, rs, cs, b + n, ldb, K))
             else
-                EACH_ROWS(rows, tile_rows(ROWS, 1, start, out, ldc, a + m * rs, rs, cs, b + n, ldb, K))
+                EACH_ROWS(rows, tile_rows(ROWS, 1, start, out, ldc, from, rs, cs, b + n, ldb, K))
         }
 }
 
@@ -178,7 +233,8 @@ static void page_softmax(float *s, size_t rows, const size_t *valid, float *m, f
             float lanes[PL_LANES];
             vf alpha;
 
-            vf_store(lanes, vf_exp(vf_sub(vf_set1(m[r]), shift))); /* exp(-inf) = 0 on the first page */
+            vf_store(lanes,
+                     vf_exp(vf_sub(vf_set1(m[r]), shift))); /* exp(-inf) = 0 on the first page */
             alpha = vf_set1(lanes[0]);
             l[r] *= lanes[0];
             for (size_t d = 0; d < D; d += PL_LANES)
@@ -212,10 +268,10 @@ static void rmsnorm(float *y, float *rstd, const float *x, const float *w, float
     for (c = 0; c + PL_LANES <= C; c += PL_LANES)
         vf_store(y + c, vf_mul(vf_mul(vf_load(x + c), scale), vf_load(w + c)));
     if (c < C)
-        vf_store_n(y + c,
-                   vf_mul(vf_mul(vf_load_n(x + c, C - c, 0.0f), scale),
-                          vf_load_n(w + c, C - c, 0.0f)),
-                   C - c);
+        vf_store_n(
+            y + c,
+            vf_mul(vf_mul(vf_load_n(x + c, C - c, 0.0f), scale), vf_load_n(w + c, C - c, 0.0f)),
+            C - c);
     if (rstd)
         *rstd = r;
 }
@@ -326,6 +382,7 @@ const struct pl_kernels PL_KERNELS_SYMBOL = {
     .tile_chain = tile_chain,
     .rows_max = MR,
     .panel = panel,
+    .pack = pack,
     .page_softmax = page_softmax,
     .rmsnorm = rmsnorm,
     .rope = rope,

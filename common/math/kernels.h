@@ -1,6 +1,7 @@
 /*
- * The innermost loops, built once for each instruction set from one source (kernels.c on simd.h) and
- * chosen when first used. All sets give the same bits. PLAIT_ISA=avx512|avx2|plain overrides the choice.
+ * The innermost loops, built once for each instruction set from one source (kernels.c on simd.h)
+ * and chosen when first used. All sets give the same bits. PLAIT_ISA=avx512|avx2|plain overrides
+ * the choice.
  */
 #ifndef PL_MATH_KERNELS_H
 #define PL_MATH_KERNELS_H
@@ -22,17 +23,21 @@ struct pl_kernels {
                        size_t ldb, size_t M, size_t K, size_t N);
 
     /*
-     * One k-block of pl_gemm() for one panel: a is packed (ceil(M / mr), K, mr), mr = rows_max;
+     * One k-block of pl_gemm() for one panel: a is packed (ceil(M / mr), K, mr), mr = rows_max,
+     * rows past M are never read;
      * c[m, 0..n) = init + chain, init as in pl_gemm(), n <= 32 columns.
      */
     size_t rows_max;
     void (*panel)(float *c, size_t ldc, const float *a, const uint32_t *words, size_t M, size_t K,
                   size_t n, const float *init, size_t ldinit);
 
+    /* a for panel(): out[k * rows_max + i] = x[i * ldx + k] for i < rows <= rows_max, k < K. */
+    void (*pack)(float *out, const float *x, size_t ldx, size_t rows, size_t K);
+
     /*
-     * Scores of one page to weights, for `rows` query rows: row r has scores s[r * 32 + j], of which the
-     * first valid[r] count (0 to 32). Updates the running maximum m[r] and sum l[r], rescales o[r * ldo + ..D),
-     * and leaves exp(s - m) in s, 0 where a key does not count.
+     * Scores of one page to weights, for `rows` query rows: row r has scores s[r * 32 + j], of
+     * which the first valid[r] count (0 to 32). Updates the running maximum m[r] and sum l[r],
+     * rescales o[r * ldo + ..D), and leaves exp(s - m) in s, 0 where a key does not count.
      */
     void (*page_softmax)(float *s, size_t rows, const size_t *valid, float *m, float *l, float *o,
                          size_t ldo, size_t D);
@@ -41,7 +46,8 @@ struct pl_kernels {
     void (*rope)(float *x, const float *cos, const float *sin, size_t half);
     void (*silu_mul)(float *y, const float *gate, const float *up, size_t n);
     void (*exp_shifted)(float *y, const float *x, float shift, size_t n);
-    float (*exp_sum)(float *y, const float *x, float shift, size_t n); /* and their sum; y may be NULL */
+    float (*exp_sum)(float *y, const float *x, float shift,
+                     size_t n); /* and their sum; y may be NULL */
     float (*max)(const float *x, size_t n);
     float (*sum)(const float *x, size_t n);
     float (*dot)(const float *x, const float *y, size_t n);

@@ -45,14 +45,19 @@ void pl_mat_get(const struct pl_mat *mat, size_t row, size_t n, uint16_t *ret_va
 
 void pl_mat_rows(const struct pl_mat *mat, size_t row, size_t n, float *ret_rows)
 {
-    PL_ASSERT(row + n <= mat->rows);
-    for (size_t r = row; r < row + n; r++, ret_rows += mat->cols) {
-        const uint32_t *at = word_at(mat, r);
-        const unsigned shift = shift_of(r);
+    enum { BLOCK = 16 }; /* columns at a time: the lines they are in stay in the first cache */
+    const size_t K = mat->cols;
 
-        for (size_t k = 0; k < mat->cols; k++, at += PL_PANEL_WORDS)
-            ret_rows[k] = pl_bf16_widen((uint16_t)(*at >> shift));
-    }
+    PL_ASSERT(row + n <= mat->rows);
+    for (size_t k0 = 0; k0 < K; k0 += BLOCK)
+        for (size_t i = 0; i < n; i++) {
+            const uint32_t *at = word_at(mat, row + i) + k0 * PL_PANEL_WORDS;
+            const unsigned shift = shift_of(row + i);
+            const size_t end = K - k0 < BLOCK ? K : k0 + BLOCK;
+
+            for (size_t k = k0; k < end; k++, at += PL_PANEL_WORDS)
+                ret_rows[i * K + k] = pl_bf16_widen((uint16_t)(*at >> shift));
+        }
 }
 
 /* Rows [row, end) of one panel: its lines are written once, whole where all 32 rows are given. */

@@ -22,7 +22,8 @@ struct pl_mat {
 
 size_t pl_mat_words(size_t rows, size_t cols);
 
-/* Rows [row, row + n) from (n, K) bf16 values. Ranges that share a panel must not be set at once. */
+/* Rows [row, row + n) from (n, K) bf16 values. Ranges that share a panel must not be set at once.
+ */
 void pl_mat_set(const struct pl_mat *mat, size_t row, size_t n, const uint16_t *values);
 void pl_mat_get(const struct pl_mat *mat, size_t row, size_t n, uint16_t *ret_values);
 

@@ -19,7 +19,8 @@ void pl_embed(float *x, const struct pl_mat *w, const uint32_t *ids, size_t R)
         pl_mat_rows(w, ids[r], 1, x + r * C);
 }
 
-void pl_rmsnorm(float *y, float *rstd, const float *x, const float *w, float eps, size_t R, size_t C)
+void pl_rmsnorm(float *y, float *rstd, const float *x, const float *w, float eps, size_t R,
+                size_t C)
 {
     const struct pl_kernels *kern = pl_kernels();
 
@@ -54,8 +55,8 @@ void pl_silu_mul(float *y, const float *gu, size_t R, size_t F)
 }
 
 /*
- * ln x for finite x > 0, in plain IEEE double operations, so that the same bits come out wherever it
- * runs: x = 2^e m with m in [sqrt(1/2), sqrt(2)), ln m = 2 artanh((m-1)/(m+1)) by its series.
+ * ln x for finite x > 0, in plain IEEE double operations, so that the same bits come out wherever
+ * it runs: x = 2^e m with m in [sqrt(1/2), sqrt(2)), ln m = 2 artanh((m-1)/(m+1)) by its series.
  */
 static double own_log(double x)
 {

@@ -14,7 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Rotary angles: cos and sin of position * frequency, (positions, D/2). Made by pl_rope_create() (model/rope.h). */
+/* Rotary angles: cos and sin of position * frequency, (positions, D/2). Made by pl_rope_create()
+ * (model/rope.h). */
 struct pl_rope {
     size_t positions, half; /* half = D / 2 */
     float *cos, *sin;       /* (positions, half) */
@@ -28,8 +29,9 @@ void pl_rmsnorm(float *y, float *rstd, const float *x, const float *w, float eps
                 size_t C);
 
 /*
- * Rotate the first `heads` heads of every row by its position, in place: with a = x[i], b = x[i + D/2],
- * x[i] = a cos - b sin, x[i + D/2] = b cos + a sin. x: (R, ldx). Positions must be below rope->positions.
+ * Rotate the first `heads` heads of every row by its position, in place: with a = x[i], b = x[i +
+ * D/2], x[i] = a cos - b sin, x[i + D/2] = b cos + a sin. x: (R, ldx). Positions must be below
+ * rope->positions.
  */
 void pl_rope_apply(float *x, size_t ldx, const struct pl_rope *rope, const uint32_t *positions,
                    size_t R, size_t heads);

@@ -21,8 +21,9 @@ enum { PL_LANES = 16 };
 
 #include <immintrin.h>
 
-#define PL_SIMD_NAME "avx512"
-#define PL_SIMD_ROWS 12 /* rows of a register tile: 12 x 2 accumulators of 32 registers */
+#define PL_SIMD_NAME    "avx512"
+#define PL_SIMD_ROWS    12 /* rows of a register tile ... */
+#define PL_SIMD_VECTORS 2  /* ... and its vectors: 12 x 2 accumulators of 32 registers */
 
 typedef __m512 vf;
 
@@ -87,12 +88,14 @@ PL_INLINE vf vf_zero_below(vf y, vf x, float bound) /* x < bound ? 0 : y, lane b
 
     return _mm512_maskz_mov_ps(keep, y);
 }
-PL_INLINE void vf_widen(const uint32_t *words, vf *ret_lo, vf *ret_hi)
+PL_INLINE vf vf_widen_lo(const uint32_t *words) /* the low halves of 16 words as f32 */
 {
-    const __m512i w = _mm512_loadu_si512(words);
-
-    *ret_lo = _mm512_castsi512_ps(_mm512_slli_epi32(w, 16));
-    *ret_hi = _mm512_castsi512_ps(_mm512_and_si512(w, _mm512_set1_epi32((int)0xFFFF0000u)));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512(words), 16));
+}
+PL_INLINE vf vf_widen_hi(const uint32_t *words)
+{
+    return _mm512_castsi512_ps(
+        _mm512_and_si512(_mm512_loadu_si512(words), _mm512_set1_epi32((int)0xFFFF0000u)));
 }
 PL_INLINE vf vf_load_n(const float *p, size_t n, float fill) /* n <= 16 lanes, the rest `fill` */
 {
@@ -107,8 +110,9 @@ PL_INLINE void vf_store_n(float *p, vf a, size_t n)
 
 #include <immintrin.h>
 
-#define PL_SIMD_NAME "avx2"
-#define PL_SIMD_ROWS 3 /* 3 x 4 accumulators of 16 registers */
+#define PL_SIMD_NAME    "avx2"
+#define PL_SIMD_ROWS    6 /* 6 x 1 pairs are 12 accumulators of 16 registers: */
+#define PL_SIMD_VECTORS 1 /* a panel's halves are done one after the other */
 
 typedef struct {
     __m256 a, b;
@@ -184,16 +188,21 @@ PL_INLINE vf vf_zero_below(vf y, vf x, float bound)
     return PL_PAIR(_mm256_and_ps(y.a, _mm256_cmp_ps(x.a, limit, _CMP_GE_OQ)),
                    _mm256_and_ps(y.b, _mm256_cmp_ps(x.b, limit, _CMP_GE_OQ)));
 }
-PL_INLINE void vf_widen(const uint32_t *words, vf *ret_lo, vf *ret_hi)
+PL_INLINE __m256i pl_words_half(const uint32_t *words)
 {
-    const __m256i u = _mm256_loadu_si256((const __m256i *)words);
-    const __m256i w = _mm256_loadu_si256((const __m256i *)(words + 8));
+    return _mm256_loadu_si256((const __m256i *)words);
+}
+PL_INLINE vf vf_widen_lo(const uint32_t *words)
+{
+    return PL_PAIR(_mm256_castsi256_ps(_mm256_slli_epi32(pl_words_half(words), 16)),
+                   _mm256_castsi256_ps(_mm256_slli_epi32(pl_words_half(words + 8), 16)));
+}
+PL_INLINE vf vf_widen_hi(const uint32_t *words)
+{
     const __m256i mask = _mm256_set1_epi32((int)0xFFFF0000u);
 
-    *ret_lo = PL_PAIR(_mm256_castsi256_ps(_mm256_slli_epi32(u, 16)),
-                      _mm256_castsi256_ps(_mm256_slli_epi32(w, 16)));
-    *ret_hi = PL_PAIR(_mm256_castsi256_ps(_mm256_and_si256(u, mask)),
-                      _mm256_castsi256_ps(_mm256_and_si256(w, mask)));
+    return PL_PAIR(_mm256_castsi256_ps(_mm256_and_si256(pl_words_half(words), mask)),
+                   _mm256_castsi256_ps(_mm256_and_si256(pl_words_half(words + 8), mask)));
 }
 PL_INLINE vf vf_load_n(const float *p, size_t n, float fill)
 {
@@ -213,17 +222,18 @@ PL_INLINE void vf_store_n(float *p, vf x, size_t n)
 
 #else
 
-#define PL_SIMD_NAME "plain"
-#define PL_SIMD_ROWS 4
+#define PL_SIMD_NAME    "plain"
+#define PL_SIMD_ROWS    4
+#define PL_SIMD_VECTORS 2
 
 typedef struct {
     float f[PL_LANES];
 } vf;
 
-#define PL_EACH(r, expr)                        \
-    do {                                        \
-        for (size_t i = 0; i < PL_LANES; i++)   \
-            (r).f[i] = (expr);                  \
+#define PL_EACH(r, expr)                                                                           \
+    do {                                                                                           \
+        for (size_t i = 0; i < PL_LANES; i++)                                                      \
+            (r).f[i] = (expr);                                                                     \
     } while (0)
 
 PL_INLINE vf vf_set1(float x)
@@ -302,14 +312,24 @@ PL_INLINE vf vf_zero_below(vf y, vf x, float bound)
     PL_EACH(y, x.f[i] >= bound ? y.f[i] : 0.0f);
     return y;
 }
-PL_INLINE void vf_widen(const uint32_t *words, vf *ret_lo, vf *ret_hi)
+PL_INLINE vf pl_from_words(const uint32_t *words, unsigned shift, uint32_t mask)
 {
-    for (size_t i = 0; i < PL_LANES; i++) {
-        const uint32_t lo = words[i] << 16, hi = words[i] & 0xFFFF0000u;
+    vf r;
 
-        memcpy(&ret_lo->f[i], &lo, sizeof lo);
-        memcpy(&ret_hi->f[i], &hi, sizeof hi);
+    for (size_t i = 0; i < PL_LANES; i++) {
+        const uint32_t word = words[i] << shift & mask;
+
+        memcpy(&r.f[i], &word, sizeof word);
     }
+    return r;
+}
+PL_INLINE vf vf_widen_lo(const uint32_t *words)
+{
+    return pl_from_words(words, 16, 0xFFFFFFFFu);
+}
+PL_INLINE vf vf_widen_hi(const uint32_t *words)
+{
+    return pl_from_words(words, 0, 0xFFFF0000u);
 }
 PL_INLINE vf vf_load_n(const float *p, size_t n, float fill)
 {

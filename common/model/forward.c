@@ -23,9 +23,9 @@ static size_t place(struct pl_acts *acts, const struct pl_config *c, size_t R, f
         float **at;
         size_t width;
     } const parts[] = {
-        {&acts->x, c->hidden},      {&acts->rstd1, 1},   {&acts->h1, c->hidden},
-        {&acts->qkv, qkv_width(c)}, {&acts->att, q},     {&acts->lse, c->heads},
-        {&acts->mid, c->hidden},    {&acts->rstd2, 1},   {&acts->h2, c->hidden},
+        {&acts->x, c->hidden},      {&acts->rstd1, 1},    {&acts->h1, c->hidden},
+        {&acts->qkv, qkv_width(c)}, {&acts->att, q},      {&acts->lse, c->heads},
+        {&acts->mid, c->hidden},    {&acts->rstd2, 1},    {&acts->h2, c->hidden},
         {&acts->gu, 2 * c->ffn},    {&acts->act, c->ffn},
     };
     size_t used = 0;
@@ -65,8 +65,8 @@ void pl_forward_layer(float *x_next, const struct pl_weights *w, const struct pl
     pl_gemm(acts->qkv, ld, acts->h1, C, &lw->qkv, R, lw->qkv_bias, 0);
     pl_rope_apply(acts->qkv, ld, rope, batch->positions, R, H + G);
     pl_attn_store(pages, layer, stores, store_count, k, v, ld);
-    pl_attn(acts->att, H * D, acts->lse, acts->qkv, ld, pages, layer, batch->spans, batch->span_count,
-            H);
+    pl_attn(acts->att, H * D, acts->lse, acts->qkv, ld, pages, layer, batch->spans,
+            batch->span_count, H);
     pl_gemm(acts->mid, C, acts->att, H * D, &lw->o, R, acts->x, C);
     pl_rmsnorm(acts->h2, acts->rstd2, acts->mid, lw->norm2, c->rms_eps, R, C);
     pl_gemm(acts->gu, 2 * F, acts->h2, C, &lw->gate_up, R, NULL, 0);

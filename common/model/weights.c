@@ -29,7 +29,8 @@ static void mat_place(struct pl_mat *mat, size_t rows, size_t cols, uint32_t **a
     *mat = (struct pl_mat){rows, cols, take(at, used, pl_mat_words(rows, cols))};
 }
 
-/* Lay everything out from `memory` on; returns the words it takes. With memory NULL it only counts. */
+/* Lay everything out from `memory` on; returns the words it takes. With memory NULL it only counts.
+ */
 static size_t place(struct pl_weights *w, const struct pl_config *c, uint32_t *memory)
 {
     const size_t qkv = (c->heads + 2 * c->kv_heads) * c->head_dim;

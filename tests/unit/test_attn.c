@@ -1,6 +1,6 @@
 /*
- * Attention over pages: equal to the bit to the plain loop on every kernel set, whatever the chunks, the
- * batch, the shared pages and the threads; and close to a softmax in double.
+ * Attention over pages: equal to the bit to the plain loop on every kernel set, whatever the
+ * chunks, the batch, the shared pages and the threads; and close to a softmax in double.
  */
 #include "common/math/attn.h"
 
@@ -24,7 +24,7 @@ enum { TOKENS = 150, SAMPLES = 5, PROMPT = 70 };
 struct setup {
     size_t H, G, D, ld;
     struct pl_pages pages;
-    float *qkv;            /* (SAMPLES * TOKENS, ld): sequences one after the other */
+    float *qkv; /* (SAMPLES * TOKENS, ld): sequences one after the other */
     uint32_t table[SAMPLES][8];
 };
 

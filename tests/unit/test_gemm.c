@@ -1,6 +1,6 @@
 /*
- * The fast products against the plain ones: the forward equal to the bit for every kernel set, odd size
- * and row count; the backward close to sums in double.
+ * The fast products against the plain ones: the forward equal to the bit for every kernel set, odd
+ * size and row count; the backward close to sums in double.
  */
 #include "common/math/gemm.h"
 
@@ -62,11 +62,11 @@ static void rounding_is_to_nearest_even(void **state)
 {
     (void)state;
     assert_int_equal(pl_bf16_round(1.0f), 0x3F80);
-    assert_int_equal(pl_bf16_round(1.00390625f), 0x3F80);       /* half way, down to even */
-    assert_int_equal(pl_bf16_round(1.01171875f), 0x3F82);       /* half way, up to even */
-    assert_int_equal(pl_bf16_round(1.00390637f), 0x3F81);       /* just over half */
+    assert_int_equal(pl_bf16_round(1.00390625f), 0x3F80); /* half way, down to even */
+    assert_int_equal(pl_bf16_round(1.01171875f), 0x3F82); /* half way, up to even */
+    assert_int_equal(pl_bf16_round(1.00390637f), 0x3F81); /* just over half */
     assert_int_equal(pl_bf16_round(-0.0f), 0x8000);
-    assert_int_equal(pl_bf16_round(3.4e38f), 0x7F80);           /* to infinity */
+    assert_int_equal(pl_bf16_round(3.4e38f), 0x7F80); /* to infinity */
     assert_true((pl_bf16_round(__builtin_nanf("")) & 0x7FFF) > 0x7F80);
 }
 
@@ -98,7 +98,8 @@ static void forward_equals_plain_to_the_bit(void **state)
     (void)state;
     const struct pl_kernels *before = pl_kernels();
     static const size_t rows[] = {1, 2, 3, 5, 11, 12, 13, 24, 47, 49, 130, 193, 385, 770};
-    static const size_t shapes[][2] = {{1, 1}, {33, 7}, {64, 256}, {97, 257}, {40, 515}, {300, 100}};
+    static const size_t shapes[][2] = {{1, 1},    {33, 7},   {64, 256},
+                                       {97, 257}, {40, 515}, {300, 100}};
 
     for (size_t s = 0; s < 3; s++) {
         if (!pl_kernels_named(SETS[s])) {
