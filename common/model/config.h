@@ -36,12 +36,13 @@ struct pl_config {
     size_t hidden, layers, heads, kv_heads, head_dim, ffn, vocab; /* C L H G D F V */
     size_t positions_max;                                         /* max_position_embeddings */
     double rope_theta;
-    enum pl_rope_kind rope_kind; /* rope_scaling; the factors are read only by the kinds that have them */
+    enum pl_rope_kind
+        rope_kind; /* rope_scaling; the factors are read only by the kinds that have them */
     double rope_factor, rope_low_freq, rope_high_freq;
     size_t rope_original_positions;
     float rms_eps;
-    bool tied;         /* tie_word_embeddings: lm_head is embed_tokens */
-    bool qkv_bias;     /* Qwen2: always; Llama: attention_bias, refused when true with o_proj's bias */
+    bool tied;     /* tie_word_embeddings: lm_head is embed_tokens */
+    bool qkv_bias; /* Qwen2: always; Llama: attention_bias, refused when true with o_proj's bias */
     double init_range; /* initializer_range, standard deviation of `plait model init` */
     int64_t bos, pad;  /* -1: none */
     int64_t eos[PL_EOS_MAX];
@@ -50,8 +51,8 @@ struct pl_config {
 
 /*
  * From a parsed config.json. `what` names it in errors.
- * PL_EFORMAT: a field is missing, of the wrong type or out of range. PL_EUNSUPPORTED: an architecture,
- * activation, scaling, sliding window or bias that plait does not compute.
+ * PL_EFORMAT: a field is missing, of the wrong type or out of range. PL_EUNSUPPORTED: an
+ * architecture, activation, scaling, sliding window or bias that plait does not compute.
  */
 int pl_config_parse(const json_t *root, const char *what, struct pl_config *ret_config,
                     struct pl_error *err);
@@ -59,7 +60,8 @@ int pl_config_parse(const json_t *root, const char *what, struct pl_config *ret_
 /* DIR/config.json, and eos ids from DIR/generation_config.json where there is one. */
 int pl_config_load(const char *model_dir, struct pl_config *ret_config, struct pl_error *err);
 
-/* As Transformers writes it ("torch_dtype": "bfloat16"); a new reference, NULL when memory is out. */
+/* As Transformers writes it ("torch_dtype": "bfloat16"); a new reference, NULL when memory is out.
+ */
 json_t *pl_config_json(const struct pl_config *config);
 
 /* Checks the limits and ratios stated above; what pl_config_parse() calls last. */

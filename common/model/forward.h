@@ -1,8 +1,8 @@
 /*
  * The transformer, forward: one function for prefill, decode and training.
  *
- *   R rows (tokens) of any number of sequences, packed without padding; C hidden, H heads, G kv heads,
- *   D head size, F feed-forward, V vocabulary, L layers
+ *   R rows (tokens) of any number of sequences, packed without padding; C hidden, H heads, G kv
+ * heads, D head size, F feed-forward, V vocabulary, L layers
  *
  * What a layer computes is written to a struct pl_acts. Decoding gives every layer the same one;
  * training gives each its own, and its backward reads them.
@@ -19,9 +19,9 @@
 
 /* Rows to compute. A row's position is below rope->positions; ids are below V. */
 struct pl_batch {
-    const uint32_t *ids;       /* (R) */
-    const uint32_t *positions; /* (R), in agreement with the spans */
-    size_t rows;               /* R */
+    const uint32_t *ids;         /* (R) */
+    const uint32_t *positions;   /* (R), in agreement with the spans */
+    size_t rows;                 /* R */
     const struct pl_span *spans; /* who asks: every row in exactly one span */
     size_t span_count;
     /*
@@ -46,7 +46,8 @@ struct pl_acts {
     float *act;   /* (R, F) silu(gate) up */
 };
 
-/* Floats of one struct pl_acts for R rows, and its pointers set into such a block (64-byte aligned). */
+/* Floats of one struct pl_acts for R rows, and its pointers set into such a block (64-byte
+ * aligned). */
 size_t pl_acts_floats(const struct pl_config *config, size_t R);
 void pl_acts_place(struct pl_acts *acts, const struct pl_config *config, size_t R, float *block);
 
@@ -66,8 +67,8 @@ void pl_forward(float *x, const struct pl_weights *w, const struct pl_rope *rope
                 const struct pl_batch *batch, const struct pl_pages *pages, struct pl_acts *acts);
 
 /*
- * Final norm and vocabulary projection of chosen rows: logits[i] for row rows[i] of x, or row i where
- * rows is NULL. h: (n, C) the normed rows, rstd (n) or NULL, logits: (n, V).
+ * Final norm and vocabulary projection of chosen rows: logits[i] for row rows[i] of x, or row i
+ * where rows is NULL. h: (n, C) the normed rows, rstd (n) or NULL, logits: (n, V).
  */
 void pl_forward_head(float *logits, float *h, float *rstd, const struct pl_weights *w,
                      const float *x, const uint32_t *rows, size_t n);

@@ -4,8 +4,8 @@
  *
  * Tensors are listed in Transformers' order. Their places in the flat array differ from the list in
  * one way: q, k and v of a layer lie together, as do their biases, and gate and up, because they
- * are multiplied as one matrix. Every such group starts at a multiple of 16 floats; the gap before it is
- * padding that stays zero.
+ * are multiplied as one matrix. Every such group starts at a multiple of 16 floats; the gap before
+ * it is padding that stays zero.
  */
 #ifndef PL_MODEL_SHAPE_H
 #define PL_MODEL_SHAPE_H
@@ -34,12 +34,12 @@ enum pl_role {
 };
 
 struct pl_tensor {
-    char name[64];   /* "model.layers.3.self_attn.q_proj.weight" */
+    char name[64]; /* "model.layers.3.self_attn.q_proj.weight" */
     enum pl_role role;
-    size_t layer;    /* 0 where the tensor is in no layer */
-    size_t rank;     /* 1: vector of `rows`, cols = 1. 2: matrix (rows, cols), y = W x */
+    size_t layer; /* 0 where the tensor is in no layer */
+    size_t rank;  /* 1: vector of `rows`, cols = 1. 2: matrix (rows, cols), y = W x */
     size_t rows, cols;
-    size_t offset;   /* first float in a flat array of shape->floats */
+    size_t offset; /* first float in a flat array of shape->floats */
 };
 
 struct pl_shape {
@@ -50,7 +50,8 @@ struct pl_shape {
     size_t floats; /* length of a flat array: params and the padding */
 };
 
-/* *ret_shape is the caller's, ended with pl_shape_destroy(). PL_ENOMEM; pl_config_check()'s errors. */
+/* *ret_shape is the caller's, ended with pl_shape_destroy(). PL_ENOMEM; pl_config_check()'s errors.
+ */
 int pl_shape_create(const struct pl_config *config, struct pl_shape **ret_shape,
                     struct pl_error *err);
 void pl_shape_destroy(struct pl_shape *shape); /* NULL is fine */

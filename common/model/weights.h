@@ -39,8 +39,8 @@ int pl_weights_create(const struct pl_shape *shape, struct pl_weights **ret_weig
 void pl_weights_destroy(struct pl_weights *weights); /* NULL is fine */
 
 /*
- * Rows [row, row + rows) of a tensor from bf16 values, row-major (rows, cols); of a vector, `cols` is 1.
- * Different tensors may be set by different threads at once.
+ * Rows [row, row + rows) of a tensor from bf16 values, row-major (rows, cols); of a vector, `cols`
+ * is 1. Different tensors may be set by different threads at once.
  */
 void pl_weights_set(struct pl_weights *weights, const struct pl_tensor *tensor, size_t row,
                     size_t rows, const uint16_t *values);
@@ -48,7 +48,8 @@ void pl_weights_set(struct pl_weights *weights, const struct pl_tensor *tensor, 
 void pl_weights_get(const struct pl_weights *weights, const struct pl_tensor *tensor, size_t row,
                     size_t rows, uint16_t *ret_values);
 
-/* All tensors from a flat f32 array (shape->floats), each value rounded to the nearest bf16. Uses all threads. */
+/* All tensors from a flat f32 array (shape->floats), each value rounded to the nearest bf16. Uses
+ * all threads. */
 void pl_weights_set_flat(struct pl_weights *weights, const float *flat);
 void pl_weights_get_flat(const struct pl_weights *weights, float *ret_flat);
 

@@ -1,0 +1,194 @@
+#include "common/app/metrics.h"
+
+#include "common/base/buf.h"
+#include "common/base/check.h"
+#include "common/base/file.h"
+#include "common/base/json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LINE_BYTES_MAX = 1 << 20 };
+
+static const char step_name[] = "training/global_step";
+
+struct pl_metrics {
+    char *path;
+    int fd;
+    int rc; /* what building the line ran into */
+    struct pl_buf line;
+};
+
+/* The step of one whole line. PL_EFORMAT: it is not what this file holds. */
+static int line_step(const char *line, size_t len, const char *what, size_t *ret_step,
+                     struct pl_error *err)
+{
+    json_t *root = NULL;
+    int rc = pl_json_parse(line, len, what, &root, err);
+
+    if (rc == PL_OK)
+        rc = pl_json_size(root, step_name, what, 0, INT64_MAX, ret_step, err);
+    json_decref(root);
+    return rc;
+}
+
+/* Copy the lines that a run standing at `step` has written. */
+static int copy_kept(FILE *in, const char *path, int64_t step, struct pl_outfile *out,
+                     struct pl_error *err)
+{
+    char *line = NULL, *what = NULL;
+    size_t cap = 0, number = 0, at_step = 0;
+    ssize_t len;
+    int rc = PL_OK;
+
+    while (rc == PL_OK && (len = getline(&line, &cap, in)) > 0) {
+        number++;
+        if (line[len - 1] != '\n') /* torn: only the last line can be */
+            break;
+        free(what);
+        what = pl_strf("%s:%zu", path, number);
+        if (!what) {
+            rc = pl_fail(err, PL_ENOMEM, "'%s': no memory to read it", path);
+            break;
+        }
+        rc = line_step(line, (size_t)len, what, &at_step, err);
+        if (rc == PL_OK && at_step <= (size_t)step)
+            rc = pl_outfile_write(out, line, (size_t)len, err);
+    }
+    if (rc == PL_OK && ferror(in))
+        rc = pl_fail_errno(err, "read '%s'", path);
+    free(line);
+    free(what);
+    return rc;
+}
+
+static int keep_until(const char *path, int64_t step, struct pl_error *err)
+{
+    struct pl_outfile out;
+    FILE *in = fopen(path, "re");
+    int rc;
+
+    if (!in && errno == ENOENT)
+        return PL_OK;
+    if (!in)
+        return pl_fail_errno(err, "open '%s'", path);
+    rc = pl_outfile_open(path, &out, err);
+    if (rc == PL_OK) {
+        rc = copy_kept(in, path, step, &out, err);
+        if (rc == PL_OK)
+            rc = pl_outfile_commit(&out, err);
+        else
+            pl_outfile_abort(&out);
+    }
+    fclose(in);
+    return rc;
+}
+
+int pl_metrics_open(const char *path, int64_t step, struct pl_metrics **ret_metrics,
+                    struct pl_error *err)
+{
+    struct pl_metrics *metrics = NULL;
+    int rc = step >= 0 ? keep_until(path, step, err) : PL_OK;
+
+    if (rc < 0)
+        return rc;
+    metrics = calloc(1, sizeof *metrics);
+    if (!metrics)
+        return pl_fail(err, PL_ENOMEM, "'%s': no memory to write it", path);
+    pl_buf_init(&metrics->line, LINE_BYTES_MAX);
+    metrics->fd = -1;
+    metrics->path = strdup(path);
+    if (!metrics->path) {
+        rc = pl_fail(err, PL_ENOMEM, "'%s': no memory for the name", path);
+        goto fail;
+    }
+    metrics->fd =
+        open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | (step < 0 ? O_TRUNC : 0), 0644);
+    if (metrics->fd < 0) {
+        rc = pl_fail_errno(err, "open '%s' for writing", path);
+        goto fail;
+    }
+    *ret_metrics = metrics;
+    return PL_OK;
+fail:
+    pl_metrics_close(metrics);
+    return rc;
+}
+
+void pl_metrics_close(struct pl_metrics *metrics)
+{
+    if (!metrics)
+        return;
+    if (metrics->fd >= 0)
+        close(metrics->fd);
+    pl_buf_release(&metrics->line);
+    free(metrics->path);
+    free(metrics);
+}
+
+static void keep_error(struct pl_metrics *metrics, int rc)
+{
+    if (metrics->rc == PL_OK)
+        metrics->rc = rc;
+}
+
+static void put_name(struct pl_metrics *metrics, const char *name)
+{
+    PL_ASSERT(metrics->line.len > 0); /* begin comes first */
+    keep_error(metrics, pl_buf_puts(&metrics->line, ", "));
+    keep_error(metrics, pl_json_quote(&metrics->line, name, strlen(name)));
+    keep_error(metrics, pl_buf_puts(&metrics->line, ": "));
+}
+
+void pl_metrics_begin(struct pl_metrics *metrics, uint64_t step)
+{
+    pl_buf_clear(&metrics->line);
+    metrics->rc =
+        pl_buf_printf(&metrics->line, "{\"%s\": %llu", step_name, (unsigned long long)step);
+}
+
+void pl_metrics_real(struct pl_metrics *metrics, const char *name, double value)
+{
+    put_name(metrics, name);
+    if (isfinite(value))
+        keep_error(metrics, pl_buf_printf(&metrics->line, "%.9g", value));
+    else
+        keep_error(metrics, pl_buf_puts(&metrics->line, "null"));
+}
+
+void pl_metrics_count(struct pl_metrics *metrics, const char *name, uint64_t value)
+{
+    put_name(metrics, name);
+    keep_error(metrics, pl_buf_printf(&metrics->line, "%llu", (unsigned long long)value));
+}
+
+void pl_metrics_text(struct pl_metrics *metrics, const char *name, const char *value)
+{
+    put_name(metrics, name);
+    keep_error(metrics, pl_json_quote(&metrics->line, value, strlen(value)));
+}
+
+int pl_metrics_end(struct pl_metrics *metrics, struct pl_error *err)
+{
+    ssize_t n;
+
+    keep_error(metrics, pl_buf_puts(&metrics->line, "}\n"));
+    if (metrics->rc < 0)
+        return pl_fail(err, metrics->rc, "'%s': a line does not fit into memory", metrics->path);
+    do {
+        n = write(metrics->fd, metrics->line.data, metrics->line.len);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return pl_fail_errno(err, "write '%s'", metrics->path);
+    if ((size_t)n != metrics->line.len)
+        return pl_fail(err, PL_EIO,
+                       "write '%s': only %zd of %zu bytes were taken; is the disk full?",
+                       metrics->path, n, metrics->line.len);
+    pl_buf_clear(&metrics->line);
+    return PL_OK;
+}

@@ -1,0 +1,43 @@
+/*
+ * metrics.jsonl: one JSON object a line, written whole with one write() and so never torn by a
+ * crash of this process. Each line begins with "training/global_step".
+ *
+ *   rc = pl_metrics_open("run/metrics.jsonl", resumed_step, &metrics, err);
+ *   pl_metrics_begin(metrics, step);
+ *   pl_metrics_real(metrics, "train/loss", loss);
+ *   rc = pl_metrics_end(metrics, err);
+ *
+ * One thread owns a writer.
+ */
+#ifndef PL_APP_METRICS_H
+#define PL_APP_METRICS_H
+
+#include "common/base/err.h"
+
+#include <stdint.h>
+
+struct pl_metrics;
+
+enum { PL_METRICS_FRESH = -1 };
+
+/*
+ * Open for appending. With step >= 0 lines of later steps and a torn last line are dropped first,
+ * so that a resumed run continues where its checkpoint stands (the file is made anew and renamed;
+ * one that is not there is begun). With PL_METRICS_FRESH what was in the file goes. PL_EIO,
+ * PL_ENOMEM; PL_EFORMAT: a line before the last is not a JSON object with a step.
+ */
+int pl_metrics_open(const char *path, int64_t step, struct pl_metrics **ret_metrics,
+                    struct pl_error *err);
+void pl_metrics_close(struct pl_metrics *metrics); /* NULL is fine */
+
+/* Between begin and end; a line that is begun anew is forgotten. Values that are not finite become
+ * null. */
+void pl_metrics_begin(struct pl_metrics *metrics, uint64_t step);
+void pl_metrics_real(struct pl_metrics *metrics, const char *name, double value);
+void pl_metrics_count(struct pl_metrics *metrics, const char *name, uint64_t value);
+void pl_metrics_text(struct pl_metrics *metrics, const char *name, const char *value);
+
+/* Write the line. PL_EIO; PL_ENOMEM: memory ran out since begin; nothing was written. */
+int pl_metrics_end(struct pl_metrics *metrics, struct pl_error *err);
+
+#endif

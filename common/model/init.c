@@ -1,0 +1,69 @@
+#include "common/model/init.h"
+
+#include "common/base/buf.h"
+#include "common/base/rng.h"
+#include "common/model/blocks.h"
+
+#include <omp.h>
+#include <stdlib.h>
+
+/* Elements [from, from + n) of the stream of a tensor; n and from are of any parity. */
+static void fill_normal(uint16_t *values, uint64_t seed, size_t tensor, size_t from, size_t n,
+                        double deviation)
+{
+    struct pl_rng rng = {seed, (uint32_t)PL_RNG_INIT, (uint32_t)tensor, 0};
+    double pair[2] = {0};
+
+    for (size_t i = 0; i < n; i++) {
+        const size_t e = from + i;
+
+        if (i == 0 || e % 2 == 0) {
+            rng.sample = (uint32_t)(e / 2 >> 32);
+            pl_rng_normal(&rng, (uint32_t)(e / 2), pair);
+        }
+        values[i] = pl_bf16_round((float)(deviation * pair[e % 2]));
+    }
+}
+
+static void fill_vector(uint16_t *values, enum pl_role role, size_t n)
+{
+    const bool norm = role == PL_ROLE_NORM1 || role == PL_ROLE_NORM2 || role == PL_ROLE_NORM_F;
+    const uint16_t value = pl_bf16_round(norm ? 1.0f : 0.0f);
+
+    for (size_t i = 0; i < n; i++)
+        values[i] = value;
+}
+
+static void init_tensor(struct pl_weights *w, size_t index, uint64_t seed, uint16_t *scratch,
+                        size_t scratch_each)
+{
+    const struct pl_tensor *t = &w->shape->tensors[index];
+    const struct pl_blocks blocks = pl_blocks_of(&w->shape->config, t);
+    const double deviation = w->shape->config.init_range;
+
+#pragma omp parallel for schedule(dynamic)
+    for (size_t i = 0; i < blocks.count; i++) {
+        uint16_t *values = scratch + (size_t)omp_get_thread_num() * scratch_each;
+        size_t rows;
+        const size_t row = pl_blocks_row(&blocks, i, &rows);
+
+        if (t->rank == 1)
+            fill_vector(values, t->role, rows);
+        else
+            fill_normal(values, seed, index, row * t->cols, rows * t->cols, deviation);
+        pl_weights_set(w, t, row, rows, values);
+    }
+}
+
+int pl_weights_init(struct pl_weights *weights, uint64_t seed, struct pl_error *err)
+{
+    const size_t each = pl_blocks_elements(weights->shape), threads = (size_t)omp_get_max_threads();
+    uint16_t *scratch = pl_alloc(threads * each, sizeof *scratch);
+
+    if (!scratch)
+        return pl_fail(err, PL_ENOMEM, "no memory for %zu threads to make weights", threads);
+    for (size_t i = 0; i < weights->shape->count; i++)
+        init_tensor(weights, i, seed, scratch, each);
+    free(scratch);
+    return PL_OK;
+}

@@ -1,0 +1,141 @@
+#include "common/model/outdir.h"
+
+#include "common/base/buf.h"
+#include "common/base/file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* "a/b/" is "a/b": its neighbour is "a/b.tmp", not "a/b/.tmp". */
+static char *without_slashes(const char *path)
+{
+    char *copy = strdup(path);
+    size_t len = copy ? strlen(copy) : 0;
+
+    while (len > 1 && copy[len - 1] == '/')
+        copy[--len] = '\0';
+    return copy;
+}
+
+/* The folder that holds `path`; ended with free(). */
+static char *parent_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (!slash)
+        return strdup(".");
+    return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+static int check_target(const char *path, bool replace, struct pl_error *err)
+{
+    struct stat st;
+
+    if (lstat(path, &st) < 0)
+        return PL_OK;
+    if (!S_ISDIR(st.st_mode))
+        return pl_fail(err, PL_EINVAL, "'%s' is there already and is not a directory", path);
+    if (!replace)
+        return pl_fail(err, PL_EINVAL, "'%s' is there already", path);
+    return PL_OK;
+}
+
+int pl_outdir_open(const char *path, bool replace, struct pl_outdir *ret_out, struct pl_error *err)
+{
+    struct pl_outdir out = {.path = without_slashes(path), .replace = replace};
+    int rc;
+
+    out.tmp = out.path ? pl_strf("%s.tmp", out.path) : NULL;
+    if (!out.tmp)
+        rc = pl_fail(err, PL_ENOMEM, "'%s': no memory for the name", path);
+    else
+        rc = check_target(out.path, replace, err);
+    if (rc == PL_OK && pl_path_exists(out.tmp))
+        rc = pl_dir_remove(out.tmp, err);
+    if (rc == PL_OK)
+        rc = pl_dir_make(out.tmp, err);
+    if (rc < 0) {
+        free(out.path);
+        free(out.tmp);
+        return rc;
+    }
+    *ret_out = out;
+    return PL_OK;
+}
+
+static int move_in(const struct pl_outdir *out, struct pl_error *err)
+{
+    if (rename(out->tmp, out->path) == 0)
+        return PL_OK;
+    if (!out->replace || !pl_path_exists(out->path))
+        return pl_fail_errno(err, "rename '%s' to '%s'", out->tmp, out->path);
+    if (renameat2(-1, out->tmp, -1, out->path, RENAME_EXCHANGE) < 0)
+        return pl_fail_errno(err, "exchange '%s' and '%s'", out->tmp, out->path);
+    return pl_dir_remove(out->tmp, err);
+}
+
+int pl_outdir_commit(struct pl_outdir *out, struct pl_error *err)
+{
+    char *parent = parent_of(out->path);
+    int rc = parent ? pl_dir_sync(out->tmp, err)
+                    : pl_fail(err, PL_ENOMEM, "'%s': no memory for a name", out->path);
+
+    if (rc == PL_OK)
+        rc = move_in(out, err);
+    if (rc == PL_OK)
+        rc = pl_dir_sync(parent, err);
+    free(parent);
+    if (rc < 0) {
+        pl_outdir_abort(out);
+        return rc;
+    }
+    free(out->path);
+    free(out->tmp);
+    *out = (struct pl_outdir){0};
+    return PL_OK;
+}
+
+void pl_outdir_abort(struct pl_outdir *out)
+{
+    if (out->tmp && pl_path_exists(out->tmp))
+        pl_dir_remove(out->tmp, NULL);
+    free(out->path);
+    free(out->tmp);
+    *out = (struct pl_outdir){0};
+}
+
+int pl_file_copy(const char *from, const char *to, const char *name, bool *ret_copied,
+                 struct pl_error *err)
+{
+    enum { BYTES_MAX = 1 << 30 };
+    char *source = pl_strf("%s/%s", from, name), *target = pl_strf("%s/%s", to, name);
+    const bool there = source && pl_path_exists(source);
+    struct pl_outfile out;
+    char *data = NULL;
+    size_t len = 0;
+    int rc = PL_OK;
+
+    if (!source || !target)
+        rc = pl_fail(err, PL_ENOMEM, "'%s': no memory for a name", from);
+    if (rc < 0 || !there)
+        goto done;
+    rc = pl_file_read(source, BYTES_MAX, &data, &len, err);
+    if (rc == PL_OK)
+        rc = pl_outfile_open(target, &out, err);
+    if (rc < 0)
+        goto done;
+    rc = pl_outfile_write(&out, data, len, err);
+    if (rc < 0)
+        pl_outfile_abort(&out);
+    else
+        rc = pl_outfile_commit(&out, err);
+done:
+    if (rc == PL_OK && ret_copied)
+        *ret_copied = there;
+    free(data);
+    free(source);
+    free(target);
+    return rc;
+}

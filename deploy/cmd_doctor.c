@@ -1,0 +1,159 @@
+#include "deploy/cmd_doctor.h"
+
+#include "actor/invariance.h"
+#include "common/app/machine.h"
+#include "common/app/options.h"
+#include "common/app/term.h"
+#include "common/math/gemm.h"
+#include "common/math/kernels.h"
+
+#include <jansson.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BANDWIDTH_BYTES = 256 << 20, BANDWIDTH_ROUNDS = 5 };
+
+struct conf {
+    bool json;
+    int color;
+};
+
+static const struct pl_option options[] = {
+    PL_OPTION_FLAG(struct conf, json, "json", 0, "print one JSON object, for scripts"),
+    PL_OPTION_CHOICE(struct conf, color, "color", "auto", PL_COLOR_CHOICES,
+                     "whether to colour the report"),
+};
+
+static const struct pl_command command = {
+    .name = "plait doctor",
+    .about =
+        "Tells what this machine is, measures its matrix-multiply peak and its memory read "
+        "bandwidth, and proves that the engine is row invariant on it: that the numbers of one "
+        "sequence do not depend on what else is computed with it. Takes some seconds.",
+    .options = options,
+    .count = sizeof options / sizeof options[0],
+    .after = "Exit status: 0 all is well, 1 the engine is not row invariant here or a check could "
+             "not be made.\n",
+};
+
+/* All that is found out, before any of it is printed. */
+struct findings {
+    struct pl_machine machine;
+    const char *isa, *blas_core;
+    int threads;
+    double peak_flops, read_bytes_per_s;
+    struct pl_invariance invariance;
+};
+
+static int find_out(struct findings *findings, struct pl_error *err)
+{
+    int rc = pl_machine_read("", &findings->machine, err);
+
+    if (rc < 0)
+        return rc;
+    findings->isa = pl_kernels()->name;
+    findings->blas_core = pl_blas_core();
+    findings->threads = omp_get_max_threads();
+    findings->peak_flops = pl_blas_peak_gflops() * 1e9;
+    rc = pl_machine_bandwidth(BANDWIDTH_BYTES, BANDWIDTH_ROUNDS, &findings->read_bytes_per_s, err);
+    if (rc < 0)
+        return rc;
+    return pl_invariance_check(&findings->invariance, err);
+}
+
+static int print_json(const struct findings *findings)
+{
+    const struct pl_machine *machine = &findings->machine;
+    json_t *root = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:i, s:I, s:I, s:I, s:f, s:f, s:b, s:s}", "version",
+        PL_VERSION, "cpu", machine->cpu, "cpu_features", machine->isa, "kernels", findings->isa,
+        "blas_core", findings->blas_core, "cpus_online", (json_int_t)machine->cpus_online,
+        "cpus_allowed", (json_int_t)machine->cpus_allowed, "cpus_limit", machine->cpus_limit,
+        "threads", findings->threads, "memory_total_bytes", (json_int_t)machine->memory_total,
+        "memory_usable_bytes", (json_int_t)pl_machine_memory_usable(machine), "memory_limit_bytes",
+        (json_int_t)machine->memory_limit, "matmul_peak_gflops", findings->peak_flops * 1e-9,
+        "read_bandwidth_gb_per_s", findings->read_bytes_per_s * 1e-9, "row_invariant",
+        findings->invariance.equal, "row_invariance_checked",
+        findings->invariance.checked);
+    int rc = -1;
+
+    if (root && !findings->invariance.equal)
+        json_object_set_new(root, "row_variance", json_string(findings->invariance.difference));
+    if (root)
+        rc = json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    json_decref(root);
+    if (rc < 0 || putchar('\n') == EOF || fflush(stdout) != 0)
+        return PL_EIO;
+    return PL_OK;
+}
+
+static void print_processors(const struct findings *findings)
+{
+    const struct pl_machine *machine = &findings->machine;
+
+    printf("processor       %s\n", machine->cpu);
+    printf("features        %s\n", machine->isa[0] ? machine->isa : "not known");
+    printf("processors      %zu online, %zu allowed", machine->cpus_online, machine->cpus_allowed);
+    if (machine->cpus_limit > 0)
+        printf(", limited to %.3g by the control group", machine->cpus_limit);
+    printf("; %d threads in use\n", findings->threads);
+    if (machine->cpus_limit > 0 && findings->threads > (int)(machine->cpus_limit + 0.999))
+        printf("                more threads than the limit: set OMP_NUM_THREADS=%d\n",
+               (int)(machine->cpus_limit + 0.999));
+}
+
+static void print_memory(const struct pl_machine *machine)
+{
+    char total[PL_HUMAN_MAX], usable[PL_HUMAN_MAX], limit[PL_HUMAN_MAX];
+
+    printf("memory          %s, %s usable now", pl_human_bytes(total, machine->memory_total),
+           pl_human_bytes(usable, pl_machine_memory_usable(machine)));
+    if (machine->memory_limit > 0)
+        printf(", limited to %s by the control group",
+               pl_human_bytes(limit, machine->memory_limit));
+    printf("\n");
+}
+
+static int print_report(const struct findings *findings, enum pl_color color)
+{
+    const struct pl_style style = pl_term_style(1, color);
+
+    printf("%splait %s%s\n", style.bold, PL_VERSION, style.reset);
+    print_processors(findings);
+    print_memory(&findings->machine);
+    printf("kernels         %s\n", findings->isa);
+    printf("OpenBLAS core   %s\n", findings->blas_core);
+    printf("matmul peak     %.1f GFLOP/s (sgemm 2048 x 2048 x 2048)\n",
+           findings->peak_flops * 1e-9);
+    printf("read bandwidth  %.1f GB/s\n", findings->read_bytes_per_s * 1e-9);
+    if (findings->invariance.equal)
+        printf("row invariant   %syes%s: %s\n", style.green, style.reset,
+               findings->invariance.checked);
+    else
+        printf("row invariant   %sno%s: %s\n", style.red, style.reset,
+               findings->invariance.difference);
+    return fflush(stdout) == 0 ? PL_OK : PL_EIO;
+}
+
+int pl_cmd_doctor(int argc, char **argv)
+{
+    struct conf conf;
+    struct findings findings = {0};
+    struct pl_error err = {0};
+    int status, rc;
+
+    if (!pl_options_read(&command, argc, argv, &conf, &status))
+        return status;
+    rc = find_out(&findings, &err);
+    if (rc == PL_OK) {
+        rc = conf.json ? print_json(&findings) : print_report(&findings, (enum pl_color)conf.color);
+        if (rc < 0)
+            pl_fail_errno(&err, "write the report");
+    }
+    pl_options_release(&command, &conf);
+    if (rc < 0)
+        return pl_command_failed(&command, &err);
+    return findings.invariance.equal ? PL_STATUS_OK : PL_STATUS_FAILED;
+}

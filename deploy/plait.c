@@ -1,0 +1,177 @@
+/*
+ * The front end: `plait <command> ...`. Commands in the table below are built in; anything else is
+ * a program `plait-<command>` of its own (external.h).
+ *
+ * Exit statuses: 0 done; 1 failed, one sentence on standard error says why; 2 the command line was
+ * wrong; 128 + n when signal n ended it.
+ */
+#ifdef PL_HAVE_CHAT
+#include "actor/chat.h"
+#endif
+#include "common/app/nearest.h"
+#include "common/app/options.h"
+#include "common/app/term.h"
+#ifdef PL_HAVE_DOCTOR
+#include "deploy/cmd_doctor.h"
+#endif
+#ifdef PL_HAVE_MODEL
+#include "deploy/cmd_model.h"
+#endif
+#ifdef PL_HAVE_TOKENIZER
+#include "deploy/cmd_tokenizer.h"
+#endif
+#include "deploy/external.h"
+#ifdef PL_HAVE_SFT
+#include "learner/sft.h"
+#endif
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct builtin {
+    const char *name;
+    int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns an exit status */
+    const char *help;
+};
+
+static const struct builtin builtins[] = {
+#ifdef PL_HAVE_DOCTOR
+    {"doctor", pl_cmd_doctor, "measure this machine and prove row invariance on it"},
+#endif
+#ifdef PL_HAVE_MODEL
+    {"model", pl_cmd_model, "make, describe and score with model folders"},
+#endif
+#ifdef PL_HAVE_TOKENIZER
+    {"tokenizer", pl_cmd_tokenizer, "train, inspect and apply tokenizers"},
+#endif
+#ifdef PL_HAVE_CHAT
+    {"chat", pl_cmd_chat, "talk to a model in the terminal"},
+#endif
+#ifdef PL_HAVE_SFT
+    {"sft", pl_cmd_sft, "fine-tune a model on prompts and responses"},
+#endif
+    {0},
+};
+
+static const struct builtin *find_builtin(const char *name)
+{
+    for (size_t i = 0; builtins[i].name; i++) {
+        if (strcmp(builtins[i].name, name) == 0)
+            return &builtins[i];
+    }
+    return NULL;
+}
+
+static void print_external(void *at, const char *name)
+{
+    size_t *count = at;
+
+    if ((*count)++ == 0)
+        printf("\nPrograms found beside plait or in PATH:\n");
+    printf("  %s\n", name);
+}
+
+static int print_help(void)
+{
+    const struct pl_style style = pl_term_style(STDOUT_FILENO, PL_COLOR_AUTO);
+    size_t external_count = 0;
+
+    printf("Usage: plait COMMAND [OPTION]... [ARGUMENT]...\n\n"
+           "Trains language models to reason interleaved: think, answer, think on.\n\nCommands:\n");
+    for (size_t i = 0; builtins[i].name; i++)
+        printf("  %s%-10s%s  %s\n", style.bold, builtins[i].name, style.reset, builtins[i].help);
+    pl_external_each(print_external, &external_count);
+    printf("\n  plait help COMMAND   options of a command; the same as plait COMMAND --help\n"
+           "  plait --version      version\n\n"
+           "Exit status: 0 done, 1 failed, 2 wrong command line, 128+n ended by signal n.\n");
+    return fflush(stdout) == 0 ? PL_STATUS_OK : PL_STATUS_FAILED;
+}
+
+/* The nearest external command, whose name is gone once its folder is closed: so a copy is kept. */
+struct offer {
+    struct pl_nearest nearest;
+    char kept[256];
+};
+
+static void offer(void *at, const char *name)
+{
+    struct offer *offer = at;
+
+    pl_nearest_offer(&offer->nearest, name);
+    if (offer->nearest.best == name) {
+        snprintf(offer->kept, sizeof offer->kept, "%s", name);
+        offer->nearest.best = offer->kept;
+    }
+}
+
+static int unknown_command(const char *name)
+{
+    struct offer best = {.nearest = {.word = name}};
+
+    pl_external_each(offer, &best);
+    for (size_t i = 0; builtins[i].name; i++)
+        pl_nearest_offer(&best.nearest, builtins[i].name);
+    pl_nearest_offer(&best.nearest, "help");
+    if (best.nearest.best)
+        fprintf(stderr, "plait: unknown command '%s'; did you mean '%s'?\n", name,
+                best.nearest.best);
+    else
+        fprintf(stderr, "plait: unknown command '%s'.\n", name);
+    fprintf(stderr, "Try 'plait help'.\n");
+    return PL_STATUS_USAGE;
+}
+
+/* argv[0] is the command. */
+static int run(int argc, char **argv)
+{
+    const struct builtin *builtin = find_builtin(argv[0]);
+    struct pl_error err = {0};
+    char *path = NULL;
+    int rc;
+
+    if (builtin)
+        return builtin->run(argc, argv);
+    rc = pl_external_find(argv[0], &path);
+    if (rc == PL_ENOENT)
+        return unknown_command(argv[0]);
+    if (rc == PL_OK) {
+        argv[0] = path;
+        pl_external_run(path, argv, &err);
+    } else {
+        pl_fail(&err, rc, "no memory to look for 'plait-%s'", argv[0]);
+    }
+    fprintf(stderr, "plait: %s\n", err.text);
+    free(path);
+    return PL_STATUS_FAILED;
+}
+
+static int help(int argc, char **argv)
+{
+    char *words[] = {argc > 1 ? argv[1] : NULL, "--help", NULL};
+
+    if (argc < 2)
+        return print_help();
+    return strcmp(argv[1], "help") == 0 ? print_help() : run(2, words);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        fprintf(stderr, "plait: a command is missing.\nTry 'plait help'.\n");
+        return PL_STATUS_USAGE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("plait %s\n", PL_VERSION);
+        return fflush(stdout) == 0 ? PL_STATUS_OK : PL_STATUS_FAILED;
+    }
+    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
+        strcmp(argv[1], "-h") == 0)
+        return help(argc - 1, argv + 1);
+    if (argv[1][0] == '-') {
+        fprintf(stderr, "plait: unknown option '%s'.\nTry 'plait help'.\n", argv[1]);
+        return PL_STATUS_USAGE;
+    }
+    return run(argc - 1, argv + 1);
+}
