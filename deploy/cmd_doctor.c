@@ -67,16 +67,16 @@ static int print_json(const struct findings *findings)
 {
     const struct pl_machine *machine = &findings->machine;
     json_t *root = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:i, s:I, s:I, s:I, s:f, s:f, s:b, s:s}", "version",
-        PL_VERSION, "cpu", machine->cpu, "cpu_features", machine->isa, "kernels", findings->isa,
-        "blas_core", findings->blas_core, "cpus_online", (json_int_t)machine->cpus_online,
-        "cpus_allowed", (json_int_t)machine->cpus_allowed, "cpus_limit", machine->cpus_limit,
-        "threads", findings->threads, "memory_total_bytes", (json_int_t)machine->memory_total,
-        "memory_usable_bytes", (json_int_t)pl_machine_memory_usable(machine), "memory_limit_bytes",
+        "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:i, s:I, s:I, s:I, s:f, s:f, s:b, s:s}",
+        "version", PL_VERSION, "cpu", machine->cpu, "cpu_features", machine->isa, "kernels",
+        findings->isa, "blas_core", findings->blas_core, "cpus_online",
+        (json_int_t)machine->cpus_online, "cpus_allowed", (json_int_t)machine->cpus_allowed,
+        "cpus_limit", machine->cpus_limit, "threads", findings->threads, "memory_total_bytes",
+        (json_int_t)machine->memory_total, "memory_usable_bytes",
+        (json_int_t)pl_machine_memory_usable(machine), "memory_limit_bytes",
         (json_int_t)machine->memory_limit, "matmul_peak_gflops", findings->peak_flops * 1e-9,
         "read_bandwidth_gb_per_s", findings->read_bytes_per_s * 1e-9, "row_invariant",
-        findings->invariance.equal, "row_invariance_checked",
-        findings->invariance.checked);
+        findings->invariance.equal, "row_invariance_checked", findings->invariance.checked);
     int rc = -1;
 
     if (root && !findings->invariance.equal)

@@ -177,12 +177,13 @@ void pl_gemm_plain(float *y, size_t ldy, const float *x, size_t ldx, const struc
     free(row);
 }
 
-/* ---- backward, by OpenBLAS: one-threaded calls on fixed tiles, tiles in parallel ---- */
-
-__attribute__((constructor)) static void blas_calls_are_one_threaded(void)
-{
-    openblas_set_num_threads(1);
-}
+/*
+ * ---- backward, by OpenBLAS: one-threaded calls on fixed tiles, tiles in parallel ----
+ *
+ * The OpenMP build of OpenBLAS works with one thread when it is called within a parallel region, or
+ * when there is only one. openblas_set_num_threads() is not for us: it sets the threads of OpenMP
+ * too.
+ */
 
 static size_t dx_block(const struct pl_mat *w)
 {
@@ -281,7 +282,6 @@ double pl_blas_peak_gflops(void)
     PL_ASSERT(a);
     for (size_t i = 0; i < 2 * floats; i++)
         a[i] = (float)(i % 17) * 0.0625f - 0.5f;
-    openblas_set_num_threads(omp_get_max_threads());
     for (int run = 0; run < RUNS; run++) {
         const double start = seconds();
 
@@ -289,7 +289,6 @@ double pl_blas_peak_gflops(void)
                     SIDE, 0.0f, c, SIDE);
         best = fmax(best, 2e-9 * (double)floats * SIDE / (seconds() - start));
     }
-    openblas_set_num_threads(1);
     free(a);
     return best;
 }

@@ -1,6 +1,7 @@
 /*
- * A tensor's rows in pieces that several threads may hand to pl_weights_set() at once: no two pieces
- * share a panel of the matrix the tensor lies in (common/math/mat.h), though two tensors may.
+ * A tensor's rows in pieces that several threads may hand to pl_weights_set() at once: no two
+ * pieces share a panel of the matrix the tensor lies in (common/math/mat.h), though two tensors
+ * may.
  */
 #ifndef PL_MODEL_BLOCKS_H
 #define PL_MODEL_BLOCKS_H
@@ -19,7 +20,10 @@ static inline size_t pl_blocks_shift(const struct pl_config *config, enum pl_rol
 {
     const size_t q = config->heads * config->head_dim, kv = config->kv_heads * config->head_dim;
 
-    return role == PL_ROLE_K ? q : role == PL_ROLE_V ? q + kv : role == PL_ROLE_UP ? config->ffn : 0;
+    return role == PL_ROLE_K    ? q
+           : role == PL_ROLE_V  ? q + kv
+           : role == PL_ROLE_UP ? config->ffn
+                                : 0;
 }
 
 static inline struct pl_blocks pl_blocks_of(const struct pl_config *config,
@@ -52,7 +56,8 @@ static inline size_t pl_blocks_elements(const struct pl_shape *shape)
 
     for (size_t i = 0; i < shape->count; i++) {
         const struct pl_tensor *t = &shape->tensors[i];
-        const size_t n = t->rank == 1 || t->rows < PL_PANEL ? pl_tensor_size(t) : PL_PANEL * t->cols;
+        const size_t n =
+            t->rank == 1 || t->rows < PL_PANEL ? pl_tensor_size(t) : PL_PANEL * t->cols;
 
         most = n > most ? n : most;
     }

@@ -1,8 +1,8 @@
 /*
  * Random initial weights: matrices normal(0, initializer_range), norms 1, biases 0, as bf16 values.
  *
- * Element e of tensor t is the (e mod 2)th normal of Philox(seed, PL_RNG_INIT, t, e / 2), where t counts
- * in the order of the shape: the same for any number of threads.
+ * Element e of tensor t is the (e mod 2)th normal of Philox(seed, PL_RNG_INIT, t, e / 2), where t
+ * counts in the order of the shape: the same for any number of threads.
  */
 #ifndef PL_MODEL_INIT_H
 #define PL_MODEL_INIT_H

@@ -1,14 +1,14 @@
 /*
- * A folder that shows up under its name whole or not at all: written aside as "<path>.tmp", flushed,
- * renamed.
+ * A folder that shows up under its name whole or not at all: written aside as "<path>.tmp",
+ * flushed, renamed.
  *
  *   struct pl_outdir out;
  *   rc = pl_outdir_open(path, replace, &out, err);
  *   ... write files into out.tmp ...
  *   rc = pl_outdir_commit(&out, err);     (or pl_outdir_abort(&out))
  *
- * After commit or abort `out` holds nothing. A "<path>.tmp" left by a process that died is removed by the
- * next open. One writer at a time to a path.
+ * After commit or abort `out` holds nothing. A "<path>.tmp" left by a process that died is removed
+ * by the next open. One writer at a time to a path.
  */
 #ifndef PL_MODEL_OUTDIR_H
 #define PL_MODEL_OUTDIR_H
@@ -33,8 +33,8 @@ int pl_outdir_commit(struct pl_outdir *out, struct pl_error *err);
 void pl_outdir_abort(struct pl_outdir *out); /* zeroed, committed or aborted is fine */
 
 /*
- * Copy the regular file `name` of folder `from` into folder `to`, at most 1 GiB; one that is not there is no
- * error, *ret_copied says so (may be NULL).
+ * Copy the regular file `name` of folder `from` into folder `to`, at most 1 GiB; one that is not
+ * there is no error, *ret_copied says so (may be NULL).
  */
 int pl_file_copy(const char *from, const char *to, const char *name, bool *ret_copied,
                  struct pl_error *err);

@@ -94,7 +94,8 @@ static int parse_dims(const json_t *info, const struct place *at, struct pl_st_e
     if (e->rank > PL_ST_RANK_MAX)
         return REFUSE(err, PL_EUNSUPPORTED, at, "it has %zu dimensions; expected %d at most",
                       e->rank, PL_ST_RANK_MAX);
-    json_array_foreach(shape, i, dim) {
+    json_array_foreach(shape, i, dim)
+    {
         if (!json_is_integer(dim) || json_integer_value(dim) < 0)
             return REFUSE(err, PL_EFORMAT, at, "shape[%zu] is not a size", i);
         e->dims[i] = (uint64_t)json_integer_value(dim);
@@ -117,8 +118,9 @@ static int parse_offsets(const json_t *info, const struct place *at, uint64_t da
         ret_range[i] = (uint64_t)json_integer_value(n);
     }
     if (ret_range[1] < ret_range[0])
-        return REFUSE(err, PL_EFORMAT, at, "its data ends at %" PRIu64 ", before its begin %" PRIu64,
-                      ret_range[1], ret_range[0]);
+        return REFUSE(err, PL_EFORMAT, at,
+                      "its data ends at %" PRIu64 ", before its begin %" PRIu64, ret_range[1],
+                      ret_range[0]);
     if (ret_range[1] > data_bytes)
         return REFUSE(err, PL_EFORMAT, at,
                       "its data ends at %" PRIu64 " of %" PRIu64 " bytes: the file is cut short",
@@ -127,8 +129,8 @@ static int parse_offsets(const json_t *info, const struct place *at, uint64_t da
 }
 
 static int parse_entry(const char *name, const json_t *info, const char *what,
-                       const unsigned char *data, uint64_t data_bytes, struct pl_st_entry *ret_entry,
-                       struct pl_error *err)
+                       const unsigned char *data, uint64_t data_bytes,
+                       struct pl_st_entry *ret_entry, struct pl_error *err)
 {
     const struct place at = {what, name};
     struct pl_st_entry e = {.name = name};
@@ -164,7 +166,8 @@ static int parse_metadata(const json_t *metadata, const char *what, struct pl_er
 
     if (!json_is_object(metadata))
         return pl_fail(err, PL_EFORMAT, "%s: __metadata__ is not an object", what);
-    json_object_foreach((json_t *)metadata, key, value) {
+    json_object_foreach((json_t *)metadata, key, value)
+    {
         if (!json_is_string(value))
             return pl_fail(err, PL_EFORMAT, "%s: __metadata__ '%.*s' is not a string", what,
                            NAME_SHOWN, key);
@@ -239,8 +242,8 @@ static int check_header(const unsigned char *bytes, size_t len, const char *what
         values += c == ',' || c == '[' || c == '{';
     }
     if (values > PL_ST_VALUES_MAX)
-        return pl_fail(err, PL_EFORMAT, "%s: the header holds %zu values; expected %d at most", what,
-                       values, PL_ST_VALUES_MAX);
+        return pl_fail(err, PL_EFORMAT, "%s: the header holds %zu values; expected %d at most",
+                       what, values, PL_ST_VALUES_MAX);
     *ret_len = (size_t)header_len;
     return PL_OK;
 }
@@ -256,7 +259,8 @@ static int parse_entries(struct pl_st *st, const char *what, const unsigned char
     if (!st->entries)
         return pl_fail(err, PL_ENOMEM, "%s: no memory for %zu tensors", what,
                        json_object_size(st->root));
-    json_object_foreach(st->root, key, value) {
+    json_object_foreach(st->root, key, value)
+    {
         if (strcmp(key, "__metadata__") == 0) {
             rc = parse_metadata(value, what, err);
             st->metadata = value;
@@ -331,7 +335,8 @@ static int put_metadata(struct pl_buf *buf, const json_t *metadata, struct pl_er
 
     if (!metadata)
         return rc < 0 ? rc : pl_buf_puts(buf, "\"format\":\"pt\"}");
-    json_object_foreach((json_t *)metadata, key, value) {
+    json_object_foreach((json_t *)metadata, key, value)
+    {
         if (!json_is_string(value))
             return pl_fail(err, PL_EINVAL, "metadata '%.*s' is not a string", NAME_SHOWN, key);
         if (rc == PL_OK)
@@ -379,8 +384,8 @@ static int check_names(const struct pl_st_entry *entries, size_t count, struct p
     qsort(sorted, count, sizeof *sorted, by_name);
     for (size_t i = 0; i < count && rc == PL_OK; i++) {
         if (i > 0 && strcmp(sorted[i - 1].name, sorted[i].name) == 0)
-            rc = pl_fail(err, PL_EINVAL, "tensor '%.*s' is there twice", NAME_SHOWN,
-                         sorted[i].name);
+            rc =
+                pl_fail(err, PL_EINVAL, "tensor '%.*s' is there twice", NAME_SHOWN, sorted[i].name);
         else if (strcmp(sorted[i].name, "__metadata__") == 0)
             rc = pl_fail(err, PL_EINVAL, "a tensor cannot be called __metadata__");
     }

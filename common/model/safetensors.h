@@ -5,10 +5,10 @@
  *   JSON: {"name": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [begin, end]}, ...,
  *          "__metadata__": {"key": "text"}}
  *
- * What a struct pl_st holds was checked: the header is at most PL_ST_HEADER_MAX bytes and has no key
- * twice; every dtype is known; end - begin is the product of the shape and the size of the dtype, without
- * overflow; the tensors cover the data from first to last byte, without a hole and without sharing
- * one. Data may begin at any address: read it through memcpy().
+ * What a struct pl_st holds was checked: the header is at most PL_ST_HEADER_MAX bytes and has no
+ * key twice; every dtype is known; end - begin is the product of the shape and the size of the
+ * dtype, without overflow; the tensors cover the data from first to last byte, without a hole and
+ * without sharing one. Data may begin at any address: read it through memcpy().
  */
 #ifndef PL_MODEL_SAFETENSORS_H
 #define PL_MODEL_SAFETENSORS_H
@@ -22,7 +22,7 @@
 
 enum {
     PL_ST_HEADER_MAX = 100000000, /* bytes, the format's own limit */
-    PL_ST_VALUES_MAX = 1 << 20,   /* JSON values in a header, so that it cannot ask for much memory */
+    PL_ST_VALUES_MAX = 1 << 20, /* JSON values in a header, so that it cannot ask for much memory */
     PL_ST_RANK_MAX = 8,
 };
 
@@ -67,13 +67,14 @@ struct pl_st {
 };
 
 /*
- * Map and check a file; ended with pl_st_close(). PL_ENOENT, PL_EIO, PL_ENOMEM; PL_EFORMAT: the file is
- * not as described above, or cut short. PL_EUNSUPPORTED: a dtype or rank nobody here knows.
+ * Map and check a file; ended with pl_st_close(). PL_ENOENT, PL_EIO, PL_ENOMEM; PL_EFORMAT: the
+ * file is not as described above, or cut short. PL_EUNSUPPORTED: a dtype or rank nobody here knows.
  * On failure *ret_st is left alone.
  */
 int pl_st_open(const char *path, struct pl_st *ret_st, struct pl_error *err);
 
-/* The same from `len` bytes that stay the caller's and must live as long; `what` names them in errors. */
+/* The same from `len` bytes that stay the caller's and must live as long; `what` names them in
+ * errors. */
 int pl_st_parse(const unsigned char *bytes, size_t len, const char *what, struct pl_st *ret_st,
                 struct pl_error *err);
 
@@ -92,15 +93,16 @@ struct pl_st_writer {
 
 /*
  * Only name, dtype, rank and dims of the entries are read. `metadata`: an object of strings; NULL
- * writes {"format": "pt"}, as Transformers wants it. PL_EINVAL: the entries' bytes overflow, a name is
- * there twice, or metadata is not of strings; PL_EIO, PL_ENOMEM.
+ * writes {"format": "pt"}, as Transformers wants it. PL_EINVAL: the entries' bytes overflow, a name
+ * is there twice, or metadata is not of strings; PL_EIO, PL_ENOMEM.
  */
 int pl_st_writer_open(const char *path, const struct pl_st_entry *entries, size_t count,
                       const json_t *metadata, struct pl_st_writer *ret_writer,
                       struct pl_error *err);
 int pl_st_writer_write(struct pl_st_writer *writer, const void *bytes, size_t len,
                        struct pl_error *err);
-/* PL_EINVAL: not all the bytes that the header promises were written; nothing is left on disk then. */
+/* PL_EINVAL: not all the bytes that the header promises were written; nothing is left on disk then.
+ */
 int pl_st_writer_commit(struct pl_st_writer *writer, struct pl_error *err);
 void pl_st_writer_abort(struct pl_st_writer *writer); /* zeroed or committed is fine */
 

@@ -152,7 +152,8 @@ static int decompose(enum pl_form form, const char *text, size_t len, struct wor
     return order(work);
 }
 
-/* The end of the stretch at text that has to be worked on as one: where an inert character follows. */
+/* The end of the stretch at text that has to be worked on as one: where an inert character follows.
+ */
 static size_t stretch_len(enum pl_form form, const char *text, size_t len)
 {
     size_t at = 0, n;

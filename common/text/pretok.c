@@ -206,7 +206,8 @@ static int cut(const struct run *run, size_t level, const char *text, size_t len
         if (rc < 0)
             break;
         done = from = end;
-        if (start == end && from < len) { /* an empty match: the search goes on behind a character */
+        if (start == end &&
+            from < len) { /* an empty match: the search goes on behind a character */
             size_t n;
 
             pl_utf8_step(text + from, len - from, &n);

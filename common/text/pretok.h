@@ -51,7 +51,8 @@ void pl_pretok_release(struct pl_pretok *pretok);
 int pl_pretok_work_create(struct pl_pretok_work **ret_work);
 void pl_pretok_work_destroy(struct pl_pretok_work *work); /* NULL is fine */
 
-/* Called for each piece, in order; `piece` is good during the call. A negative code stops it all. */
+/* Called for each piece, in order; `piece` is good during the call. A negative code stops it all.
+ */
 typedef int pl_piece_fn(void *at, const char *piece, size_t len, struct pl_error *err);
 
 /*

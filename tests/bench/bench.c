@@ -10,13 +10,37 @@ static const struct {
     struct pl_config config;
 } CONFIGS[] = {
     {"small",
-     {.hidden = 256, .layers = 6, .heads = 4, .kv_heads = 2, .head_dim = 64, .ffn = 768,
-      .vocab = 1024, .positions_max = 4096, .rope_theta = 1e6, .rms_eps = 1e-6f, .tied = true,
-      .qkv_bias = true, .init_range = 0.02, .bos = -1, .pad = -1}},
+     {.hidden = 256,
+      .layers = 6,
+      .heads = 4,
+      .kv_heads = 2,
+      .head_dim = 64,
+      .ffn = 768,
+      .vocab = 1024,
+      .positions_max = 4096,
+      .rope_theta = 1e6,
+      .rms_eps = 1e-6f,
+      .tied = true,
+      .qkv_bias = true,
+      .init_range = 0.02,
+      .bos = -1,
+      .pad = -1}},
     {"half",
-     {.hidden = 896, .layers = 24, .heads = 14, .kv_heads = 2, .head_dim = 64, .ffn = 4864,
-      .vocab = 151936, .positions_max = 32768, .rope_theta = 1e6, .rms_eps = 1e-6f, .tied = true,
-      .qkv_bias = true, .init_range = 0.02, .bos = -1, .pad = -1}},
+     {.hidden = 896,
+      .layers = 24,
+      .heads = 14,
+      .kv_heads = 2,
+      .head_dim = 64,
+      .ffn = 4864,
+      .vocab = 151936,
+      .positions_max = 32768,
+      .rope_theta = 1e6,
+      .rms_eps = 1e-6f,
+      .tied = true,
+      .qkv_bias = true,
+      .init_range = 0.02,
+      .bos = -1,
+      .pad = -1}},
 };
 
 const struct pl_config *pl_bench_config(const char *name)
@@ -35,7 +59,8 @@ static void fill(const struct pl_mat *mat)
     for (size_t i = 0; i < words; i++) {
         const uint32_t mix = (uint32_t)i * 2654435761u;
 
-        mat->words[i] = 0x3C003C00u | (mix & 0x807F807Fu); /* signs and fractions, size 1/128 to 1/64 */
+        mat->words[i] =
+            0x3C003C00u | (mix & 0x807F807Fu); /* signs and fractions, size 1/128 to 1/64 */
     }
 }
 

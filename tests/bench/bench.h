@@ -8,7 +8,8 @@
 
 #include <stddef.h>
 
-/* "small": 5 M parameters, vocabulary 1024. "half": Qwen2.5-0.5B's published shape. NULL: neither. */
+/* "small": 5 M parameters, vocabulary 1024. "half": Qwen2.5-0.5B's published shape. NULL: neither.
+ */
 const struct pl_config *pl_bench_config(const char *name);
 
 /* Fast pseudo-random values of a useful size, norms 1, biases 0. */

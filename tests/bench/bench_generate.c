@@ -3,13 +3,13 @@
  *
  *   bench_generate [CASE ...]     all cases without a name
  *
- * A case is <model>.prefill.<tokens> or <model>.decode.b<batch>, model `small` or `half`. Decoding follows a
- * prompt of 128 tokens shared by groups of 8, samples at temperature 1, and counts a whole step: forward,
- * vocabulary projection, log-probability and draw.
+ * A case is <model>.prefill.<tokens> or <model>.decode.b<batch>, model `small` or `half`. Decoding
+ * follows a prompt of 128 tokens shared by groups of 8, samples at temperature 1, and counts a
+ * whole step: forward, vocabulary projection, log-probability and draw.
  *
- * `ratio` is FLOP/s by 2 * parameters used per token, over OpenBLAS' sgemm in this process (the higher of
- * before and after). At batch 1 the bound is memory: `bandwidth_ratio` is bytes of bf16 weights read per
- * second over the read bandwidth measured in this process.
+ * `ratio` is FLOP/s by 2 * parameters used per token, over OpenBLAS' sgemm in this process (the
+ * higher of before and after). At batch 1 the bound is memory: `bandwidth_ratio` is bytes of bf16
+ * weights read per second over the read bandwidth measured in this process.
  */
 #include "actor/engine.h"
 #include "common/app/machine.h"
@@ -25,9 +25,9 @@
 enum { PROMPT = 128, GROUP = 8, STEPS_MAX = 64 };
 
 static const char *const CASES[] = {
-    "small.prefill.512", "small.decode.b1",  "small.decode.b8", "small.decode.b32",
+    "small.prefill.512", "small.decode.b1",   "small.decode.b8",  "small.decode.b32",
     "small.decode.b64",  "small.decode.b128", "half.prefill.512", "half.decode.b1",
-    "half.decode.b8",    "half.decode.b32",  "half.decode.b64", "half.decode.b128",
+    "half.decode.b8",    "half.decode.b32",   "half.decode.b64",  "half.decode.b128",
 };
 
 struct figures {

@@ -1,4 +1,4 @@
-#include "common/text/table.h"
+#include "common/text/dict.h"
 
 #include "common/base/check.h"
 #include "common/base/err.h"
@@ -31,15 +31,15 @@ uint64_t pl_hash(const void *bytes, size_t len)
     return mix(hash ^ word);
 }
 
-void pl_table_release(struct pl_table *table)
+void pl_dict_release(struct pl_dict *table)
 {
     free(table->bytes);
     free(table->entries);
     free(table->slots);
-    *table = (struct pl_table){0};
+    *table = (struct pl_dict){0};
 }
 
-const char *pl_table_key(const struct pl_table *table, size_t entry, size_t *ret_len)
+const char *pl_dict_key(const struct pl_dict *table, size_t entry, size_t *ret_len)
 {
     PL_ASSERT(entry < table->count);
     *ret_len = table->entries[entry].len;
@@ -47,13 +47,13 @@ const char *pl_table_key(const struct pl_table *table, size_t entry, size_t *ret
 }
 
 /* The slot that holds the key, or the free one where it would go. */
-static size_t slot_of(const struct pl_table *table, uint32_t hash, const char *key, size_t len)
+static size_t slot_of(const struct pl_dict *table, uint32_t hash, const char *key, size_t len)
 {
     const size_t mask = table->slots_len - 1;
     size_t slot = hash & mask;
 
     for (; table->slots[slot]; slot = (slot + 1) & mask) {
-        const struct pl_table_entry *entry = &table->entries[table->slots[slot] - 1];
+        const struct pl_dict_entry *entry = &table->entries[table->slots[slot] - 1];
 
         if (entry->hash == hash && entry->len == len &&
             (len == 0 || memcmp(table->bytes + entry->at, key, len) == 0))
@@ -62,7 +62,7 @@ static size_t slot_of(const struct pl_table *table, uint32_t hash, const char *k
     return slot;
 }
 
-size_t pl_table_find(const struct pl_table *table, const char *key, size_t len)
+size_t pl_dict_find(const struct pl_dict *table, const char *key, size_t len)
 {
     size_t slot;
 
@@ -72,7 +72,7 @@ size_t pl_table_find(const struct pl_table *table, const char *key, size_t len)
     return table->slots[slot] ? table->slots[slot] - 1 : SIZE_MAX;
 }
 
-static int grow_slots(struct pl_table *table)
+static int grow_slots(struct pl_dict *table)
 {
     const size_t n = table->slots_len ? table->slots_len * 2 : 256;
     uint32_t *slots = calloc(n, sizeof *slots);
@@ -92,11 +92,11 @@ static int grow_slots(struct pl_table *table)
     return PL_OK;
 }
 
-static int make_room(struct pl_table *table, size_t len)
+static int make_room(struct pl_dict *table, size_t len)
 {
     if (table->count == table->cap) {
         const size_t cap = table->cap ? table->cap * 2 : 256;
-        struct pl_table_entry *entries = realloc(table->entries, cap * sizeof *entries);
+        struct pl_dict_entry *entries = realloc(table->entries, cap * sizeof *entries);
 
         if (!entries)
             return PL_ENOMEM;
@@ -115,8 +115,8 @@ static int make_room(struct pl_table *table, size_t len)
     return table->count + table->count / 2 < table->slots_len ? PL_OK : grow_slots(table);
 }
 
-int pl_table_add(struct pl_table *table, const char *key, size_t len, size_t *ret_entry,
-                 bool *ret_added)
+int pl_dict_add(struct pl_dict *table, const char *key, size_t len, size_t *ret_entry,
+                bool *ret_added)
 {
     const uint32_t hash = (uint32_t)pl_hash(key, len);
     size_t slot;
@@ -132,7 +132,7 @@ int pl_table_add(struct pl_table *table, const char *key, size_t len, size_t *re
         *ret_added = table->slots[slot] == 0;
     if (table->slots[slot] == 0) {
         table->entries[table->count++] =
-            (struct pl_table_entry){.at = table->bytes_len, .len = (uint32_t)len, .hash = hash};
+            (struct pl_dict_entry){.at = table->bytes_len, .len = (uint32_t)len, .hash = hash};
         if (len > 0)
             memcpy(table->bytes + table->bytes_len, key, len);
         table->bytes_len += len;
