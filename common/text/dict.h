@@ -27,19 +27,19 @@ struct pl_dict {
 
 uint64_t pl_hash(const void *bytes, size_t len);
 
-void pl_dict_release(struct pl_dict *table); /* zeroed is an empty table */
+void pl_dict_release(struct pl_dict *dict); /* zeroed is an empty table */
 
 /* The entry's number, or SIZE_MAX. */
-size_t pl_dict_find(const struct pl_dict *table, const char *key, size_t len);
+size_t pl_dict_find(const struct pl_dict *dict, const char *key, size_t len);
 
 /*
  * Find or add: *ret_entry is the number, *ret_added (may be NULL) whether it is new.
  * PL_ENOMEM; PL_EFULL: the key has 4 GiB, or there are 2^31 entries.
  */
-int pl_dict_add(struct pl_dict *table, const char *key, size_t len, size_t *ret_entry,
+int pl_dict_add(struct pl_dict *dict, const char *key, size_t len, size_t *ret_entry,
                 bool *ret_added);
 
 /* Borrowed until the next add. Not NUL terminated. */
-const char *pl_dict_key(const struct pl_dict *table, size_t entry, size_t *ret_len);
+const char *pl_dict_key(const struct pl_dict *dict, size_t entry, size_t *ret_len);
 
 #endif
