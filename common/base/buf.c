@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 void pl_buf_init(struct pl_buf *buf, size_t bytes_max)
 {
@@ -98,14 +99,19 @@ char *pl_strf(const char *fmt, ...)
 
 void *pl_alloc(size_t n, size_t size)
 {
-    size_t bytes;
+    enum { LINE = 64, HUGE_PAGE = 2 << 20 };
+    size_t bytes, align;
     void *p;
 
-    if (__builtin_mul_overflow(n, size, &bytes) || bytes > SIZE_MAX - 63)
+    if (__builtin_mul_overflow(n, size, &bytes) || bytes > SIZE_MAX - HUGE_PAGE)
         return NULL;
-    bytes = (bytes + 63) / 64 * 64;
-    p = aligned_alloc(64, bytes ? bytes : 64);
-    if (p)
-        memset(p, 0, bytes ? bytes : 64);
+    align = bytes >= 4 * (size_t)HUGE_PAGE ? HUGE_PAGE : LINE;
+    bytes = bytes ? (bytes + LINE - 1) / LINE * LINE : LINE;
+    p = aligned_alloc(align, (bytes + align - 1) / align * align);
+    if (!p)
+        return NULL;
+    if (align == HUGE_PAGE)
+        (void)madvise(p, bytes, MADV_HUGEPAGE); /* a wish; without it only slower */
+    memset(p, 0, bytes);
     return p;
 }

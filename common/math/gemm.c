@@ -45,12 +45,12 @@ static size_t min_size(size_t a, size_t b)
 
 /* The row tile at m of x, `rows` of it there, for every k-block. */
 static void pack_tile(const struct pl_kernels *kern, const float *x, size_t ldx, size_t m,
-                      size_t rows, size_t rows_pad, size_t K)
+                      size_t rows, size_t M, size_t K)
 {
     for (size_t k0 = 0; k0 < K; k0 += PL_GEMM_KC) {
         const size_t kc = min_size(K - k0, PL_GEMM_KC);
 
-        kern->pack(packed + k0 * rows_pad + m * kc, x + m * ldx + k0, ldx, rows, kc);
+        kern->pack(packed + k0 * M + m * kc, x + m * ldx + k0, ldx, rows, kc);
     }
 }
 
@@ -58,7 +58,7 @@ struct product {
     float *y;
     size_t ldy;
     const struct pl_mat *w;
-    size_t M, rows_pad; /* rows of this chunk, and that rounded up to whole tiles */
+    size_t M; /* rows of this chunk */
     const float *init;
     size_t ldinit;
     const struct pl_kernels *kern;
@@ -71,7 +71,7 @@ static void block(const struct product *g, size_t m, size_t rows, size_t p, size
 
     for (size_t k0 = 0; k0 < K; k0 += PL_GEMM_KC) {
         const size_t kc = min_size(K - k0, PL_GEMM_KC);
-        const float *a = packed + k0 * g->rows_pad + m * kc;
+        const float *a = packed + k0 * g->M + m * kc;
 
         for (size_t j = p; j < p + panels; j++) {
             float *c = g->y + m * g->ldy + j * PL_PANEL;
@@ -127,7 +127,7 @@ void pl_gemm(float *y, size_t ldy, const float *x, size_t ldx, const struct pl_m
     const struct pl_kernels *kern = pl_kernels();
     const size_t K = w->cols, tile = kern->rows_max;
 
-    packed_reserve(min_size((M + tile - 1) / tile * tile, ROWS_CHUNK) * K);
+    packed_reserve(min_size(M, ROWS_CHUNK) * K);
     for (size_t m0 = 0; m0 < M; m0 += ROWS_CHUNK) {
         const size_t rows = min_size(M - m0, ROWS_CHUNK), tiles = (rows + tile - 1) / tile;
         const struct product g = {
@@ -135,7 +135,6 @@ void pl_gemm(float *y, size_t ldy, const float *x, size_t ldx, const struct pl_m
             .ldy = ldy,
             .w = w,
             .M = rows,
-            .rows_pad = tiles * tile,
             .init = init ? init + m0 * ldinit : NULL,
             .ldinit = ldinit,
             .kern = kern,
@@ -145,8 +144,8 @@ void pl_gemm(float *y, size_t ldy, const float *x, size_t ldx, const struct pl_m
         {
 #pragma omp for schedule(static)
             for (size_t t = 0; t < tiles; t++)
-                pack_tile(kern, x + m0 * ldx, ldx, t * tile, min_size(rows - t * tile, tile),
-                          g.rows_pad, K);
+                pack_tile(kern, x + m0 * ldx, ldx, t * tile, min_size(rows - t * tile, tile), rows,
+                          K);
             share(&g, (size_t)omp_get_thread_num(), (size_t)omp_get_num_threads());
         }
     }

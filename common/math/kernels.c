@@ -18,6 +18,8 @@
 #define MR PL_SIMD_ROWS
 #define NV PL_SIMD_VECTORS
 
+enum { WIDE = 4 }; /* vectors of a tile of few rows, at most */
+
 /* Run `call` with ROWS bound to a constant for each count of rows up to MR, so that it unrolls. */
 #define CASE(n, call)                                                                              \
     case n: {                                                                                      \
@@ -75,7 +77,7 @@ PL_INLINE void panel_rows(size_t rows, size_t half, size_t halves, float *c, siz
         for (size_t v = 0; v < halves; v++)
             w[v] = half + v == 0 ? vf_widen_lo(line) : vf_widen_hi(line);
         for (size_t i = 0; i < rows; i++) {
-            const vf x = vf_set1(a[k * MR + i]);
+            const vf x = vf_set1(a[k * rows + i]);
 
             for (size_t v = 0; v < halves; v++)
                 acc[i][v] = vf_fma(x, w[v], acc[i][v]);
@@ -108,8 +110,8 @@ static void panel(float *c, size_t ldc, const float *a, const uint32_t *words, s
     }
 }
 
-/* Four rows of four columns turned: out[k * MR + i] = x[i * ldx + k]. */
-PL_INLINE void pack_4x4(float *out, const float *x, size_t ldx)
+/* Four rows of four columns turned: out[k * ldo + i] = x[i * ldx + k]. */
+PL_INLINE void pack_4x4(float *out, size_t ldo, const float *x, size_t ldx)
 {
 #if defined(__SSE__)
     __m128 a = _mm_loadu_ps(x), b = _mm_loadu_ps(x + ldx);
@@ -117,30 +119,38 @@ PL_INLINE void pack_4x4(float *out, const float *x, size_t ldx)
 
     _MM_TRANSPOSE4_PS(a, b, c, d);
     _mm_storeu_ps(out, a);
-    _mm_storeu_ps(out + MR, b);
-    _mm_storeu_ps(out + 2 * MR, c);
-    _mm_storeu_ps(out + 3 * MR, d);
+    _mm_storeu_ps(out + ldo, b);
+    _mm_storeu_ps(out + 2 * ldo, c);
+    _mm_storeu_ps(out + 3 * ldo, d);
 #else
     for (size_t k = 0; k < 4; k++)
         for (size_t i = 0; i < 4; i++)
-            out[k * MR + i] = x[i * ldx + k];
+            out[k * ldo + i] = x[i * ldx + k];
 #endif
 }
 
-static void pack(float *out, const float *x, size_t ldx, size_t rows, size_t K)
+PL_INLINE void pack_rows(size_t rows, float *out, const float *x, size_t ldx, size_t K)
 {
     const size_t fours = rows / 4 * 4, K4 = K / 4 * 4;
 
     for (size_t k = 0; k < K4; k += 4) {
         for (size_t i = 0; i < fours; i += 4)
-            pack_4x4(out + k * MR + i, x + i * ldx + k, ldx);
+            pack_4x4(out + k * rows + i, rows, x + i * ldx + k, ldx);
         for (size_t i = fours; i < rows; i++)
             for (size_t j = k; j < k + 4; j++)
-                out[j * MR + i] = x[i * ldx + j];
+                out[j * rows + i] = x[i * ldx + j];
     }
     for (size_t k = K4; k < K; k++)
         for (size_t i = 0; i < rows; i++)
-            out[k * MR + i] = x[i * ldx + k];
+            out[k * rows + i] = x[i * ldx + k];
+}
+
+static void pack(float *out, const float *x, size_t ldx, size_t rows, size_t K)
+{
+    if (rows == MR)
+        pack_rows(MR, out, x, ldx, K);
+    else
+        pack_rows(rows, out, x, ldx, K);
 }
 
 /* ---- products of plain f32 arrays ---- */
@@ -150,13 +160,13 @@ enum tile_start { FROM_ZERO, ADD_AFTER, FROM_C };
 PL_INLINE void tile_rows(size_t rows, size_t vectors, enum tile_start start, float *c, size_t ldc,
                          const float *a, size_t rs, size_t cs, const float *b, size_t ldb, size_t K)
 {
-    vf acc[MR][NV];
+    vf acc[MR][WIDE];
 
     for (size_t i = 0; i < rows; i++)
         for (size_t v = 0; v < vectors; v++)
             acc[i][v] = start == FROM_C ? vf_load(c + i * ldc + v * PL_LANES) : vf_zero();
     for (size_t k = 0; k < K; k++) {
-        vf y[NV];
+        vf y[WIDE];
 
         for (size_t v = 0; v < vectors; v++)
             y[v] = vf_load(b + k * ldb + v * PL_LANES);
@@ -175,20 +185,31 @@ PL_INLINE void tile_rows(size_t rows, size_t vectors, enum tile_start start, flo
         }
 }
 
+/* All columns of some rows, as many vectors at a time as there are registers for. */
+PL_INLINE void tile_cols(size_t rows, enum tile_start start, float *c, size_t ldc, const float *a,
+                         size_t rs, size_t cs, const float *b, size_t ldb, size_t K, size_t N)
+{
+    const size_t wide = rows * 4 <= MR * NV ? 4 : rows * 2 <= MR * NV ? 2 : 1;
+    size_t n = 0;
+
+    for (; n + wide * PL_LANES <= N; n += wide * PL_LANES)
+        tile_rows(rows, wide, start, c + n, ldc, a, rs, cs, b + n, ldb, K);
+    for (; wide > 2 && n + 2 * PL_LANES <= N; n += 2 * PL_LANES)
+        tile_rows(rows, 2, start, c + n, ldc, a, rs, cs, b + n, ldb, K);
+    for (; n < N; n += PL_LANES)
+        tile_rows(rows, 1, start, c + n, ldc, a, rs, cs, b + n, ldb, K);
+}
+
 PL_INLINE void tile_all(enum tile_start start, float *c, size_t ldc, const float *a, size_t rs,
                         size_t cs, const float *b, size_t ldb, size_t M, size_t K, size_t N)
 {
-    for (size_t n = 0; n < N; n += NV * PL_LANES)
-        for (size_t m = 0; m < M; m += MR) {
-            const size_t rows = M - m < MR ? M - m : MR;
-            const float *from = a + m * rs;
-            float *out = c + m * ldc + n;
+    for (size_t m = 0; m < M; m += MR) {
+        const size_t rows = M - m < MR ? M - m : MR;
+        const float *from = a + m * rs;
+        float *out = c + m * ldc;
 
-            if (N - n >= NV * PL_LANES)
-                EACH_ROWS(rows, tile_rows(ROWS, NV, start, out, ldc, from, rs, cs, b + n, ldb, K))
-            else
-                EACH_ROWS(rows, tile_rows(ROWS, 1, start, out, ldc, from, rs, cs, b + n, ldb, K))
-        }
+        EACH_ROWS(rows, tile_cols(ROWS, start, out, ldc, from, rs, cs, b, ldb, K, N))
+    }
 }
 
 static void tile(float *c, size_t ldc, const float *a, size_t rs, size_t cs, const float *b,

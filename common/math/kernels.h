@@ -23,15 +23,15 @@ struct pl_kernels {
                        size_t ldb, size_t M, size_t K, size_t N);
 
     /*
-     * One k-block of pl_gemm() for one panel: a is packed (ceil(M / mr), K, mr), mr = rows_max,
-     * rows past M are never read;
+     * One k-block of pl_gemm() for one panel: a is packed in tiles of rows_max rows, the last of
+     * just as many as are left, each (K, rows of the tile);
      * c[m, 0..n) = init + chain, init as in pl_gemm(), n <= 32 columns.
      */
     size_t rows_max;
     void (*panel)(float *c, size_t ldc, const float *a, const uint32_t *words, size_t M, size_t K,
                   size_t n, const float *init, size_t ldinit);
 
-    /* a for panel(): out[k * rows_max + i] = x[i * ldx + k] for i < rows <= rows_max, k < K. */
+    /* A tile of a for panel(): out[k * rows + i] = x[i * ldx + k], i < rows <= rows_max, k < K. */
     void (*pack)(float *out, const float *x, size_t ldx, size_t rows, size_t K);
 
     /*
