@@ -1,0 +1,106 @@
+/*
+ * Weights over ZeroMQ: a source announces versions and serves them, a sink pulls them.
+ *
+ *   source: PUB announcements (at once, to every new subscriber, and every few seconds),
+ *           ROUTER serving manifests and chunks on request
+ *   sink:   SUB, DEALER with a window of requests ahead; resumes after a lost peer
+ *
+ * A version is a flat array of bf16 values in the order of a table of tensors. A sink that has the
+ * version before takes what changed: for each tensor positions and new values (or all of it, where
+ * that is smaller), compressed; others take the snapshot. Overwriting is harmless when repeated.
+ * A version is handed out only when the hash of every chunk and of the whole holds and all values
+ * are finite.
+ *
+ * Source and sink each have a thread of their own; functions here may be called from one other
+ * thread.
+ */
+#ifndef PL_LINK_BCAST_H
+#define PL_LINK_BCAST_H
+
+#include "common/base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { PL_CHUNK_BYTES = 1 << 20, PL_HASH_BYTES = 32 };
+
+struct pl_bcast_tensor {
+    const char *name;
+    uint32_t dims[2];
+    uint32_t rank;
+    size_t first, count; /* values in the flat array */
+};
+
+struct pl_bcast_table {
+    const struct pl_bcast_tensor *tensors; /* borrowed, must live as long */
+    size_t count;
+    size_t values; /* of the flat array */
+};
+
+/* ---- source ---- */
+
+struct pl_source_opts {
+    const char *run;
+    const char *pub_bind, *serve_bind; /* "ipc:///run/x.pub", "tcp://127.0.0.1:0" */
+    struct pl_bcast_table table;
+    size_t versions_max; /* kept in memory; older ones must be dropped first */
+};
+
+struct pl_source;
+int pl_source_create(const struct pl_source_opts *opts, struct pl_source **ret_source,
+                     struct pl_error *err);
+void pl_source_destroy(struct pl_source *source); /* NULL is fine */
+
+/* Where it really listens (ports that were 0 are filled in); borrowed. */
+const char *pl_source_pub(const struct pl_source *source);
+const char *pl_source_serve(const struct pl_source *source);
+
+/*
+ * Publish version `version` (values are copied); a delta is made when version - 1 is still kept.
+ * ret_hash: SHA-256 of the values. PL_EFULL: versions_max are kept. PL_EINVAL: not newer.
+ */
+int pl_source_publish(struct pl_source *source, uint64_t version, uint64_t step,
+                      const uint16_t *values, unsigned char ret_hash[PL_HASH_BYTES],
+                      struct pl_error *err);
+/* Forget versions below `version`. */
+void pl_source_drop(struct pl_source *source, uint64_t version);
+
+struct pl_source_stats {
+    uint64_t chunks, bytes, manifests, errors, announcements;
+    size_t kept;
+};
+struct pl_source_stats pl_source_stats(const struct pl_source *source);
+
+/* ---- sink ---- */
+
+struct pl_sink_opts {
+    const char *run;
+    const char *pub, *serve; /* where to connect to */
+    struct pl_bcast_table table;
+    size_t window; /* chunks asked for ahead; 0: 8 */
+};
+
+struct pl_sink;
+int pl_sink_create(const struct pl_sink_opts *opts, struct pl_sink **ret_sink,
+                   struct pl_error *err);
+void pl_sink_destroy(struct pl_sink *sink);
+
+/* The newest version that was announced, 0: none yet (versions begin at 1). */
+uint64_t pl_sink_newest(const struct pl_sink *sink);
+
+/*
+ * Copy version `version` out: waits until it is there, up to wait_ms. values: table.values of them.
+ * PL_ENOENT: it did not come in time; the sentence says what was last heard. PL_ECANCELED: woken.
+ */
+int pl_sink_get(struct pl_sink *sink, uint64_t version, uint64_t wait_ms, uint16_t *values,
+                unsigned char ret_hash[PL_HASH_BYTES], struct pl_error *err);
+void pl_sink_wake(struct pl_sink *sink); /* from another thread: pl_sink_get() returns */
+
+struct pl_sink_stats {
+    uint64_t snapshots, deltas, bytes, retries, refused; /* refused: a hash or a value was wrong */
+    double last_s;                                       /* how long the last version took */
+};
+struct pl_sink_stats pl_sink_stats(const struct pl_sink *sink);
+
+#endif

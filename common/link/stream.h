@@ -1,0 +1,165 @@
+/*
+ * The queues of a run in Redis: hand-overs as atomic functions (functions.lua), leases with
+ * renewal, the batch ledger. It moves bytes and readable fields, not meaning.
+ *
+ *   prompts ─▶ lease ─▶ finish ─▶ rollouts ─▶ lease ─▶ commit ─▶ scored:<b> ─▶ ready ─▶ retire
+ *
+ * All keys are plait:{RUN}:..., listed in README.md. Every call is idempotent by group id: repeated
+ * after a lost reply, or made by a second worker with the same lease, it changes nothing and says
+ * so. Where the answer of a call is lost the caller simply repeats it.
+ *
+ * A call that meets a connection that is gone, or one of LOADING, READONLY, MISCONF, OOM, BUSY,
+ * waits with growing, jittered pauses and tries again until `stop` says so or patience_ms is over;
+ * NOGROUP and a missing library are mended in place. Only then does it fail, with PL_EIO.
+ *
+ * One thread owns a stream.
+ */
+#ifndef PL_LINK_STREAM_H
+#define PL_LINK_STREAM_H
+
+#include "common/base/buf.h"
+#include "common/base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct pl_stream_opts {
+    const char *url;         /* unix:///path/to.sock, redis://[user:password@]host[:port], PORT */
+    const char *run;         /* name of the run: letters, digits, '-', '_', '.' */
+    const char *worker;      /* stable name of this worker: "actor-3" */
+    const char *role;        /* "actor", "rewarder", "learner", "plait" */
+    uint64_t lease_ms;       /* a lease not renewed for so long is taken from its owner */
+    uint32_t deliveries_max; /* a group leased more often goes to `dead` */
+    uint64_t patience_ms;    /* how long a call tries again; 0: for ever */
+    size_t bytes_max;        /* of one reply */
+    bool (*stop)(void *at);  /* asked between tries and waits; NULL: never */
+    void *at;
+    void (*event)(void *at, const char *line); /* state changes, for the log; NULL: none */
+};
+
+struct pl_stream;
+
+/* Connects, checks that Redis is 7.0.5 or later, loads the function library, makes groups.
+ * PL_EUNSUPPORTED: an older Redis. PL_EINVAL: an option. PL_EIO, PL_ENOMEM, PL_ECANCELED. */
+int pl_stream_open(const struct pl_stream_opts *opts, struct pl_stream **ret_stream,
+                   struct pl_error *err);
+void pl_stream_close(struct pl_stream *stream); /* NULL is fine */
+
+/* ---- what the learner does ---- */
+
+/* A readable field beside the binary one. */
+struct pl_field {
+    const char *name, *value;
+};
+
+struct pl_feed {
+    const char *batch; /* "12", "e12" */
+    size_t expected;   /* groups of it */
+    uint32_t index;    /* of this one */
+    const char *after; /* the batch that is decided before this one, "" for the first or an
+                          evaluation: its gate waits for that one */
+    double previous;   /* accuracy to compare with where `after` is "" or is already retired */
+    double epsilon;
+    bool gated; /* false: the gate is open whatever the accuracy */
+    const struct pl_field *fields;
+    size_t field_count;
+    const void *pb;
+    size_t pb_len;
+};
+/* *ret_new: whether the group was not there in any stage. Feeding again what is there is harmless.
+ */
+int pl_stream_feed(struct pl_stream *stream, const struct pl_feed *feed, bool *ret_new,
+                   struct pl_error *err);
+
+/* A complete batch and its groups, in order of index; dropped ones are not there. */
+struct pl_ready {
+    char batch[32];
+    bool gate;
+    double accuracy, previous;
+    size_t expected, count, dropped;
+    struct pl_ready_group {
+        uint32_t index;
+        const void *pb;
+        size_t pb_len;
+    } * groups;
+    void *memory;
+};
+/* The batch `batch`, if it is complete: PL_OK, PL_ENOENT when it is not (yet). Waits up to wait_ms
+ * for one to become ready. Ended with pl_ready_release(). */
+int pl_stream_take(struct pl_stream *stream, const char *batch, uint64_t wait_ms,
+                   struct pl_ready *ret_ready, struct pl_error *err);
+void pl_ready_release(struct pl_ready *ready);
+
+/* After the checkpoint that contains it is durable. Repeating is harmless. */
+int pl_stream_retire(struct pl_stream *stream, const char *batch, struct pl_error *err);
+
+/* HSET of a hash of the run ("run", "policy"), and one capped entry to "metrics". */
+int pl_stream_note(struct pl_stream *stream, const char *key, const struct pl_field *fields,
+                   size_t count, struct pl_error *err);
+int pl_stream_metrics(struct pl_stream *stream, const struct pl_field *fields, size_t count,
+                      struct pl_error *err);
+
+/* ---- what actors and rewarders do ---- */
+
+enum pl_queue { PL_QUEUE_PROMPTS, PL_QUEUE_ROLLOUTS };
+
+struct pl_lease {
+    char entry[48]; /* the stream's id of it */
+    char group[48]; /* "12:3" */
+    uint32_t deliveries;
+    void *pb; /* owned */
+    size_t pb_len;
+};
+void pl_lease_release(struct pl_lease *lease);
+
+/*
+ * The next entry: first this worker's own from before a restart, then abandoned ones, then new
+ * ones; waits up to wait_ms. PL_ENOENT: none came. Entries delivered too often go to `dead` on the
+ * way.
+ */
+int pl_stream_lease(struct pl_stream *stream, enum pl_queue queue, uint64_t wait_ms,
+                    struct pl_lease *ret_lease, struct pl_error *err);
+/* Keep leases alive; call every lease_ms / 3. *ret_lost counts those that are another's by now. */
+int pl_stream_renew(struct pl_stream *stream, enum pl_queue queue,
+                    const struct pl_lease *const *leases, size_t count, size_t *ret_lost,
+                    struct pl_error *err);
+/* Give a lease back so that another worker gets it at once; its delivery does not count. */
+int pl_stream_return(struct pl_stream *stream, enum pl_queue queue, const struct pl_lease *lease,
+                     struct pl_error *err);
+
+enum pl_outcome {
+    PL_OUTCOME_DONE,     /* it was the first */
+    PL_OUTCOME_REPEATED, /* the group has come this far already; nothing was changed */
+    PL_OUTCOME_RETIRED,  /* its batch is retired or unknown; the lease was taken off the queue */
+};
+/* prompts → rollouts. */
+int pl_stream_finish(struct pl_stream *stream, const struct pl_lease *lease,
+                     const struct pl_field *fields, size_t count, const void *pb, size_t pb_len,
+                     enum pl_outcome *ret_outcome, struct pl_error *err);
+/* rollouts → its batch. `right` and `formatted` of `samples` enter the batch's accuracy. */
+int pl_stream_commit(struct pl_stream *stream, const struct pl_lease *lease, uint32_t samples,
+                     uint32_t right, uint32_t formatted, const struct pl_field *fields,
+                     size_t count, const void *pb, size_t pb_len, enum pl_outcome *ret_outcome,
+                     struct pl_error *err);
+/* To `dead`, with a reason; the batch goes on without it (expected - 1, dropped + 1). */
+int pl_stream_bury(struct pl_stream *stream, enum pl_queue queue, const struct pl_lease *lease,
+                   const char *reason, struct pl_error *err);
+
+/* Refresh worker:<id>, which lives 3 * lease_ms. */
+int pl_stream_heartbeat(struct pl_stream *stream, const struct pl_field *fields, size_t count,
+                        struct pl_error *err);
+
+/* ---- what a person sees ---- */
+
+struct pl_ledger {
+    uint64_t fed, trained, dropped; /* groups since the run began */
+    uint64_t queued, leased;        /* prompts: not leased, leased */
+    uint64_t rolled, scoring;       /* rollouts: not leased, leased */
+    uint64_t scored, ready;         /* groups in open batches; complete batches */
+    uint64_t dead;
+    bool balanced; /* fed = trained + dropped + queued + leased + rolled + scoring + scored */
+};
+int pl_stream_ledger(struct pl_stream *stream, struct pl_ledger *ret_ledger, struct pl_error *err);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * The reward of a response (Xie et al., arXiv 2505.19640, appendix C and algorithm 1):
+ *
+ *   r = r_format + r_final + gate r_intermediate + r_extra
+ *   r_format = lambda_f (+1 valid, -1 not)
+ *   r_final  = lambda_a (2.0 right, -1.5 wrong, -2.0 not parseable), only when the form is valid
+ *   r_intermediate, with R the base reward and g_1 .. g_(N-1) the intermediate truths:
+ *     all      R if every one was given, in order where the task says so and none wrong; else 0
+ *     partial  R / (N-1) for each that was given
+ *     time     R if all N-1 were given; else R / (N-1) sum over those given of 1 / k_j, with k_j
+ * the number (from 1) of the first answer segment that matches g_j paid when "conditional": the
+ * final answer is right, the form valid, and the batch makes progress (the gate, gate.h); when
+ * "direct": always; "none": never r_extra: overlong penalty (DAPO) and a charge for each wrong
+ * intermediate answer, both off
+ *
+ * An answer segment counts for one truth at most, and a truth for one segment. The last answer is
+ * the final one and counts for no intermediate truth.
+ */
+#ifndef PL_REWARDER_REWARD_H
+#define PL_REWARDER_REWARD_H
+
+#include "proto/rollout.h"
+#include "proto/task.h"
+#include "rewarder/segments.h"
+
+enum pl_reward_pay { PL_REWARD_CONDITIONAL, PL_REWARD_DIRECT, PL_REWARD_NONE };
+#define PL_REWARD_PAY_CHOICES "conditional|direct|none"
+enum pl_reward_strategy { PL_REWARD_ALL, PL_REWARD_PARTIAL, PL_REWARD_TIME };
+#define PL_REWARD_STRATEGY_CHOICES "all|partial|time"
+
+struct pl_reward_opts {
+    double lambda_format, lambda_final;     /* 1, 1 */
+    double right, wrong, unparsed;          /* 2, -1.5, -2 */
+    double base;                            /* R = 0.5 */
+    enum pl_reward_pay pay;                 /* conditional */
+    enum pl_reward_strategy strategy;       /* time */
+    double wrong_step;                      /* charge for a wrong intermediate answer: 0 */
+    size_t overlong_buffer, new_tokens_max; /* tokens; buffer 0: off */
+    double overlong_factor;                 /* 1 */
+};
+#define PL_REWARD_DEFAULTS                                                                         \
+    ((struct pl_reward_opts){.lambda_format = 1,                                                   \
+                             .lambda_final = 1,                                                    \
+                             .right = 2,                                                           \
+                             .wrong = -1.5,                                                        \
+                             .unparsed = -2,                                                       \
+                             .base = 0.5,                                                          \
+                             .strategy = PL_REWARD_TIME,                                           \
+                             .overlong_factor = 1})
+
+/* Room for one score: what pl_score's pointers point into. */
+struct pl_reward_room {
+    struct pl_segments found;
+    struct pl_segment segments[PL_PIECES_MAX];
+    char why[128];
+};
+
+/*
+ * Score a response of `tokens` tokens, of which token i ends at byte ends[i]. ret_score points into
+ * room. With pay = none, intermediate is 0 and steps are still counted; with direct,
+ * `intermediate` has no condition and the batch's gate must be open (the learner's to see to).
+ */
+void pl_reward_score(const struct pl_reward_opts *opts, const struct pl_task *task,
+                     enum pl_method method, const char *text, size_t len, const size_t *ends,
+                     size_t tokens, struct pl_reward_room *room, struct pl_score *ret_score);
+
+#endif
