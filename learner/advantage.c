@@ -1,0 +1,154 @@
+#include "learner/advantage.h"
+
+#include <math.h>
+
+static const double STD_FLOOR = 1e-6, VAR_FLOOR = 1e-8;
+
+/* Samples [i, end) are the group that begins at i. */
+static size_t group_end(const struct pl_samples *s, size_t i)
+{
+    size_t end = i + 1;
+
+    while (end < s->count && s->group[end] == s->group[i])
+        end++;
+    return end;
+}
+
+static double mean_of(const double *scores, size_t i, size_t end)
+{
+    double sum = 0.0;
+
+    if (end - i == 1)
+        return 0.0;
+    for (size_t j = i; j < end; j++)
+        sum += scores[j];
+    return sum / (double)(end - i);
+}
+
+static double std_of(const double *scores, size_t i, size_t end, double mean)
+{
+    double sum = 0.0;
+
+    if (end - i == 1)
+        return 1.0;
+    for (size_t j = i; j < end; j++)
+        sum += (scores[j] - mean) * (scores[j] - mean);
+    return sqrt(sum / (double)(end - i - 1));
+}
+
+static void spread(float *adv, const struct pl_samples *s, size_t sample, double value)
+{
+    for (size_t t = s->first[sample]; t < s->first[sample + 1]; t++)
+        adv[t] = (float)value;
+}
+
+void pl_advantage_grpo(float *adv, const double *scores, const struct pl_samples *samples,
+                       bool by_std)
+{
+    for (size_t i = 0, end; i < samples->count; i = end) {
+        end = group_end(samples, i);
+        const double mean = mean_of(scores, i, end);
+        const double scale = by_std ? std_of(scores, i, end, mean) + STD_FLOOR : 1.0;
+
+        for (size_t j = i; j < end; j++)
+            spread(adv, samples, j, (scores[j] - mean) / scale);
+    }
+}
+
+void pl_advantage_rloo(float *adv, const double *scores, const struct pl_samples *samples)
+{
+    for (size_t i = 0, end; i < samples->count; i = end) {
+        end = group_end(samples, i);
+        const double n = (double)(end - i), mean = mean_of(scores, i, end);
+        const double scale = end - i == 1 ? 1.0 : n / (n - 1.0);
+
+        for (size_t j = i; j < end; j++)
+            spread(adv, samples, j, scale * (scores[j] - mean));
+    }
+}
+
+void pl_advantage_rpp(float *adv, const double *rewards, double gamma,
+                      const struct pl_samples *samples)
+{
+    for (size_t i = 0; i < samples->count; i++) {
+        double later = 0.0;
+
+        for (size_t t = samples->first[i + 1]; t-- > samples->first[i];) {
+            later = rewards[t] + gamma * later;
+            adv[t] = (float)later;
+        }
+    }
+    pl_whiten(adv, samples->first[samples->count]);
+}
+
+void pl_advantage_rpp_baseline(float *adv, const double *scores, const struct pl_samples *samples)
+{
+    pl_advantage_grpo(adv, scores, samples, false);
+    pl_whiten(adv, samples->first[samples->count]);
+}
+
+void pl_advantage_gae(float *adv, float *returns, const double *rewards, const float *values,
+                      double gamma, double lambda, const struct pl_samples *samples)
+{
+    for (size_t i = 0; i < samples->count; i++) {
+        double value_next = 0.0, later = 0.0;
+
+        for (size_t t = samples->first[i + 1]; t-- > samples->first[i];) {
+            const double delta = rewards[t] + gamma * value_next - (double)values[t];
+
+            later = delta + gamma * lambda * later;
+            value_next = (double)values[t];
+            adv[t] = (float)later;
+            returns[t] = (float)(later + (double)values[t]);
+        }
+    }
+    pl_whiten(adv, samples->first[samples->count]);
+}
+
+void pl_advantage_gdpo(float *adv, const double *components, const double *weights, size_t K,
+                       const struct pl_samples *samples, float *scratch)
+{
+    const size_t T = samples->first[samples->count];
+
+    for (size_t t = 0; t < T; t++)
+        adv[t] = 0.0f;
+    for (size_t k = 0; k < K; k++) {
+        pl_advantage_grpo(scratch, components + k * samples->count, samples, true);
+        for (size_t t = 0; t < T; t++)
+            adv[t] += (float)weights[k] * scratch[t];
+    }
+    pl_whiten(adv, T);
+}
+
+void pl_whiten(float *x, size_t T)
+{
+    double sum = 0.0, squares = 0.0;
+
+    if (T == 0)
+        return;
+    for (size_t t = 0; t < T; t++)
+        sum += (double)x[t];
+    const double mean = sum / (double)T;
+
+    for (size_t t = 0; t < T; t++)
+        squares += ((double)x[t] - mean) * ((double)x[t] - mean);
+    const double scale = T > 1 ? 1.0 / sqrt(squares / (double)(T - 1) + VAR_FLOOR) : 0.0;
+
+    for (size_t t = 0; t < T; t++)
+        x[t] = (float)(((double)x[t] - mean) * scale);
+}
+
+size_t pl_zero_spread_groups(const double *scores, const struct pl_samples *samples)
+{
+    size_t count = 0;
+
+    for (size_t i = 0, end; i < samples->count; i = end) {
+        bool equal = true;
+
+        end = group_end(samples, i);
+        for (size_t j = i + 1; j < end; j++)
+            equal = equal && !(scores[j] < scores[i]) && !(scores[j] > scores[i]);
+        count += equal;
+    }
+    return count;
+}
