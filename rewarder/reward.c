@@ -1,0 +1,175 @@
+#include "rewarder/reward.h"
+
+#include "rewarder/verify.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What is being scored, and what was found out on the way. */
+struct work {
+    const struct pl_reward_opts *opts;
+    const struct pl_task *task;
+    const struct pl_verifier *verifier;
+    const char *text;
+    struct pl_reward_room *room;
+    size_t answers, last; /* answer segments, and the place of the last one among all segments */
+    size_t given_at[PL_TASK_STEPS_MAX]; /* k_j of each intermediate truth, 0: not given */
+    size_t right, wrong;                /* intermediate answers */
+    bool in_order;                      /* the k-th intermediate answer is g_k, for each so far */
+};
+
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The segments of the score; only the last answer can be the final one. */
+static void list_segments(struct work *w, const size_t *ends, size_t tokens)
+{
+    const struct pl_segments *found = &w->room->found;
+
+    for (size_t i = 0; i < found->count; i++) {
+        const struct pl_piece *p = &found->pieces[i];
+        struct pl_segment *s = &w->room->segments[i];
+
+        *s = (struct pl_segment){.kind = p->kind, .step = -1, .verdict = PL_VERDICT_NONE};
+        pl_segments_tokens(ends, tokens, p->tag_begin, p->tag_end, &s->token_begin, &s->token_end);
+        if (p->kind == PL_SEGMENT_ANSWER) {
+            w->answers++;
+            w->last = i;
+        }
+    }
+}
+
+/* The first truth, not yet given, that the k-th answer matches. */
+static void match_step(struct work *w, const struct pl_piece *p, size_t k, struct pl_segment *s)
+{
+    const struct pl_task *task = w->task;
+    const size_t steps = min_size(task->step_count, PL_TASK_STEPS_MAX);
+
+    s->verdict = PL_VERDICT_UNPARSED;
+    for (size_t j = 0; j < steps; j++) {
+        const enum pl_verdict verdict =
+            w->verifier->step(task, &task->steps[j], w->text + p->begin, p->end - p->begin);
+
+        if (verdict == PL_VERDICT_RIGHT && w->given_at[j] > 0)
+            continue; /* it was given before: once more is one too many */
+        if (verdict != PL_VERDICT_UNPARSED)
+            s->verdict = verdict;
+        if (verdict == PL_VERDICT_RIGHT) {
+            w->given_at[j] = k;
+            w->in_order = w->in_order && j + 1 == k;
+            w->right++;
+            s->step = (int32_t)j;
+            return;
+        }
+    }
+    w->wrong++;
+    w->in_order = false;
+}
+
+/* All answers but the last, in turn. With an invalid form there is no final one. */
+static void match_steps(struct work *w)
+{
+    const struct pl_segments *found = &w->room->found;
+    size_t k = 0;
+
+    w->in_order = true;
+    for (size_t i = 0; i < found->count; i++) {
+        if (found->pieces[i].kind != PL_SEGMENT_ANSWER || (found->valid && i == w->last))
+            continue;
+        match_step(w, &found->pieces[i], ++k, &w->room->segments[i]);
+    }
+}
+
+static double intermediate(const struct work *w)
+{
+    const size_t steps = w->task->step_count;
+    const double R = w->opts->base;
+    double sum = 0.0;
+
+    if (steps == 0)
+        return 0.0;
+    switch (w->opts->strategy) {
+    case PL_REWARD_ALL:
+        return w->right == steps && w->wrong == 0 && (!w->task->ordered || w->in_order) ? R : 0.0;
+    case PL_REWARD_PARTIAL:
+        return R * (double)w->right / (double)steps;
+    case PL_REWARD_TIME:
+        break;
+    }
+    if (w->right == steps)
+        return R;
+    for (size_t j = 0; j < min_size(steps, PL_TASK_STEPS_MAX); j++)
+        sum += w->given_at[j] > 0 ? 1.0 / (double)w->given_at[j] : 0.0;
+    return R * sum / (double)steps;
+}
+
+/* DAPO: from new_tokens_max - buffer on, down to -factor at new_tokens_max. */
+static double overlong(const struct pl_reward_opts *opts, size_t tokens)
+{
+    const size_t buffer = opts->overlong_buffer;
+
+    if (buffer == 0 || tokens + buffer <= opts->new_tokens_max)
+        return 0.0;
+    return -(double)(tokens + buffer - opts->new_tokens_max) / (double)buffer *
+           opts->overlong_factor;
+}
+
+static void score_final(struct work *w, struct pl_score *score)
+{
+    const struct pl_reward_opts *o = w->opts;
+    const struct pl_piece *p = &w->room->found.pieces[w->last];
+
+    score->verdict = w->verifier->final(w->task, w->text + p->begin, p->end - p->begin);
+    w->room->segments[w->last].verdict = score->verdict;
+    score->final = (float)(o->lambda_final * (score->verdict == PL_VERDICT_RIGHT   ? o->right
+                                              : score->verdict == PL_VERDICT_WRONG ? o->wrong
+                                                                                   : o->unparsed));
+    if (score->verdict == PL_VERDICT_UNPARSED)
+        snprintf(w->room->why, sizeof w->room->why, "the final answer cannot be read: %.*s",
+                 (int)min_size(p->end - p->begin, 60), w->text + p->begin);
+}
+
+void pl_reward_score(const struct pl_reward_opts *opts, const struct pl_task *task,
+                     enum pl_method method, const char *text, size_t len, const size_t *ends,
+                     size_t tokens, struct pl_reward_room *room, struct pl_score *ret_score)
+{
+    struct work w = {.opts = opts,
+                     .task = task,
+                     .verifier = pl_verifier_named(task->verifier),
+                     .text = text,
+                     .room = room};
+    struct pl_score score = {.verdict = PL_VERDICT_NONE, .first_answer = -1, .why = room->why};
+    struct pl_segments *found = &room->found;
+    double paid;
+
+    pl_segments_parse(text, len, method, found);
+    room->why[0] = '\0';
+    list_segments(&w, ends, tokens);
+    score.format_ok = found->valid;
+    score.format = (float)(found->valid ? opts->lambda_format : -opts->lambda_format);
+    if (found->valid)
+        score_final(&w, &score);
+    else
+        snprintf(room->why, sizeof room->why, "%s", found->why);
+    match_steps(&w);
+    paid = opts->pay == PL_REWARD_NONE ? 0.0 : intermediate(&w);
+    if (opts->pay == PL_REWARD_CONDITIONAL && score.verdict != PL_VERDICT_RIGHT)
+        paid = 0.0;
+    score.intermediate = (float)paid;
+    score.extra = (float)(overlong(opts, tokens) - opts->wrong_step * (double)w.wrong);
+    score.steps = (uint32_t)task->step_count;
+    score.steps_right = (uint32_t)w.right;
+    score.segments = room->segments;
+    score.segment_count = found->count;
+    for (size_t i = 0; i < found->count && score.first_answer < 0; i++)
+        if (found->pieces[i].kind == PL_SEGMENT_ANSWER) {
+            uint32_t begin, end;
+
+            pl_segments_tokens(ends, tokens, found->pieces[i].begin, found->pieces[i].end, &begin,
+                               &end);
+            score.first_answer = (int32_t)begin;
+        }
+    *ret_score = score;
+}
