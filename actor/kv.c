@@ -27,11 +27,11 @@ static int floats_of(const struct pl_kv_opts *opts, size_t *ret_floats)
 {
     size_t n = opts->pages;
 
-    if (__builtin_mul_overflow(n, opts->layers, &n) ||
+    if (opts->head_dim > SIZE_MAX / (2 * PL_PAGE) || __builtin_mul_overflow(n, opts->layers, &n) ||
         __builtin_mul_overflow(n, opts->kv_heads, &n) ||
-        __builtin_mul_overflow(n, 2 * PL_PAGE * opts->head_dim, &n) || n > SIZE_MAX / 8)
+        __builtin_mul_overflow(n, pl_page_floats(opts->head_dim), &n) || n > SIZE_MAX / 8)
         return -1;
-    *ret_floats = n;
+    *ret_floats = pl_pages_floats(opts->pages, opts->layers, opts->kv_heads, opts->head_dim);
     return 0;
 }
 

@@ -30,4 +30,26 @@ struct pl_objective {
     void (*slopes)(void *at, const struct pl_slopes *slopes);
 };
 
+/*
+ * Supervised: the mean cross entropy over the N response tokens of the whole step.
+ *
+ *   L = -(1 / N) sum_p logp_p,   dL / dlogp_p = -1 / N
+ *
+ * Every token counts the same, whichever response it is in and however the step is split into
+ * micro-batches: N is of the step, so it is told before the first of them.
+ */
+struct pl_supervised {
+    size_t tokens;   /* N >= 1 */
+    size_t seen;     /* predictions so far: N when the step is whole */
+    double sum_logp; /* of those, added in their order */
+};
+
+void pl_supervised_begin(struct pl_supervised *supervised, size_t tokens);
+
+/* `supervised` is borrowed and must stay where it is while the objective is used. */
+struct pl_objective pl_supervised_objective(struct pl_supervised *supervised);
+
+/* L, once all N predictions were seen, which it PL_ASSERTs. */
+double pl_supervised_loss(const struct pl_supervised *supervised);
+
 #endif

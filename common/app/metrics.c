@@ -192,3 +192,10 @@ int pl_metrics_end(struct pl_metrics *metrics, struct pl_error *err)
     pl_buf_clear(&metrics->line);
     return PL_OK;
 }
+
+int pl_metrics_sync(struct pl_metrics *metrics, struct pl_error *err)
+{
+    if (fdatasync(metrics->fd) < 0 && errno != EINVAL) /* EINVAL: a pipe or device has no disk */
+        return pl_fail_errno(err, "flush '%s'", metrics->path);
+    return PL_OK;
+}

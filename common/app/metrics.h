@@ -40,4 +40,7 @@ void pl_metrics_text(struct pl_metrics *metrics, const char *name, const char *v
 /* Write the line. PL_EIO; PL_ENOMEM: memory ran out since begin; nothing was written. */
 int pl_metrics_end(struct pl_metrics *metrics, struct pl_error *err);
 
+/* Flush all lines to the disk, before a checkpoint that counts on them. PL_EIO. */
+int pl_metrics_sync(struct pl_metrics *metrics, struct pl_error *err);
+
 #endif

@@ -38,6 +38,7 @@
 #include "common/base/buf.h"
 #include "common/base/err.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -167,6 +168,10 @@ int pl_options_help(const struct pl_command *command, size_t width, struct pl_bu
 /* Add the resolved options, one `name = value` a line in table order, arguments included, to buf.
  */
 int pl_options_print(const struct pl_command *command, const void *conf, struct pl_buf *buf);
+
+/* The resolved options as one object, in table order, exact (numbers are not rounded, a string that
+ * was not given is null); a new reference, NULL when memory is out or a string is not UTF-8. */
+json_t *pl_options_json(const struct pl_command *command, const void *conf);
 
 /* For errors of a program: "plait sft: <sentence>" on standard error; returns PL_STATUS_FAILED. */
 int pl_command_failed(const struct pl_command *command, const struct pl_error *err);

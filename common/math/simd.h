@@ -75,7 +75,7 @@ PL_INLINE vf vf_round(vf a) /* to the nearest integer, ties to even */
 {
     return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-PL_INLINE vf vf_pow2(vf n) /* 2^n for whole n in [-126, 127] */
+PL_INLINE vf vf_pow2(vf n) /* 2^n for whole n in [-126, 127]; something finite for NaN */
 {
     const __m512i whole = _mm512_cvtps_epi32(n);
 
@@ -84,7 +84,7 @@ PL_INLINE vf vf_pow2(vf n) /* 2^n for whole n in [-126, 127] */
 }
 PL_INLINE vf vf_zero_below(vf y, vf x, float bound) /* x < bound ? 0 : y, lane by lane */
 {
-    const __mmask16 keep = _mm512_cmp_ps_mask(x, _mm512_set1_ps(bound), _CMP_GE_OQ);
+    const __mmask16 keep = _mm512_cmp_ps_mask(x, _mm512_set1_ps(bound), _CMP_NLT_UQ);
 
     return _mm512_maskz_mov_ps(keep, y);
 }
@@ -185,8 +185,8 @@ PL_INLINE vf vf_zero_below(vf y, vf x, float bound)
 {
     const __m256 limit = _mm256_set1_ps(bound);
 
-    return PL_PAIR(_mm256_and_ps(y.a, _mm256_cmp_ps(x.a, limit, _CMP_GE_OQ)),
-                   _mm256_and_ps(y.b, _mm256_cmp_ps(x.b, limit, _CMP_GE_OQ)));
+    return PL_PAIR(_mm256_and_ps(y.a, _mm256_cmp_ps(x.a, limit, _CMP_NLT_UQ)),
+                   _mm256_and_ps(y.b, _mm256_cmp_ps(x.b, limit, _CMP_NLT_UQ)));
 }
 PL_INLINE __m256i pl_words_half(const uint32_t *words)
 {
@@ -301,7 +301,8 @@ PL_INLINE vf vf_round(vf a)
 PL_INLINE vf vf_pow2(vf n)
 {
     for (size_t i = 0; i < PL_LANES; i++) {
-        const uint32_t word = (uint32_t)((int32_t)n.f[i] + 127) << 23;
+        const int32_t whole = isnan(n.f[i]) ? 0 : (int32_t)n.f[i];
+        const uint32_t word = (uint32_t)(whole + 127) << 23;
 
         memcpy(&n.f[i], &word, sizeof word);
     }
@@ -309,7 +310,7 @@ PL_INLINE vf vf_pow2(vf n)
 }
 PL_INLINE vf vf_zero_below(vf y, vf x, float bound)
 {
-    PL_EACH(y, x.f[i] >= bound ? y.f[i] : 0.0f);
+    PL_EACH(y, x.f[i] < bound ? 0.0f : y.f[i]);
     return y;
 }
 PL_INLINE vf pl_from_words(const uint32_t *words, unsigned shift, uint32_t mask)
@@ -370,12 +371,14 @@ PL_INLINE float vf_hmax(vf x)
 
 /*
  * exp(x): x = n ln 2 + r, |r| <= ln 2 / 2, polynomial of degree 6 in r with the coefficients of
- * Cephes' expf (S. Moshier), 2^n by its exponent. Within 2 ulp; exp(0) = 1; 0 below -87.3.
+ * Cephes' expf (S. Moshier), 2^n by its exponent. Within 2 ulp; exp(0) = 1; 0 below -87.3. NaN
+ * stays NaN (where one is met, min and max give their second operand): a broken score must not look
+ * like a masked one.
  */
 PL_INLINE vf vf_exp(vf x)
 {
     const float least = -87.3f;
-    const vf bounded = vf_max(vf_min(x, vf_set1(88.3f)), vf_set1(least));
+    const vf bounded = vf_max(vf_set1(least), vf_min(vf_set1(88.3f), x));
     const vf n = vf_round(vf_mul(bounded, vf_set1(1.44269504088896341f)));
     const vf r = vf_fma(n, vf_set1(2.12194440e-4f), vf_fma(n, vf_set1(-0.693359375f), bounded));
     vf p = vf_set1(1.9875691500e-4f);

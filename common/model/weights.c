@@ -66,18 +66,35 @@ size_t pl_weights_bytes(const struct pl_shape *shape)
     return place(&none, &shape->config, NULL) * sizeof(uint32_t);
 }
 
-int pl_weights_create(const struct pl_shape *shape, struct pl_weights **ret_weights,
-                      struct pl_error *err)
+int pl_weights_outline(const struct pl_shape *shape, struct pl_weights **ret_weights,
+                       struct pl_error *err)
 {
-    const size_t bytes = pl_weights_bytes(shape);
     struct pl_weights *w = calloc(1, sizeof *w);
 
     if (w) {
         w->shape = shape;
         w->layers = calloc(shape->config.layers, sizeof *w->layers);
-        w->memory = pl_alloc(bytes, 1);
     }
-    if (!w || !w->layers || !w->memory) {
+    if (!w || !w->layers) {
+        pl_weights_destroy(w);
+        return pl_fail(err, PL_ENOMEM, "no memory for a list of %zu layers", shape->config.layers);
+    }
+    place(w, &shape->config, NULL);
+    *ret_weights = w;
+    return PL_OK;
+}
+
+int pl_weights_create(const struct pl_shape *shape, struct pl_weights **ret_weights,
+                      struct pl_error *err)
+{
+    const size_t bytes = pl_weights_bytes(shape);
+    struct pl_weights *w = NULL;
+    int rc = pl_weights_outline(shape, &w, err);
+
+    if (rc < 0)
+        return rc;
+    w->memory = pl_alloc(bytes, 1);
+    if (!w->memory) {
         pl_weights_destroy(w);
         return pl_fail(err, PL_ENOMEM, "no memory for the weights: %zu bytes", bytes);
     }

@@ -38,6 +38,11 @@ int pl_weights_create(const struct pl_shape *shape, struct pl_weights **ret_weig
                       struct pl_error *err);
 void pl_weights_destroy(struct pl_weights *weights); /* NULL is fine */
 
+/* Sizes alone, every pointer to values NULL: for memory plans, before anything is allocated. Ended
+ * with pl_weights_destroy(). PL_ENOMEM. */
+int pl_weights_outline(const struct pl_shape *shape, struct pl_weights **ret_weights,
+                       struct pl_error *err);
+
 /*
  * Rows [row, row + rows) of a tensor from bf16 values, row-major (rows, cols); of a vector, `cols`
  * is 1. Different tensors may be set by different threads at once.

@@ -138,6 +138,10 @@ static int match(const struct pl_split *split, struct pl_pretok_work *work, cons
     const PCRE2_SIZE *at = pcre2_get_ovector_pointer(work->match);
     int n = PCRE2_ERROR_JIT_STACKLIMIT;
 
+    /* Each time, since matches in shorter pieces may come in between. */
+    pcre2_set_match_limit(work->context, len > (UINT32_MAX - STEPS_LEAST) / 16
+                                             ? UINT32_MAX
+                                             : (uint32_t)len * 16 + STEPS_LEAST);
     if (split->jit)
         n = pcre2_jit_match(split->code, (PCRE2_SPTR)text, len, from, PCRE2_NO_UTF_CHECK,
                             work->match, work->context);
@@ -161,48 +165,43 @@ static int match(const struct pl_split *split, struct pl_pretok_work *work, cons
     return 1;
 }
 
-static int piece(const struct run *run, const char *text, size_t len, struct pl_error *err)
-{
-    struct pl_buf *buf = &run->work->prefixed;
-
-    if (!run->pretok->prefix_space || text[0] == ' ')
-        return run->fn(run->at, text, len, err);
-    pl_buf_clear(buf);
-    if (pl_buf_puts(buf, " ") < 0 || pl_buf_append(buf, text, len) < 0)
-        return pl_fail(err, PL_ENOMEM, "no memory for a piece of %zu bytes", len);
-    return run->fn(run->at, buf->data, buf->len, err);
-}
-
 static int cut(const struct run *run, size_t level, const char *text, size_t len,
                struct pl_error *err);
 
+/* To the pattern of a level, or if there is none to the caller. A space is put in front at one
+ * level only, so that there is one buffer for it. */
 static int pass_on(const struct run *run, size_t level, const char *text, size_t len,
                    struct pl_error *err)
 {
+    struct pl_buf *buf = &run->work->prefixed;
+
     if (len == 0)
         return PL_OK;
-    return level + 1 < run->pretok->count ? cut(run, level + 1, text, len, err)
-                                          : piece(run, text, len, err);
+    if (run->pretok->prefix_space && level == run->pretok->prefix_at && text[0] != ' ') {
+        pl_buf_clear(buf);
+        if (pl_buf_puts(buf, " ") < 0 || pl_buf_append(buf, text, len) < 0)
+            return pl_fail(err, PL_ENOMEM, "no memory for a piece of %zu bytes", len);
+        text = buf->data;
+        len = buf->len;
+    }
+    return level < run->pretok->count ? cut(run, level, text, len, err)
+                                      : run->fn(run->at, text, len, err);
 }
 
 /* The recursion is as deep as there are patterns. */
 static int cut(const struct run *run, size_t level, const char *text, size_t len,
                struct pl_error *err)
 {
-    size_t done = 0, from = 0, start, end;
+    size_t done = 0, from = 0, start = 0, end = 0;
     int rc = PL_OK;
 
-    /* The limit is on steps of one match; it is set here since the text is another each time. */
-    pcre2_set_match_limit(run->work->context, len > UINT32_MAX / 16 - STEPS_LEAST
-                                                  ? UINT32_MAX
-                                                  : (uint32_t)len * 16 + STEPS_LEAST);
     while (from < len) {
         rc = match(run->pretok->splits[level], run->work, text, len, from, &start, &end, err);
         if (rc <= 0)
             break;
-        rc = pass_on(run, level, text + done, start - done, err);
+        rc = pass_on(run, level + 1, text + done, start - done, err);
         if (rc == PL_OK)
-            rc = pass_on(run, level, text + start, end - start, err);
+            rc = pass_on(run, level + 1, text + start, end - start, err);
         if (rc < 0)
             break;
         done = from = end;
@@ -214,7 +213,7 @@ static int cut(const struct run *run, size_t level, const char *text, size_t len
             from += n;
         }
     }
-    return rc < 0 ? rc : pass_on(run, level, text + done, len - done, err);
+    return rc < 0 ? rc : pass_on(run, level + 1, text + done, len - done, err);
 }
 
 int pl_pretok_run(const struct pl_pretok *pretok, struct pl_pretok_work *work, const char *text,
@@ -222,7 +221,5 @@ int pl_pretok_run(const struct pl_pretok *pretok, struct pl_pretok_work *work, c
 {
     const struct run run = {pretok, work, fn, at};
 
-    if (len == 0)
-        return PL_OK;
-    return pretok->count > 0 ? cut(&run, 0, text, len, err) : piece(&run, text, len, err);
+    return pass_on(&run, 0, text, len, err);
 }

@@ -33,7 +33,8 @@ struct pl_split; /* one compiled expression */
 struct pl_pretok {
     struct pl_split *splits[PL_PRETOK_SPLITS_MAX];
     size_t count;
-    bool prefix_space; /* put a space in front of each piece that does not begin with one */
+    bool prefix_space; /* put a space in front of each piece that does not begin with one, */
+    size_t prefix_at;  /* before this split cuts it; count: behind the last */
 };
 
 struct pl_pretok_work; /* what one thread needs to match */

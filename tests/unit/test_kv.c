@@ -73,6 +73,19 @@ static void bad_sizes_are_refused(void **state)
     assert_null(kv);
 }
 
+static void kernels_may_read_a_vector_past_the_last_row(void **state)
+{
+    (void)state;
+    const struct pl_kv_opts opts = {LAYERS, HEADS, DIM, PAGES, SLOTS, POSITIONS};
+    struct pl_kv *kv = make(PAGES);
+    const float *last = pl_page_at(&kv->pages, LAYERS - 1, PAGES - 1, HEADS - 1);
+
+    assert_true(pl_kv_bytes(&opts) >= pl_pages_floats(PAGES, LAYERS, HEADS, DIM) * sizeof(float));
+    for (size_t i = 0; i < pl_page_floats(DIM) + 15; i++) /* a sanitizer sees where it ends */
+        assert_true(last[i] == 0.0f);
+    pl_kv_destroy(kv);
+}
+
 static void group_pages_count_shared_ones_once(void **state)
 {
     (void)state;
@@ -278,6 +291,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_sizes_are_refused),
+        cmocka_unit_test(kernels_may_read_a_vector_past_the_last_row),
         cmocka_unit_test(group_pages_count_shared_ones_once),
         cmocka_unit_test(full_pages_are_shared_and_the_last_one_copied),
         cmocka_unit_test(claims_reserve_the_worst_case),

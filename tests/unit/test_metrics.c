@@ -106,6 +106,7 @@ static void resuming_drops_what_came_later_and_what_is_torn(void **state)
     assert_int_equal(pl_metrics_open(path, 2, &metrics, NULL), PL_OK);
     assert_file(LINE(1, 10) LINE(2, 20));
     write_steps(metrics, 3, 3);
+    assert_int_equal(pl_metrics_sync(metrics, NULL), PL_OK);
     pl_metrics_close(metrics);
     assert_file(LINE(1, 10) LINE(2, 20) LINE(3, 30));
 

@@ -182,6 +182,47 @@ static void sets_agree_to_the_bit(void **state)
     }
 }
 
+/* A weight that is no number has to be seen in the end: nothing on the way may swallow it. */
+static void not_a_number_stays_one(void **state)
+{
+    (void)state;
+    enum { N = 21, D = 3 };
+
+    for (size_t i = 0; i < 3; i++) {
+        static const char *const sets[] = {"plain", "avx2", "avx512"};
+        const struct pl_kernels *k = pl_kernels_named(sets[i]);
+
+        if (!k)
+            continue;
+        for (size_t bad = 0; bad < N; bad++) {
+            float s[32], o[16] = {0}, m = -INFINITY, l = 0.0f;
+            size_t valid = bad + 1;
+
+            pl_test_fill(x, N, 5);
+            pl_test_set(w, N, 1.0f);
+            x[bad] = NAN;
+            k->exp_shifted(y, x, 0.5f, N);
+            for (size_t j = 0; j < N; j++)
+                assert_true(isnan(y[j]) == (j == bad));
+            k->silu_mul(y, x, w, N);
+            for (size_t j = 0; j < N; j++)
+                assert_true(isnan(y[j]) == (j == bad));
+            assert_true(isnan(k->exp_sum(NULL, x, 0.5f, N)));
+            assert_true(isnan(k->sum(x, N)));
+            k->rmsnorm(y, NULL, x, w, 1e-5f, N);
+            assert_true(isnan(y[0]) && isnan(y[N - 1]));
+            for (size_t counts = 0; counts < 2; counts++) { /* as a key that counts, or is masked */
+                memcpy(s, x, N * sizeof *s);
+                valid = bad + counts;
+                m = -INFINITY, l = 0.0f;
+                if (valid > 0)
+                    k->page_softmax(s, 1, &valid, &m, &l, o, 16, D);
+                assert_true(isnan(l) == (counts == 1));
+            }
+        }
+    }
+}
+
 static void embedding_reads_rows(void **state)
 {
     (void)state;
@@ -203,7 +244,7 @@ int main(void)
         cmocka_unit_test(rmsnorm_is_close),         cmocka_unit_test(exp_is_within_two_ulp),
         cmocka_unit_test(silu_and_sums_are_close),  cmocka_unit_test(rope_turns_pairs),
         cmocka_unit_test(logsumexp_holds_extremes), cmocka_unit_test(sets_agree_to_the_bit),
-        cmocka_unit_test(embedding_reads_rows),
+        cmocka_unit_test(not_a_number_stays_one),   cmocka_unit_test(embedding_reads_rows),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -256,6 +256,29 @@ static void resolved_options_are_printed(void **state)
     pl_options_release(&command, &conf);
 }
 
+static void resolved_options_are_exact_as_json(void **state)
+{
+    struct conf conf;
+    struct pl_error err;
+    json_t *object;
+    char *text;
+
+    (void)state;
+    assert_int_equal(
+        parse(&command, "m -q --steps 2k --learning-rate 0.12345678901234567", &conf, &err), PL_OK);
+    object = pl_options_json(&command, &conf);
+    assert_non_null(object);
+    assert_true(json_real_value(json_object_get(object, "learning-rate")) == 0.12345678901234567);
+    json_object_del(object, "learning-rate");
+    text = json_dumps(object, JSON_COMPACT);
+    assert_string_equal(text, "{\"MODEL\":\"m\",\"OUT\":null,\"steps\":2048,\"seed\":0,"
+                              "\"order\":\"shuffled\",\"quiet\":true,\"name\":null,"
+                              "\"stop\":[\"a\",\"b\"]}");
+    free(text);
+    json_decref(object);
+    pl_options_release(&command, &conf);
+}
+
 static void distances_are_those_of_damerau(void **state)
 {
     struct pl_nearest none = {.word = "qqqqqq"};
@@ -280,6 +303,7 @@ int main(void)
         cmocka_unit_test(help_fits_its_width_and_names_every_row),
         cmocka_unit_test(help_wins_over_errors),
         cmocka_unit_test(resolved_options_are_printed),
+        cmocka_unit_test(resolved_options_are_exact_as_json),
         cmocka_unit_test(distances_are_those_of_damerau),
     };
 
