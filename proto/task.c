@@ -9,8 +9,8 @@
 #include <string.h>
 
 /*
- * All texts of a task are kept in one block, behind the arrays. They are counted first, then copied:
- * `text` NULL counts.
+ * All texts of a task are kept in one block, behind the arrays. They are counted first, then
+ * copied: `text` NULL counts.
  */
 struct room {
     char *text;
