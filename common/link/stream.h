@@ -32,7 +32,6 @@ struct pl_stream_opts {
     uint64_t lease_ms;       /* a lease not renewed for so long is taken from its owner */
     uint32_t deliveries_max; /* a group leased more often goes to `dead` */
     uint64_t patience_ms;    /* how long a call tries again; 0: for ever */
-    size_t bytes_max;        /* of one reply */
     bool (*stop)(void *at);  /* asked between tries and waits; NULL: never */
     void *at;
     void (*event)(void *at, const char *line); /* state changes, for the log; NULL: none */
@@ -137,11 +136,11 @@ enum pl_outcome {
 int pl_stream_finish(struct pl_stream *stream, const struct pl_lease *lease,
                      const struct pl_field *fields, size_t count, const void *pb, size_t pb_len,
                      enum pl_outcome *ret_outcome, struct pl_error *err);
-/* rollouts → its batch. `right` and `formatted` of `samples` enter the batch's accuracy. */
+/* rollouts → its batch. `right` and `formatted` of `samples` enter the batch's accuracy; `text` is
+ * what a person reads beside it. */
 int pl_stream_commit(struct pl_stream *stream, const struct pl_lease *lease, uint32_t samples,
-                     uint32_t right, uint32_t formatted, const struct pl_field *fields,
-                     size_t count, const void *pb, size_t pb_len, enum pl_outcome *ret_outcome,
-                     struct pl_error *err);
+                     uint32_t right, uint32_t formatted, const char *text, const void *pb,
+                     size_t pb_len, enum pl_outcome *ret_outcome, struct pl_error *err);
 /* To `dead`, with a reason; the batch goes on without it (expected - 1, dropped + 1). */
 int pl_stream_bury(struct pl_stream *stream, enum pl_queue queue, const struct pl_lease *lease,
                    const char *reason, struct pl_error *err);

@@ -1,0 +1,289 @@
+#!lua name=plait1
+--[[
+The hand-overs of a run. Each function checks everything first and writes last, because Redis has no
+rollback; each is idempotent by group id, so that a caller who lost the answer simply asks again.
+
+All keys of a run share one hash tag and are named from their prefix, KEYS[1] = "plait:{RUN}:":
+
+  prompts, rollouts   streams, one entry a group; entries are deleted when they are done with
+  groups:<b>          hash, index -> "prompt <entry>" | "rollout <entry>" | "scored" | "dead"
+  batch:<b>           hash: expected fed arrived dropped samples right formatted accuracy previous
+                      gate state (open, complete, ready) after next epsilon gated
+  scored:<b>          hash, index -> scored group, "<index>:text" -> its rewards for people
+  ready               stream, one entry a batch that is complete and whose gate is decided
+  dead                stream, groups that failed, with the reason
+  retired             set of batches that are trained and durable
+  ledger              hash: fed trained dropped scored, dropped:<reason>
+
+The gate is decided in the order of batches: batch b waits for the one it comes `after`, whose
+accuracy becomes its `previous`.
+]]
+
+local GROUP = {prompts = 'actors', rollouts = 'rewarders'}
+local STATE = {prompts = 'prompt', rollouts = 'rollout'}
+
+local function number(x)
+    return string.format('%.17g', x)
+end
+
+local function word(text) -- "prompt 12-0" -> "prompt", "12-0"
+    return string.match(text, '^(%S+)%s*(%S*)$')
+end
+
+local function done_with(prefix, queue, entry)
+    redis.call('XACK', prefix .. queue, GROUP[queue], entry)
+    redis.call('XDEL', prefix .. queue, entry)
+end
+
+-- ARGV[from], ARGV[from + 1], ... : a count, that many name/value pairs; returns them and what is next
+local function pairs_at(argv, from)
+    local list, n = {}, tonumber(argv[from])
+    for i = 1, 2 * n do
+        list[i] = argv[from + i]
+    end
+    return list, from + 2 * n + 1
+end
+
+-- id, the readable fields, pb
+local function entry_of(b, index, fields, pb)
+    local list = {'id', b .. ':' .. index}
+    for i = 1, #fields do
+        list[#list + 1] = fields[i]
+    end
+    list[#list + 1] = 'pb'
+    list[#list + 1] = pb
+    return list
+end
+
+-- The gate of a batch that is complete, once the one before it is decided; then of those after it.
+local function decide(prefix, b)
+    while b do
+        local key = prefix .. 'batch:' .. b
+        local f = redis.call('HMGET', key, 'state', 'previous', 'accuracy', 'epsilon', 'gated', 'next')
+        if f[1] ~= 'complete' or not f[2] then
+            return
+        end
+        local open = f[5] == '0' or tonumber(f[3]) > tonumber(f[2]) - tonumber(f[4])
+        local entry = redis.call('XADD', prefix .. 'ready', '*', 'batch', b, 'gate', open and '1' or '0',
+            'accuracy', f[3], 'previous', f[2])
+        redis.call('HSET', key, 'state', 'ready', 'gate', open and '1' or '0', 'entry', entry)
+        if f[6] then
+            redis.call('HSET', prefix .. 'batch:' .. f[6], 'previous', f[3])
+        end
+        b = f[6]
+    end
+end
+
+local function settle(prefix, b)
+    local key = prefix .. 'batch:' .. b
+    local f = redis.call('HMGET', key, 'state', 'expected', 'arrived', 'dropped', 'samples', 'right')
+    if f[1] ~= 'open' or tonumber(f[3]) + tonumber(f[4]) < tonumber(f[2]) then
+        return
+    end
+    local samples = tonumber(f[5])
+    redis.call('HSET', key, 'state', 'complete', 'accuracy',
+        number(samples > 0 and tonumber(f[6]) / samples or 0))
+    decide(prefix, b)
+end
+
+-- batch index expected after previous epsilon gated | fields | pb
+local function feed(keys, argv)
+    local prefix, b, index = keys[1], argv[1], argv[2]
+    local key, groups = prefix .. 'batch:' .. b, prefix .. 'groups:' .. b
+    if redis.call('SISMEMBER', prefix .. 'retired', b) == 1 then
+        return 'RETIRED'
+    end
+    if redis.call('HEXISTS', groups, index) == 1 then
+        return 'REPEATED'
+    end
+    local fields, at = pairs_at(argv, 8)
+    if redis.call('EXISTS', key) == 0 then
+        redis.call('HSET', key, 'state', 'open', 'expected', argv[3], 'fed', 0, 'arrived', 0, 'dropped', 0,
+            'samples', 0, 'right', 0, 'formatted', 0, 'after', argv[4], 'epsilon', argv[6], 'gated', argv[7])
+        local before = prefix .. 'batch:' .. argv[4]
+        if argv[4] == '' or redis.call('SISMEMBER', prefix .. 'retired', argv[4]) == 1 then
+            redis.call('HSET', key, 'previous', argv[5])
+        else
+            local f = redis.call('HMGET', before, 'state', 'accuracy')
+            if f[1] == 'ready' then
+                redis.call('HSET', key, 'previous', f[2])
+            else
+                redis.call('HSET', before, 'next', b)
+            end
+        end
+    end
+    local entry = redis.call('XADD', prefix .. 'prompts', '*', unpack(entry_of(b, index, fields, argv[at])))
+    redis.call('HSET', groups, index, 'prompt ' .. entry)
+    redis.call('HINCRBY', key, 'fed', 1)
+    redis.call('HINCRBY', prefix .. 'ledger', 'fed', 1)
+    return 'DONE'
+end
+
+-- batch index entry | fields | pb
+local function finish(keys, argv)
+    local prefix, b, index, entry = keys[1], argv[1], argv[2], argv[3]
+    local groups = prefix .. 'groups:' .. b
+    local state = redis.call('HGET', groups, index)
+    local kind, held = nil, nil
+    if state then
+        kind, held = word(state)
+    end
+    if kind ~= 'prompt' then
+        done_with(prefix, 'prompts', entry)
+        return state and 'REPEATED' or 'RETIRED'
+    end
+    local fields, at = pairs_at(argv, 4)
+    local made = redis.call('XADD', prefix .. 'rollouts', '*', unpack(entry_of(b, index, fields, argv[at])))
+    done_with(prefix, 'prompts', held)
+    if entry ~= held then
+        done_with(prefix, 'prompts', entry)
+    end
+    redis.call('HSET', groups, index, 'rollout ' .. made)
+    return 'DONE'
+end
+
+-- batch index entry samples right formatted text pb
+local function commit(keys, argv)
+    local prefix, b, index, entry = keys[1], argv[1], argv[2], argv[3]
+    local key, groups = prefix .. 'batch:' .. b, prefix .. 'groups:' .. b
+    local state = redis.call('HGET', groups, index)
+    local kind, held = nil, nil
+    if state then
+        kind, held = word(state)
+    end
+    if kind ~= 'rollout' then
+        done_with(prefix, 'rollouts', entry)
+        return state and 'REPEATED' or 'RETIRED'
+    end
+    redis.call('HSET', prefix .. 'scored:' .. b, index, argv[8], index .. ':text', argv[7])
+    redis.call('HINCRBY', key, 'arrived', 1)
+    redis.call('HINCRBY', key, 'samples', argv[4])
+    redis.call('HINCRBY', key, 'right', argv[5])
+    redis.call('HINCRBY', key, 'formatted', argv[6])
+    done_with(prefix, 'rollouts', held)
+    if entry ~= held then
+        done_with(prefix, 'rollouts', entry)
+    end
+    redis.call('HSET', groups, index, 'scored')
+    redis.call('HINCRBY', prefix .. 'ledger', 'scored', 1)
+    settle(prefix, b)
+    return 'DONE'
+end
+
+-- queue batch index entry reason worker deliveries pb
+local function bury(keys, argv)
+    local prefix, queue, b, index, entry = keys[1], argv[1], argv[2], argv[3], argv[4]
+    local groups = prefix .. 'groups:' .. b
+    local state = redis.call('HGET', groups, index)
+    local kind = state and word(state)
+    if not GROUP[queue] then
+        return redis.error_reply('ERR plait: no queue ' .. queue)
+    end
+    if state and kind ~= STATE[queue] then
+        done_with(prefix, queue, entry)
+        return 'REPEATED'
+    end
+    redis.call('XADD', prefix .. 'dead', '*', 'id', b .. ':' .. index, 'reason', argv[5], 'where', queue,
+        'worker', argv[6], 'deliveries', argv[7], 'pb', argv[8])
+    done_with(prefix, queue, entry)
+    if not state then
+        return 'RETIRED'
+    end
+    redis.call('HSET', groups, index, 'dead')
+    redis.call('HINCRBY', prefix .. 'batch:' .. b, 'dropped', 1)
+    redis.call('HINCRBY', prefix .. 'ledger', 'dropped', 1)
+    redis.call('HINCRBY', prefix .. 'ledger', 'dropped:' .. argv[5], 1)
+    settle(prefix, b)
+    return 'DONE'
+end
+
+-- queue batch index entry: the same group as a new entry that nobody holds
+local function give_back(keys, argv)
+    local prefix, queue, b, index, entry = keys[1], argv[1], argv[2], argv[3], argv[4]
+    local groups = prefix .. 'groups:' .. b
+    local state = redis.call('HGET', groups, index)
+    if not GROUP[queue] then
+        return redis.error_reply('ERR plait: no queue ' .. queue)
+    end
+    if state ~= STATE[queue] .. ' ' .. entry then
+        done_with(prefix, queue, entry)
+        return state and 'REPEATED' or 'RETIRED'
+    end
+    local found = redis.call('XRANGE', prefix .. queue, entry, entry)
+    if #found == 0 then
+        return 'RETIRED'
+    end
+    local made = redis.call('XADD', prefix .. queue, '*', unpack(found[1][2]))
+    done_with(prefix, queue, entry)
+    redis.call('HSET', groups, index, STATE[queue] .. ' ' .. made)
+    return 'DONE'
+end
+
+-- queue consumer entry...: how many of them are another's by now; the others are kept alive
+local function renew(keys, argv)
+    local key, group, consumer, lost = keys[1] .. argv[1], GROUP[argv[1]], argv[2], 0
+    for i = 3, #argv do
+        local found = redis.call('XPENDING', key, group, argv[i], argv[i], 1)
+        if #found == 1 and found[1][2] == consumer then
+            redis.call('XCLAIM', key, group, consumer, 0, argv[i], 'JUSTID')
+        else
+            lost = lost + 1
+        end
+    end
+    return lost
+end
+
+-- batch: after the checkpoint that contains it is durable
+local function retire(keys, argv)
+    local prefix, b = keys[1], argv[1]
+    local key = prefix .. 'batch:' .. b
+    if redis.call('SISMEMBER', prefix .. 'retired', b) == 1 then
+        return 'REPEATED'
+    end
+    local f = redis.call('HMGET', key, 'state', 'entry', 'arrived')
+    if f[1] and f[1] ~= 'ready' then
+        return redis.error_reply('ERR plait: batch ' .. b .. ' is not complete')
+    end
+    if f[1] then
+        redis.call('XDEL', prefix .. 'ready', f[2])
+        redis.call('HINCRBY', prefix .. 'ledger', 'trained', f[3])
+        redis.call('HINCRBY', prefix .. 'ledger', 'scored', -tonumber(f[3]))
+    end
+    redis.call('DEL', key, prefix .. 'groups:' .. b, prefix .. 'scored:' .. b)
+    redis.call('SADD', prefix .. 'retired', b)
+    return 'DONE'
+end
+
+local function pending(key, group)
+    if redis.call('EXISTS', key) == 0 then
+        return 0
+    end
+    local found = redis.pcall('XPENDING', key, group)
+    return found.err and 0 or found[1]
+end
+
+-- fed trained dropped scored | prompts, leased | rollouts, leased | ready dead
+local function ledger(keys)
+    local prefix = keys[1]
+    local f = redis.call('HMGET', prefix .. 'ledger', 'fed', 'trained', 'dropped', 'scored')
+    for i = 1, 4 do
+        f[i] = tonumber(f[i] or 0)
+    end
+    f[5] = redis.call('XLEN', prefix .. 'prompts')
+    f[6] = pending(prefix .. 'prompts', GROUP.prompts)
+    f[7] = redis.call('XLEN', prefix .. 'rollouts')
+    f[8] = pending(prefix .. 'rollouts', GROUP.rollouts)
+    f[9] = redis.call('XLEN', prefix .. 'ready')
+    f[10] = redis.call('XLEN', prefix .. 'dead')
+    return f
+end
+
+redis.register_function('plait1_feed', feed)
+redis.register_function('plait1_finish', finish)
+-- What only empties queues must work when Redis is at its memory limit, or it could never drain.
+redis.register_function{function_name = 'plait1_commit', callback = commit, flags = {'allow-oom'}}
+redis.register_function{function_name = 'plait1_bury', callback = bury, flags = {'allow-oom'}}
+redis.register_function{function_name = 'plait1_give_back', callback = give_back, flags = {'allow-oom'}}
+redis.register_function{function_name = 'plait1_renew', callback = renew, flags = {'allow-oom'}}
+redis.register_function{function_name = 'plait1_retire', callback = retire, flags = {'allow-oom'}}
+redis.register_function{function_name = 'plait1_ledger', callback = ledger, flags = {'no-writes'}}

@@ -1,0 +1,69 @@
+/*
+ * One connection to Redis that mends itself: what stream.h is built on.
+ *
+ * A call is repeated until it is answered: after a lost connection, and after LOADING, READONLY,
+ * MISCONF, OOM, BUSY and their like, with growing, jittered pauses of 50 ms to 10 s; NOGROUP and a
+ * missing function library are mended by what `mend` does, at once. So every call made here must be
+ * one that can be repeated.
+ */
+#ifndef PL_LINK_REDIS_H
+#define PL_LINK_REDIS_H
+
+#include "common/base/err.h"
+
+#include <hiredis/hiredis.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { PL_REDIS_ARGS_MAX = 160 };
+
+/* A command, word by word. Words are borrowed until the call; numbers are kept inside. */
+struct pl_redis_args {
+    const char *words[PL_REDIS_ARGS_MAX];
+    size_t lens[PL_REDIS_ARGS_MAX];
+    int count;
+    char numbers[16][32];
+    int numbers_used;
+};
+
+void pl_redis_begin(struct pl_redis_args *args, const char *command);
+void pl_redis_word(struct pl_redis_args *args, const char *word);
+void pl_redis_bytes(struct pl_redis_args *args, const void *bytes, size_t len);
+void pl_redis_count(struct pl_redis_args *args, uint64_t value);
+void pl_redis_real(struct pl_redis_args *args, double value); /* 17 digits */
+
+struct pl_redis;
+
+struct pl_redis_opts {
+    const char *url;    /* unix:///path, redis://[user:password@]host[:port][/db], or a port */
+    const char *client; /* CLIENT SETNAME */
+    uint64_t patience_ms;
+    bool (*stop)(void *at);
+    void (*event)(void *at, const char *line);
+    void *at;
+    /* Make groups, load functions: after each connect and when an answer says they are gone. */
+    int (*mend)(void *mend_at, struct pl_error *err);
+    void *mend_at;
+};
+
+/* Does not connect yet. PL_EINVAL: the url is none. */
+int pl_redis_create(const struct pl_redis_opts *opts, struct pl_redis **ret_redis,
+                    struct pl_error *err);
+void pl_redis_destroy(struct pl_redis *redis); /* NULL is fine */
+
+/*
+ * *ret_reply is the caller's, ended with freeReplyObject(); it is no error. PL_ECANCELED: stop said
+ * so. PL_EIO: patience is over, or Redis refused for good; the sentence says what it said.
+ */
+int pl_redis_call(struct pl_redis *redis, const struct pl_redis_args *args, redisReply **ret_reply,
+                  struct pl_error *err);
+
+/* One try on the connection as it is, for use within `mend`: no pauses, no mending. */
+int pl_redis_try(struct pl_redis *redis, const struct pl_redis_args *args, redisReply **ret_reply,
+                 struct pl_error *err);
+
+/* Connections made so far: more than before means that what was known of Redis may be gone. */
+uint64_t pl_redis_connects(const struct pl_redis *redis);
+
+#endif

@@ -1,0 +1,800 @@
+#include "common/link/stream.h"
+
+#include "common/base/check.h"
+#include "common/link/redis.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    FIELDS_MAX = 60,
+    BATCH_MAX = 32,
+    WAIT_SLICE_MS = 1000,
+    METRICS_KEPT = 10000,
+    GROUPS_MAX = 1 << 20
+};
+
+static const char library[] =
+#include "functions.inc"
+    ;
+
+static const char *const queue_names[] = {"prompts", "rollouts"};
+static const char *const group_names[] = {"actors", "rewarders"};
+
+/* What a worker still has from before it was started, and what it takes from those that died. */
+struct reclaim {
+    char from[48];    /* own history is read behind this entry; "" : all of it was read */
+    uint64_t next_ms; /* when abandoned entries are looked for again */
+};
+
+struct pl_stream {
+    struct pl_stream_opts opts;
+    struct pl_redis *redis;
+    char *prefix, *worker, *role, *url, *run;
+    struct reclaim reclaim[2];
+    uint64_t jitter;
+};
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* ---- opening ---- */
+
+static int odd(struct pl_error *err, const struct pl_redis_args *args)
+{
+    return pl_fail(err, PL_EIO, "Redis gave '%s' an answer of an unexpected form", args->words[0]);
+}
+
+static int check_version(struct pl_stream *s, struct pl_error *err)
+{
+    unsigned major = 0, minor = 0, patch = 0;
+    struct pl_redis_args args;
+    redisReply *reply;
+    const char *at;
+    int rc;
+
+    pl_redis_begin(&args, "INFO");
+    pl_redis_word(&args, "server");
+    rc = pl_redis_try(s->redis, &args, &reply, err);
+    if (rc < 0)
+        return rc;
+    at = reply->type == REDIS_REPLY_STRING ? strstr(reply->str, "redis_version:") : NULL;
+    if (!at || sscanf(at, "redis_version:%u.%u.%u", &major, &minor, &patch) != 3)
+        rc = odd(err, &args);
+    else if (major < 7 || (major == 7 && minor == 0 && patch < 5))
+        rc = pl_fail(err, PL_EUNSUPPORTED,
+                     "Redis %u.%u.%u is too old: plait needs 7.0.5 or later, because XAUTOCLAIM of "
+                     "earlier ones is faulty",
+                     major, minor, patch);
+    freeReplyObject(reply);
+    return rc;
+}
+
+static int load_library(struct pl_stream *s, struct pl_error *err)
+{
+    struct pl_redis_args args;
+
+    pl_redis_begin(&args, "FUNCTION");
+    pl_redis_word(&args, "LOAD");
+    pl_redis_word(&args, "REPLACE");
+    pl_redis_bytes(&args, library, sizeof library - 1);
+    return pl_redis_try(s->redis, &args, NULL, err);
+}
+
+static int make_group(struct pl_stream *s, enum pl_queue queue, struct pl_error *err)
+{
+    struct pl_redis_args args;
+    struct pl_error met = {0};
+    char key[160];
+    int rc;
+
+    snprintf(key, sizeof key, "%s%s", s->prefix, queue_names[queue]);
+    pl_redis_begin(&args, "XGROUP");
+    pl_redis_word(&args, "CREATE");
+    pl_redis_word(&args, key);
+    pl_redis_word(&args, group_names[queue]);
+    pl_redis_word(&args, "0");
+    pl_redis_word(&args, "MKSTREAM");
+    rc = pl_redis_try(s->redis, &args, NULL, &met);
+    if (rc < 0 && strstr(met.text, "BUSYGROUP"))
+        return PL_OK;
+    return rc < 0 ? pl_fail(err, rc, "%s", met.text) : PL_OK;
+}
+
+static int mend(void *at, struct pl_error *err)
+{
+    struct pl_stream *s = at;
+    int rc = check_version(s, err);
+
+    if (rc == PL_OK)
+        rc = load_library(s, err);
+    for (enum pl_queue q = PL_QUEUE_PROMPTS; rc == PL_OK && q <= PL_QUEUE_ROLLOUTS; q++)
+        rc = make_group(s, q, err);
+    return rc;
+}
+
+static int check_name(const char *what, const char *name, struct pl_error *err)
+{
+    size_t n = 0;
+
+    while (isalnum((unsigned char)name[n]) || (name[n] && strchr("-_.", name[n])))
+        n++;
+    if (n > 0 && n <= 64 && !name[n])
+        return PL_OK;
+    return pl_fail(err, PL_EINVAL,
+                   "the %s '%.80s' is no name: 1 to 64 letters, digits, '-', '_' and '.' are", what,
+                   name);
+}
+
+int pl_stream_open(const struct pl_stream_opts *opts, struct pl_stream **ret_stream,
+                   struct pl_error *err)
+{
+    struct pl_stream *s = NULL;
+    struct pl_redis_args args;
+    char client[160];
+    int rc = check_name("run", opts->run, err);
+
+    if (rc == PL_OK)
+        rc = check_name("worker", opts->worker, err);
+    if (rc < 0)
+        return rc;
+    s = calloc(1, sizeof *s);
+    if (!s)
+        return pl_fail(err, PL_ENOMEM, "no memory for the queues");
+    s->opts = *opts;
+    s->prefix = pl_strf("plait:{%s}:", opts->run);
+    s->worker = strdup(opts->worker);
+    s->role = strdup(opts->role);
+    s->url = strdup(opts->url);
+    s->jitter = now_ms();
+    strcpy(s->reclaim[0].from, "0");
+    strcpy(s->reclaim[1].from, "0");
+    if (!s->prefix || !s->worker || !s->role || !s->url) {
+        rc = pl_fail(err, PL_ENOMEM, "no memory for the queues");
+        goto fail;
+    }
+    snprintf(client, sizeof client, "plait-%s", s->worker);
+    rc = pl_redis_create(&(struct pl_redis_opts){.url = s->url,
+                                                 .client = client,
+                                                 .patience_ms = opts->patience_ms,
+                                                 .stop = opts->stop,
+                                                 .event = opts->event,
+                                                 .at = opts->at,
+                                                 .mend = mend,
+                                                 .mend_at = s},
+                         &s->redis, err);
+    if (rc < 0)
+        goto fail;
+    pl_redis_begin(&args, "PING");
+    rc = pl_redis_call(s->redis, &args, NULL, err);
+    if (rc < 0)
+        goto fail;
+    *ret_stream = s;
+    return PL_OK;
+fail:
+    pl_stream_close(s);
+    return rc;
+}
+
+void pl_stream_close(struct pl_stream *stream)
+{
+    if (!stream)
+        return;
+    pl_redis_destroy(stream->redis);
+    free(stream->prefix);
+    free(stream->worker);
+    free(stream->role);
+    free(stream->url);
+    free(stream);
+}
+
+/* ---- calls of the library ---- */
+
+static void begin(const struct pl_stream *s, struct pl_redis_args *args, const char *function)
+{
+    pl_redis_begin(args, "FCALL");
+    pl_redis_word(args, function);
+    pl_redis_word(args, "1");
+    pl_redis_word(args, s->prefix);
+}
+
+static void add_fields(struct pl_redis_args *args, const struct pl_field *fields, size_t count)
+{
+    PL_ASSERT(count <= FIELDS_MAX);
+    pl_redis_count(args, count);
+    for (size_t i = 0; i < count; i++) {
+        pl_redis_word(args, fields[i].name);
+        pl_redis_word(args, fields[i].value);
+    }
+}
+
+static int outcome_of(struct pl_stream *s, const struct pl_redis_args *args,
+                      enum pl_outcome *ret_outcome, struct pl_error *err)
+{
+    static const char *const names[] = {"DONE", "REPEATED", "RETIRED"};
+    redisReply *reply;
+    int rc = pl_redis_call(s->redis, args, &reply, err);
+
+    if (rc < 0)
+        return rc;
+    rc = odd(err, args);
+    for (int i = PL_OUTCOME_DONE; reply->str && i <= PL_OUTCOME_RETIRED; i++)
+        if (strcmp(reply->str, names[i]) == 0) {
+            *ret_outcome = (enum pl_outcome)i;
+            rc = PL_OK;
+        }
+    freeReplyObject(reply);
+    return rc;
+}
+
+/* "12:3" in two. */
+struct place {
+    char batch[BATCH_MAX], index[16];
+};
+
+static int place_of(const char *group, struct place *ret_place, struct pl_error *err)
+{
+    if (sscanf(group, "%31[a-z0-9]:%15[0-9]", ret_place->batch, ret_place->index) == 2)
+        return PL_OK;
+    return pl_fail(err, PL_EFORMAT, "'%.48s' is no id of a group", group);
+}
+
+int pl_stream_feed(struct pl_stream *stream, const struct pl_feed *feed, bool *ret_new,
+                   struct pl_error *err)
+{
+    struct pl_redis_args args;
+    enum pl_outcome outcome;
+    int rc;
+
+    begin(stream, &args, "plait1_feed");
+    pl_redis_word(&args, feed->batch);
+    pl_redis_count(&args, feed->index);
+    pl_redis_count(&args, feed->expected);
+    pl_redis_word(&args, feed->after);
+    pl_redis_real(&args, feed->previous);
+    pl_redis_real(&args, feed->epsilon);
+    pl_redis_word(&args, feed->gated ? "1" : "0");
+    add_fields(&args, feed->fields, feed->field_count);
+    pl_redis_bytes(&args, feed->pb, feed->pb_len);
+    rc = outcome_of(stream, &args, &outcome, err);
+    if (rc == PL_OK)
+        *ret_new = outcome == PL_OUTCOME_DONE;
+    return rc;
+}
+
+int pl_stream_finish(struct pl_stream *stream, const struct pl_lease *lease,
+                     const struct pl_field *fields, size_t count, const void *pb, size_t pb_len,
+                     enum pl_outcome *ret_outcome, struct pl_error *err)
+{
+    struct pl_redis_args args;
+    struct place place;
+    int rc = place_of(lease->group, &place, err);
+
+    if (rc < 0)
+        return rc;
+    begin(stream, &args, "plait1_finish");
+    pl_redis_word(&args, place.batch);
+    pl_redis_word(&args, place.index);
+    pl_redis_word(&args, lease->entry);
+    add_fields(&args, fields, count);
+    pl_redis_bytes(&args, pb, pb_len);
+    return outcome_of(stream, &args, ret_outcome, err);
+}
+
+int pl_stream_commit(struct pl_stream *stream, const struct pl_lease *lease, uint32_t samples,
+                     uint32_t right, uint32_t formatted, const char *text, const void *pb,
+                     size_t pb_len, enum pl_outcome *ret_outcome, struct pl_error *err)
+{
+    struct pl_redis_args args;
+    struct place place;
+    int rc = place_of(lease->group, &place, err);
+
+    if (rc < 0)
+        return rc;
+    begin(stream, &args, "plait1_commit");
+    pl_redis_word(&args, place.batch);
+    pl_redis_word(&args, place.index);
+    pl_redis_word(&args, lease->entry);
+    pl_redis_count(&args, samples);
+    pl_redis_count(&args, right);
+    pl_redis_count(&args, formatted);
+    pl_redis_word(&args, text);
+    pl_redis_bytes(&args, pb, pb_len);
+    return outcome_of(stream, &args, ret_outcome, err);
+}
+
+int pl_stream_bury(struct pl_stream *stream, enum pl_queue queue, const struct pl_lease *lease,
+                   const char *reason, struct pl_error *err)
+{
+    struct pl_redis_args args;
+    enum pl_outcome outcome;
+    struct place place;
+    int rc = place_of(lease->group, &place, err);
+
+    if (rc < 0)
+        return rc;
+    begin(stream, &args, "plait1_bury");
+    pl_redis_word(&args, queue_names[queue]);
+    pl_redis_word(&args, place.batch);
+    pl_redis_word(&args, place.index);
+    pl_redis_word(&args, lease->entry);
+    pl_redis_word(&args, reason);
+    pl_redis_word(&args, stream->worker);
+    pl_redis_count(&args, lease->deliveries);
+    pl_redis_bytes(&args, lease->pb, lease->pb_len);
+    return outcome_of(stream, &args, &outcome, err);
+}
+
+int pl_stream_return(struct pl_stream *stream, enum pl_queue queue, const struct pl_lease *lease,
+                     struct pl_error *err)
+{
+    struct pl_redis_args args;
+    enum pl_outcome outcome;
+    struct place place;
+    int rc = place_of(lease->group, &place, err);
+
+    if (rc < 0)
+        return rc;
+    begin(stream, &args, "plait1_give_back");
+    pl_redis_word(&args, queue_names[queue]);
+    pl_redis_word(&args, place.batch);
+    pl_redis_word(&args, place.index);
+    pl_redis_word(&args, lease->entry);
+    return outcome_of(stream, &args, &outcome, err);
+}
+
+int pl_stream_retire(struct pl_stream *stream, const char *batch, struct pl_error *err)
+{
+    struct pl_redis_args args;
+    enum pl_outcome outcome;
+
+    begin(stream, &args, "plait1_retire");
+    pl_redis_word(&args, batch);
+    return outcome_of(stream, &args, &outcome, err);
+}
+
+int pl_stream_renew(struct pl_stream *stream, enum pl_queue queue,
+                    const struct pl_lease *const *leases, size_t count, size_t *ret_lost,
+                    struct pl_error *err)
+{
+    enum { AT_ONCE = 100 };
+
+    *ret_lost = 0;
+    for (size_t from = 0; from < count; from += AT_ONCE) {
+        struct pl_redis_args args;
+        redisReply *reply;
+        int rc;
+
+        begin(stream, &args, "plait1_renew");
+        pl_redis_word(&args, queue_names[queue]);
+        pl_redis_word(&args, stream->worker);
+        for (size_t i = from; i < count && i < from + AT_ONCE; i++)
+            pl_redis_word(&args, leases[i]->entry);
+        rc = pl_redis_call(stream->redis, &args, &reply, err);
+        if (rc < 0)
+            return rc;
+        *ret_lost += reply->type == REDIS_REPLY_INTEGER ? (size_t)reply->integer : 0;
+        freeReplyObject(reply);
+    }
+    return PL_OK;
+}
+
+/* ---- leases ---- */
+
+void pl_lease_release(struct pl_lease *lease)
+{
+    free(lease->pb);
+    *lease = (struct pl_lease){0};
+}
+
+static const redisReply *field_of(const redisReply *fields, const char *name)
+{
+    for (size_t i = 0; i + 1 < fields->elements; i += 2)
+        if (fields->element[i]->str && strcmp(fields->element[i]->str, name) == 0)
+            return fields->element[i + 1];
+    return NULL;
+}
+
+static bool is_array(const redisReply *reply, size_t least)
+{
+    return reply && reply->type == REDIS_REPLY_ARRAY && reply->elements >= least;
+}
+
+/* From [entry, [field, value, ...]]. */
+static int lease_from(const redisReply *entry, struct pl_lease *ret_lease, struct pl_error *err)
+{
+    const redisReply *id, *pb;
+    struct pl_lease lease = {.deliveries = 1};
+
+    if (!is_array(entry, 2) || !entry->element[0]->str)
+        return pl_fail(err, PL_EIO, "Redis gave an entry of an unexpected form");
+    snprintf(lease.entry, sizeof lease.entry, "%s", entry->element[0]->str);
+    if (!is_array(entry->element[1], 2))
+        return pl_fail(err, PL_EFORMAT, "entry %s is gone though it is still leased", lease.entry);
+    id = field_of(entry->element[1], "id");
+    pb = field_of(entry->element[1], "pb");
+    snprintf(lease.group, sizeof lease.group, "%s", id && id->str ? id->str : "?:?");
+    lease.pb_len = pb && pb->type == REDIS_REPLY_STRING ? (size_t)pb->len : 0;
+    lease.pb = malloc(lease.pb_len + 1);
+    if (!lease.pb)
+        return pl_fail(err, PL_ENOMEM, "no memory for group %s: %zu bytes", lease.group,
+                       lease.pb_len);
+    if (lease.pb_len > 0)
+        memcpy(lease.pb, pb->str, lease.pb_len);
+    *ret_lease = lease;
+    return PL_OK;
+}
+
+/* XREADGROUP: own history behind `from`, or new entries where it is ">". PL_ENOENT: none. */
+static int read_group(struct pl_stream *s, enum pl_queue queue, const char *from, uint64_t wait_ms,
+                      struct pl_lease *ret_lease, struct pl_error *err)
+{
+    const bool fresh = strcmp(from, ">") == 0;
+    struct pl_redis_args args;
+    redisReply *reply;
+    char key[160];
+    int rc;
+
+    snprintf(key, sizeof key, "%s%s", s->prefix, queue_names[queue]);
+    pl_redis_begin(&args, "XREADGROUP");
+    pl_redis_word(&args, "GROUP");
+    pl_redis_word(&args, group_names[queue]);
+    pl_redis_word(&args, s->worker);
+    pl_redis_word(&args, "COUNT");
+    pl_redis_word(&args, "1");
+    if (fresh && wait_ms > 0) {
+        pl_redis_word(&args, "BLOCK");
+        pl_redis_count(&args, wait_ms);
+    }
+    pl_redis_word(&args, "STREAMS");
+    pl_redis_word(&args, key);
+    pl_redis_word(&args, from);
+    rc = pl_redis_call(s->redis, &args, &reply, err);
+    if (rc < 0)
+        return rc;
+    rc = PL_ENOENT;
+    if (is_array(reply, 1) && is_array(reply->element[0], 2) &&
+        is_array(reply->element[0]->element[1], 1))
+        rc = lease_from(reply->element[0]->element[1]->element[0], ret_lease, err);
+    freeReplyObject(reply);
+    return rc;
+}
+
+/* One abandoned entry of another worker. */
+static int claim(struct pl_stream *s, enum pl_queue queue, struct pl_lease *ret_lease,
+                 struct pl_error *err)
+{
+    char key[160], cursor[48] = "0-0";
+    int rc = PL_ENOENT;
+
+    snprintf(key, sizeof key, "%s%s", s->prefix, queue_names[queue]);
+    do {
+        struct pl_redis_args args;
+        redisReply *reply;
+
+        pl_redis_begin(&args, "XAUTOCLAIM");
+        pl_redis_word(&args, key);
+        pl_redis_word(&args, group_names[queue]);
+        pl_redis_word(&args, s->worker);
+        pl_redis_count(&args, s->opts.lease_ms);
+        pl_redis_word(&args, cursor);
+        pl_redis_word(&args, "COUNT");
+        pl_redis_word(&args, "1");
+        rc = pl_redis_call(s->redis, &args, &reply, err);
+        if (rc < 0)
+            return rc;
+        rc = PL_ENOENT;
+        if (!is_array(reply, 2) || !reply->element[0]->str)
+            rc = odd(err, &args);
+        else if (is_array(reply->element[1], 1))
+            rc = lease_from(reply->element[1]->element[0], ret_lease, err);
+        if (rc == PL_ENOENT)
+            snprintf(cursor, sizeof cursor, "%s", reply->element[0]->str);
+        freeReplyObject(reply);
+    } while (rc == PL_ENOENT && strcmp(cursor, "0-0") != 0);
+    return rc;
+}
+
+static int count_deliveries(struct pl_stream *s, enum pl_queue queue, struct pl_lease *lease,
+                            struct pl_error *err)
+{
+    struct pl_redis_args args;
+    redisReply *reply;
+    char key[160];
+    int rc;
+
+    snprintf(key, sizeof key, "%s%s", s->prefix, queue_names[queue]);
+    pl_redis_begin(&args, "XPENDING");
+    pl_redis_word(&args, key);
+    pl_redis_word(&args, group_names[queue]);
+    pl_redis_word(&args, lease->entry);
+    pl_redis_word(&args, lease->entry);
+    pl_redis_word(&args, "1");
+    rc = pl_redis_call(s->redis, &args, &reply, err);
+    if (rc < 0)
+        return rc;
+    if (is_array(reply, 1) && is_array(reply->element[0], 4))
+        lease->deliveries = (uint32_t)reply->element[0]->element[3]->integer;
+    freeReplyObject(reply);
+    return PL_OK;
+}
+
+/* An entry that was leased before, by this worker or another. */
+static int lease_again(struct pl_stream *s, enum pl_queue queue, struct pl_lease *ret_lease,
+                       struct pl_error *err)
+{
+    struct reclaim *r = &s->reclaim[queue];
+    int rc = PL_ENOENT;
+
+    if (r->from[0]) {
+        rc = read_group(s, queue, r->from, 0, ret_lease, err);
+        if (rc == PL_OK)
+            snprintf(r->from, sizeof r->from, "%s", ret_lease->entry);
+        else if (rc == PL_ENOENT)
+            r->from[0] = '\0';
+    }
+    if (rc == PL_ENOENT && now_ms() >= r->next_ms) {
+        rc = claim(s, queue, ret_lease, err);
+        if (rc == PL_ENOENT) { /* all were looked at: again in about half a lease */
+            s->jitter = s->jitter * 6364136223846793005ull + 1442695040888963407ull;
+            r->next_ms =
+                now_ms() + s->opts.lease_ms / 4 + (s->jitter >> 33) % (s->opts.lease_ms / 2 + 1);
+        }
+    }
+    return rc == PL_OK ? count_deliveries(s, queue, ret_lease, err) : rc;
+}
+
+int pl_stream_lease(struct pl_stream *stream, enum pl_queue queue, uint64_t wait_ms,
+                    struct pl_lease *ret_lease, struct pl_error *err)
+{
+    const uint64_t end = now_ms() + wait_ms;
+
+    for (;;) {
+        struct pl_lease lease = {0};
+        const uint64_t now = now_ms(), left = now < end ? end - now : 0;
+        int rc = lease_again(stream, queue, &lease, err);
+
+        if (rc == PL_OK && lease.deliveries > stream->opts.deliveries_max) {
+            rc = pl_stream_bury(stream, queue, &lease, "delivered too often", err);
+            pl_lease_release(&lease);
+            if (rc < 0)
+                return rc;
+            continue;
+        }
+        if (rc == PL_ENOENT)
+            rc = read_group(stream, queue, ">", left < WAIT_SLICE_MS ? left : WAIT_SLICE_MS, &lease,
+                            err);
+        if (rc != PL_ENOENT) {
+            if (rc == PL_OK)
+                *ret_lease = lease;
+            return rc;
+        }
+        if (now_ms() >= end)
+            return PL_ENOENT;
+        if (stream->opts.stop && stream->opts.stop(stream->opts.at))
+            return pl_fail(err, PL_ECANCELED, "stopped while waiting for work");
+    }
+}
+
+/* ---- batches ---- */
+
+void pl_ready_release(struct pl_ready *ready)
+{
+    if (ready->memory)
+        freeReplyObject(ready->memory);
+    free(ready->groups);
+    *ready = (struct pl_ready){0};
+}
+
+/* HMGET of the batch; PL_ENOENT unless it is ready. */
+static int batch_state(struct pl_stream *s, const char *batch, struct pl_ready *ready,
+                       struct pl_error *err)
+{
+    static const char *const names[] = {"state",    "gate",     "accuracy",
+                                        "previous", "expected", "dropped"};
+    enum { NAMES = sizeof names / sizeof *names };
+    struct pl_redis_args args;
+    redisReply *reply;
+    char key[160];
+    int rc;
+
+    snprintf(key, sizeof key, "%sbatch:%s", s->prefix, batch);
+    pl_redis_begin(&args, "HMGET");
+    pl_redis_word(&args, key);
+    for (int i = 0; i < NAMES; i++)
+        pl_redis_word(&args, names[i]);
+    rc = pl_redis_call(s->redis, &args, &reply, err);
+    if (rc < 0)
+        return rc;
+    rc = PL_ENOENT;
+    if (!is_array(reply, NAMES)) {
+        rc = odd(err, &args);
+    } else if (reply->element[0]->str && strcmp(reply->element[0]->str, "ready") == 0) {
+        rc = PL_OK;
+        for (int i = 1; i < NAMES; i++)
+            if (!reply->element[i]->str)
+                rc = odd(err, &args);
+    }
+    if (rc == PL_OK) {
+        snprintf(ready->batch, sizeof ready->batch, "%s", batch);
+        ready->gate = strcmp(reply->element[1]->str, "1") == 0;
+        ready->accuracy = strtod(reply->element[2]->str, NULL);
+        ready->previous = strtod(reply->element[3]->str, NULL);
+        ready->expected = strtoul(reply->element[4]->str, NULL, 10);
+        ready->dropped = strtoul(reply->element[5]->str, NULL, 10);
+    }
+    freeReplyObject(reply);
+    return rc;
+}
+
+static int by_index(const void *a, const void *b)
+{
+    const struct pl_ready_group *x = a, *y = b;
+
+    return (x->index > y->index) - (x->index < y->index);
+}
+
+static int fetch_groups(struct pl_stream *s, struct pl_ready *ready, struct pl_error *err)
+{
+    struct pl_redis_args args;
+    redisReply *reply;
+    char key[160];
+    int rc;
+
+    snprintf(key, sizeof key, "%sscored:%s", s->prefix, ready->batch);
+    pl_redis_begin(&args, "HGETALL");
+    pl_redis_word(&args, key);
+    rc = pl_redis_call(s->redis, &args, &reply, err);
+    if (rc < 0)
+        return rc;
+    if (!is_array(reply, 0) || reply->elements / 2 > GROUPS_MAX) {
+        freeReplyObject(reply);
+        return odd(err, &args);
+    }
+    ready->memory = reply;
+    ready->groups = calloc(reply->elements / 2 + 1, sizeof *ready->groups);
+    if (!ready->groups) {
+        pl_ready_release(ready);
+        return pl_fail(err, PL_ENOMEM, "no memory for the groups of batch %s", ready->batch);
+    }
+    for (size_t i = 0; i + 1 < reply->elements; i += 2) {
+        const redisReply *name = reply->element[i], *value = reply->element[i + 1];
+        char *end;
+        const unsigned long index = strtoul(name->str, &end, 10);
+
+        if (*end) /* "3:text" is for people */
+            continue;
+        ready->groups[ready->count++] =
+            (struct pl_ready_group){(uint32_t)index, value->str, (size_t)value->len};
+    }
+    qsort(ready->groups, ready->count, sizeof *ready->groups, by_index);
+    return PL_OK;
+}
+
+int pl_stream_take(struct pl_stream *stream, const char *batch, uint64_t wait_ms,
+                   struct pl_ready *ret_ready, struct pl_error *err)
+{
+    const uint64_t end = now_ms() + wait_ms;
+    const struct timespec pause = {0, 2000000};
+    struct pl_ready ready = {0};
+
+    for (;;) {
+        int rc = batch_state(stream, batch, &ready, err);
+
+        if (rc == PL_OK)
+            rc = fetch_groups(stream, &ready, err);
+        if (rc == PL_OK)
+            *ret_ready = ready;
+        if (rc != PL_ENOENT)
+            return rc;
+        if (now_ms() >= end)
+            return PL_ENOENT;
+        if (stream->opts.stop && stream->opts.stop(stream->opts.at))
+            return pl_fail(err, PL_ECANCELED, "stopped while waiting for batch %s", batch);
+        nanosleep(&pause, NULL);
+    }
+}
+
+/* ---- for people ---- */
+
+int pl_stream_note(struct pl_stream *stream, const char *key, const struct pl_field *fields,
+                   size_t count, struct pl_error *err)
+{
+    struct pl_redis_args args;
+    char name[160];
+
+    PL_ASSERT(count <= FIELDS_MAX);
+    snprintf(name, sizeof name, "%s%s", stream->prefix, key);
+    pl_redis_begin(&args, "HSET");
+    pl_redis_word(&args, name);
+    for (size_t i = 0; i < count; i++) {
+        pl_redis_word(&args, fields[i].name);
+        pl_redis_word(&args, fields[i].value);
+    }
+    return pl_redis_call(stream->redis, &args, NULL, err);
+}
+
+int pl_stream_metrics(struct pl_stream *stream, const struct pl_field *fields, size_t count,
+                      struct pl_error *err)
+{
+    struct pl_redis_args args;
+    char name[160];
+
+    PL_ASSERT(count <= FIELDS_MAX);
+    snprintf(name, sizeof name, "%smetrics", stream->prefix);
+    pl_redis_begin(&args, "XADD");
+    pl_redis_word(&args, name);
+    pl_redis_word(&args, "MAXLEN");
+    pl_redis_word(&args, "~");
+    pl_redis_count(&args, METRICS_KEPT);
+    pl_redis_word(&args, "*");
+    for (size_t i = 0; i < count; i++) {
+        pl_redis_word(&args, fields[i].name);
+        pl_redis_word(&args, fields[i].value);
+    }
+    return pl_redis_call(stream->redis, &args, NULL, err);
+}
+
+int pl_stream_heartbeat(struct pl_stream *stream, const struct pl_field *fields, size_t count,
+                        struct pl_error *err)
+{
+    struct pl_redis_args args;
+    char name[160], key[256];
+    int rc;
+
+    snprintf(name, sizeof name, "worker:%s", stream->worker);
+    rc = pl_stream_note(stream, name, fields, count, err);
+    if (rc == PL_OK)
+        rc = pl_stream_note(stream, name, &(struct pl_field){"role", stream->role}, 1, err);
+    if (rc < 0)
+        return rc;
+    snprintf(key, sizeof key, "%s%s", stream->prefix, name);
+    pl_redis_begin(&args, "PEXPIRE");
+    pl_redis_word(&args, key);
+    pl_redis_count(&args, 3 * stream->opts.lease_ms);
+    return pl_redis_call(stream->redis, &args, NULL, err);
+}
+
+int pl_stream_ledger(struct pl_stream *stream, struct pl_ledger *ret_ledger, struct pl_error *err)
+{
+    enum { COUNTS = 10 };
+    uint64_t n[COUNTS];
+    struct pl_redis_args args;
+    struct pl_ledger l;
+    redisReply *reply;
+    int rc;
+
+    begin(stream, &args, "plait1_ledger");
+    rc = pl_redis_call(stream->redis, &args, &reply, err);
+    if (rc < 0)
+        return rc;
+    if (!is_array(reply, COUNTS)) {
+        freeReplyObject(reply);
+        return odd(err, &args);
+    }
+    for (int i = 0; i < COUNTS; i++)
+        n[i] = (uint64_t)reply->element[i]->integer;
+    freeReplyObject(reply);
+    l = (struct pl_ledger){.fed = n[0],
+                           .trained = n[1],
+                           .dropped = n[2],
+                           .scored = n[3],
+                           .queued = n[4] - n[5],
+                           .leased = n[5],
+                           .rolled = n[6] - n[7],
+                           .scoring = n[7],
+                           .ready = n[8],
+                           .dead = n[9]};
+    l.balanced =
+        l.fed == l.trained + l.dropped + l.queued + l.leased + l.rolled + l.scoring + l.scored;
+    *ret_ledger = l;
+    return PL_OK;
+}
