@@ -4,6 +4,7 @@
 #include "common/base/check.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,6 +142,7 @@ int pl_redis_create(const struct pl_redis_opts *opts, struct pl_redis **ret_redi
 
     if (!r)
         return pl_fail(err, PL_ENOMEM, "no memory for a connection to Redis");
+    (void)signal(SIGPIPE, SIG_IGN); /* hiredis writes without MSG_NOSIGNAL */
     r->opts = *opts;
     r->url = strdup(opts->url);
     r->client = strdup(opts->client);
@@ -177,13 +179,14 @@ uint64_t pl_redis_connects(const struct pl_redis *redis)
     return redis->connects;
 }
 
-static void tell(struct pl_redis *r, const char *fmt, const char *text)
+/* A line for the log: "redis event=<event> <name>=<text>". */
+static void tell(struct pl_redis *r, const char *event, const char *name, const char *text)
 {
-    char line[512];
+    char line[1024];
 
     if (!r->opts.event)
         return;
-    snprintf(line, sizeof line, fmt, text);
+    snprintf(line, sizeof line, "redis event=%s %s=\"%s\"", event, name, text);
     r->opts.event(r->opts.at, line);
 }
 
@@ -290,7 +293,7 @@ static int dial(struct pl_redis *r, struct pl_error *err)
     }
     r->connects++;
     if (r->down)
-        tell(r, "redis event=connected url=%s", r->opts.url);
+        tell(r, "connected", "url", r->opts.url);
     r->down = false;
     return PL_OK;
 }
@@ -356,7 +359,7 @@ int pl_redis_call(struct pl_redis *redis, const struct pl_redis_args *args, redi
         if (rc != PL_EIO || !may_help(redis, &met, &at_once))
             return pl_fail(err, rc, "%s", met.text);
         if (!redis->down && !at_once)
-            tell(redis, "redis event=waiting reason=\"%s\"", met.text);
+            tell(redis, "waiting", "reason", met.text);
         redis->down = redis->down || !at_once;
         if (at_once && mended++ < 3)
             continue;

@@ -47,7 +47,7 @@ struct pl_redis_opts {
     void *mend_at;
 };
 
-/* Does not connect yet. PL_EINVAL: the url is none. */
+/* Does not connect yet; the process ignores SIGPIPE from then on. PL_EINVAL: the url is none. */
 int pl_redis_create(const struct pl_redis_opts *opts, struct pl_redis **ret_redis,
                     struct pl_error *err);
 void pl_redis_destroy(struct pl_redis *redis); /* NULL is fine */

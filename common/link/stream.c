@@ -251,7 +251,7 @@ int pl_stream_feed(struct pl_stream *stream, const struct pl_feed *feed, bool *r
                    struct pl_error *err)
 {
     struct pl_redis_args args;
-    enum pl_outcome outcome;
+    enum pl_outcome outcome = PL_OUTCOME_DONE;
     int rc;
 
     begin(stream, &args, "plait1_feed");
@@ -315,7 +315,7 @@ int pl_stream_bury(struct pl_stream *stream, enum pl_queue queue, const struct p
                    const char *reason, struct pl_error *err)
 {
     struct pl_redis_args args;
-    enum pl_outcome outcome;
+    enum pl_outcome outcome = PL_OUTCOME_DONE;
     struct place place;
     int rc = place_of(lease->group, &place, err);
 
@@ -337,7 +337,7 @@ int pl_stream_return(struct pl_stream *stream, enum pl_queue queue, const struct
                      struct pl_error *err)
 {
     struct pl_redis_args args;
-    enum pl_outcome outcome;
+    enum pl_outcome outcome = PL_OUTCOME_DONE;
     struct place place;
     int rc = place_of(lease->group, &place, err);
 
@@ -354,7 +354,7 @@ int pl_stream_return(struct pl_stream *stream, enum pl_queue queue, const struct
 int pl_stream_retire(struct pl_stream *stream, const char *batch, struct pl_error *err)
 {
     struct pl_redis_args args;
-    enum pl_outcome outcome;
+    enum pl_outcome outcome = PL_OUTCOME_DONE;
 
     begin(stream, &args, "plait1_retire");
     pl_redis_word(&args, batch);
