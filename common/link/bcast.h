@@ -78,13 +78,19 @@ struct pl_sink_opts {
     const char *run;
     const char *pub, *serve; /* where to connect to */
     struct pl_bcast_table table;
-    size_t window; /* chunks asked for ahead; 0: 8 */
+    size_t window;       /* chunks asked for ahead; 0: 8 */
+    size_t versions_max; /* kept ready, the newest ones that were announced or asked for; 0: 3 */
 };
 
 struct pl_sink;
 int pl_sink_create(const struct pl_sink_opts *opts, struct pl_sink **ret_sink,
                    struct pl_error *err);
 void pl_sink_destroy(struct pl_sink *sink);
+
+/*
+ * A sink fetches each version that is announced as soon as it hears of it, and on request any
+ * other.
+ */
 
 /* The newest version that was announced, 0: none yet (versions begin at 1). */
 uint64_t pl_sink_newest(const struct pl_sink *sink);

@@ -1,0 +1,424 @@
+/*
+ * The source of weights: one thread answers all peers out of what is published. Versions are added
+ * and dropped by the owner under a lock; an answer copies its chunk within it.
+ */
+#include "common/base/buf.h"
+#include "common/base/check.h"
+#include "common/link/bcast.h"
+#include "common/link/delta.h"
+#include "common/link/version.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <zmq.h>
+
+enum { ANNOUNCE_MS = 2000, VERSIONS_MAX = 64, ENDPOINT_MAX = 256, SEND_HWM = 256 };
+
+struct version {
+    uint64_t number, step;
+    uint16_t *values;
+    unsigned char hash[PL_WEIGHTS_HASH];
+    struct pl_chunks snapshot, delta; /* delta.count 0: nothing changed, or there is none */
+    bool has_delta;
+    struct pl_buf manifest;
+};
+
+struct pl_source {
+    struct pl_source_opts opts;
+    char *run;
+    void *context, *pub, *router;
+    char pub_at[ENDPOINT_MAX], serve_at[ENDPOINT_MAX];
+    int wake; /* eventfd: something was published, or it is to end */
+    pthread_t thread;
+    bool running;
+    pthread_mutex_t lock; /* all below */
+    struct version *versions[VERSIONS_MAX];
+    size_t count;
+    bool stop;
+    struct pl_source_stats stats;
+};
+
+static void version_destroy(struct version *v)
+{
+    if (!v)
+        return;
+    pl_chunks_release(&v->snapshot);
+    pl_chunks_release(&v->delta);
+    pl_buf_release(&v->manifest);
+    free(v->values);
+    free(v);
+}
+
+static struct version *find(struct pl_source *s, uint64_t number)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (s->versions[i]->number == number)
+            return s->versions[i];
+    return NULL;
+}
+
+/* ---- the thread ---- */
+
+static void announce(struct pl_source *s)
+{
+    struct pl_announcement a = {0};
+    struct pl_buf buf;
+
+    pthread_mutex_lock(&s->lock);
+    if (s->count > 0) {
+        a.version = s->versions[s->count - 1]->number;
+        memcpy(a.hash, s->versions[s->count - 1]->hash, sizeof a.hash);
+        s->stats.announcements++;
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (a.version == 0)
+        return;
+    strcpy(a.run, s->run);
+    pl_buf_init(&buf, PL_WEIGHTS_MESSAGE_MAX);
+    if (pl_announcement_encode(&a, &buf) == PL_OK)
+        (void)zmq_send(s->pub, buf.data, buf.len, ZMQ_DONTWAIT);
+    pl_buf_release(&buf);
+}
+
+/* The payload of an answer, copied under the lock; sets answer->error where there is none. */
+static void find_payload(struct pl_source *s, struct pl_weights_request *answer, zmq_msg_t *payload)
+{
+    const void *bytes = NULL;
+    size_t len = 0;
+    const struct version *v;
+
+    pthread_mutex_lock(&s->lock);
+    v = find(s, answer->version);
+    if (v && answer->what == PL_WEIGHTS_MANIFEST) {
+        bytes = v->manifest.data;
+        len = v->manifest.len;
+        s->stats.manifests++;
+    } else if (v) {
+        const struct pl_chunks *chunks = answer->transfer == 0 ? &v->snapshot : &v->delta;
+
+        if (answer->transfer <= (v->has_delta ? 1u : 0u) && answer->chunk < chunks->count) {
+            bytes = chunks->bytes[answer->chunk];
+            len = chunks->list[answer->chunk].bytes;
+            s->stats.chunks++;
+        }
+    }
+    if (!bytes) {
+        answer->error = v ? PL_WEIGHTS_BAD_REQUEST : PL_WEIGHTS_ABSENT;
+        s->stats.errors++;
+    }
+    s->stats.bytes += len;
+    if (zmq_msg_init_size(payload, len) < 0) {
+        zmq_msg_init(payload);
+        answer->error = PL_WEIGHTS_ABSENT;
+    } else if (len > 0) {
+        memcpy(zmq_msg_data(payload), bytes, len);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* A peer that is gone or does not read loses its answer; it asks again. */
+static void answer_peer(struct pl_source *s, zmq_msg_t *peer, const void *question, size_t len)
+{
+    struct pl_weights_request r;
+    zmq_msg_t payload;
+    struct pl_buf head;
+
+    if (pl_weights_request_decode(question, len, false, &r, NULL) < 0 || strcmp(r.run, s->run) != 0)
+        r = (struct pl_weights_request){.error = PL_WEIGHTS_BAD_REQUEST};
+    if (r.error == PL_WEIGHTS_FINE)
+        find_payload(s, &r, &payload);
+    else
+        zmq_msg_init(&payload);
+    pl_buf_init(&head, PL_WEIGHTS_MESSAGE_MAX);
+    if (pl_weights_request_encode(&r, true, &head) == PL_OK &&
+        zmq_msg_send(peer, s->router, ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0 &&
+        zmq_send(s->router, head.data, head.len, ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
+        (void)zmq_msg_send(&payload, s->router, ZMQ_DONTWAIT);
+    pl_buf_release(&head);
+    zmq_msg_close(&payload);
+}
+
+/* All questions that have come: [peer][question], whatever else is dropped. */
+static void serve(struct pl_source *s)
+{
+    for (;;) {
+        zmq_msg_t peer, part;
+        bool question = false;
+
+        zmq_msg_init(&peer);
+        if (zmq_msg_recv(&peer, s->router, ZMQ_DONTWAIT) < 0) {
+            zmq_msg_close(&peer);
+            return;
+        }
+        for (bool more = zmq_msg_more(&peer); more;) {
+            zmq_msg_init(&part);
+            if (zmq_msg_recv(&part, s->router, ZMQ_DONTWAIT) < 0) {
+                zmq_msg_close(&part);
+                break;
+            }
+            more = zmq_msg_more(&part);
+            if (!question && !more) {
+                answer_peer(s, &peer, zmq_msg_data(&part), zmq_msg_size(&part));
+                question = true;
+            }
+            zmq_msg_close(&part);
+        }
+        zmq_msg_close(&peer);
+    }
+}
+
+static bool is_to_stop(struct pl_source *s)
+{
+    bool stop;
+
+    pthread_mutex_lock(&s->lock);
+    stop = s->stop;
+    pthread_mutex_unlock(&s->lock);
+    return stop;
+}
+
+static void *run(void *at)
+{
+    struct pl_source *s = at;
+
+    while (!is_to_stop(s)) {
+        zmq_pollitem_t items[] = {{s->router, 0, ZMQ_POLLIN, 0},
+                                  {s->pub, 0, ZMQ_POLLIN, 0},
+                                  {NULL, s->wake, ZMQ_POLLIN, 0}};
+        const int n = zmq_poll(items, 3, ANNOUNCE_MS);
+        uint64_t count;
+        char frame[64];
+
+        if (n < 0 && errno != EINTR)
+            break;
+        if (items[0].revents)
+            serve(s);
+        if (items[1].revents) /* somebody subscribed, or left */
+            while (zmq_recv(s->pub, frame, sizeof frame, ZMQ_DONTWAIT) >= 0)
+                ;
+        if (items[2].revents && read(s->wake, &count, sizeof count) < 0)
+            continue;
+        if (n == 0 || items[1].revents || items[2].revents)
+            announce(s);
+    }
+    return NULL;
+}
+
+/* ---- the owner's side ---- */
+
+static int open_socket(struct pl_source *s, int type, const char *bind, void **ret_socket,
+                       char at[ENDPOINT_MAX], struct pl_error *err)
+{
+    const int linger = 0, hwm = SEND_HWM, yes = 1, verbose = 1;
+    size_t len = ENDPOINT_MAX;
+    void *socket = zmq_socket(s->context, type);
+
+    if (!socket)
+        return pl_fail(err, PL_EIO, "a ZeroMQ socket: %s", zmq_strerror(errno));
+    *ret_socket = socket;
+    zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
+    zmq_setsockopt(socket, ZMQ_SNDHWM, &hwm, sizeof hwm);
+    if (type == ZMQ_ROUTER)
+        zmq_setsockopt(socket, ZMQ_ROUTER_MANDATORY, &yes, sizeof yes);
+    else
+        zmq_setsockopt(socket, ZMQ_XPUB_VERBOSE, &verbose, sizeof verbose);
+    if (zmq_bind(socket, bind) < 0)
+        return pl_fail(err, PL_EIO, "bind '%s': %s", bind, zmq_strerror(errno));
+    if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, at, &len) < 0)
+        return pl_fail(err, PL_EIO, "bind '%s': %s", bind, zmq_strerror(errno));
+    return PL_OK;
+}
+
+int pl_source_create(const struct pl_source_opts *opts, struct pl_source **ret_source,
+                     struct pl_error *err)
+{
+    struct pl_source *s;
+    int rc;
+
+    if (opts->versions_max == 0 || opts->versions_max > VERSIONS_MAX ||
+        strlen(opts->run) >= PL_WEIGHTS_NAME_MAX)
+        return pl_fail(err, PL_EINVAL, "%zu versions to keep; 1 to %d are possible",
+                       opts->versions_max, VERSIONS_MAX);
+    s = calloc(1, sizeof *s);
+    if (!s)
+        return pl_fail(err, PL_ENOMEM, "no memory for the weights' source");
+    s->opts = *opts;
+    s->run = strdup(opts->run);
+    s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    s->context = zmq_ctx_new();
+    pthread_mutex_init(&s->lock, NULL);
+    rc = s->run && s->wake >= 0 && s->context
+             ? open_socket(s, ZMQ_XPUB, opts->pub_bind, &s->pub, s->pub_at, err)
+             : pl_fail(err, PL_ENOMEM, "no memory for the weights' source");
+    if (rc == PL_OK)
+        rc = open_socket(s, ZMQ_ROUTER, opts->serve_bind, &s->router, s->serve_at, err);
+    if (rc == PL_OK && pthread_create(&s->thread, NULL, run, s) != 0)
+        rc = pl_fail(err, PL_EIO, "no thread for the weights' source");
+    if (rc < 0) {
+        pl_source_destroy(s);
+        return rc;
+    }
+    s->running = true;
+    *ret_source = s;
+    return PL_OK;
+}
+
+static void wake(struct pl_source *s)
+{
+    const uint64_t one = 1;
+
+    PL_ASSERT(write(s->wake, &one, sizeof one) == sizeof one || errno == EAGAIN);
+}
+
+void pl_source_destroy(struct pl_source *source)
+{
+    if (!source)
+        return;
+    if (source->running) {
+        pthread_mutex_lock(&source->lock);
+        source->stop = true;
+        pthread_mutex_unlock(&source->lock);
+        wake(source);
+        pthread_join(source->thread, NULL);
+    }
+    if (source->pub)
+        zmq_close(source->pub);
+    if (source->router)
+        zmq_close(source->router);
+    if (source->context)
+        zmq_ctx_term(source->context);
+    if (source->wake >= 0)
+        close(source->wake);
+    for (size_t i = 0; i < source->count; i++)
+        version_destroy(source->versions[i]);
+    pthread_mutex_destroy(&source->lock);
+    free(source->run);
+    free(source);
+}
+
+const char *pl_source_pub(const struct pl_source *source)
+{
+    return source->pub_at;
+}
+
+const char *pl_source_serve(const struct pl_source *source)
+{
+    return source->serve_at;
+}
+
+static int make_delta(struct pl_source *s, struct version *v, const struct version *before,
+                      struct pl_error *err)
+{
+    const size_t bytes = s->opts.table.values * sizeof *v->values;
+    uint64_t changed;
+    struct pl_buf buf;
+    int rc;
+
+    pl_buf_init(&buf, bytes + s->opts.table.count * 8 + 64);
+    rc = pl_delta_encode(&s->opts.table, before->values, v->values, &buf, &changed);
+    if (rc == PL_OK)
+        rc = pl_chunks_make(buf.data, buf.len, false, &v->delta);
+    pl_buf_release(&buf);
+    if (rc < 0)
+        return pl_fail(err, rc, "no memory for the delta of version %llu",
+                       (unsigned long long)v->number);
+    v->has_delta = true;
+    return PL_OK;
+}
+
+static int make_manifest(struct pl_source *s, struct version *v, struct pl_error *err)
+{
+    struct pl_manifest m = {.version = v->number,
+                            .step = v->step,
+                            .values = s->opts.table.values,
+                            .transfer_count = v->has_delta ? 2 : 1};
+    int rc;
+
+    strcpy(m.run, s->run);
+    memcpy(m.hash, v->hash, sizeof m.hash);
+    m.transfers[0] = (struct pl_transfer){
+        .snapshot = true, .chunks = v->snapshot.list, .chunk_count = v->snapshot.count};
+    m.transfers[1] = (struct pl_transfer){
+        .against = v->number - 1, .chunks = v->delta.list, .chunk_count = v->delta.count};
+    pl_buf_init(&v->manifest, PL_WEIGHTS_MESSAGE_MAX);
+    rc = pl_manifest_encode(&m, &v->manifest);
+    return rc < 0 ? pl_fail(err, rc, "no memory for the manifest of version %llu",
+                            (unsigned long long)v->number)
+                  : PL_OK;
+}
+
+int pl_source_publish(struct pl_source *source, uint64_t version, uint64_t step,
+                      const uint16_t *values, unsigned char ret_hash[PL_HASH_BYTES],
+                      struct pl_error *err)
+{
+    const size_t bytes = source->opts.table.values * sizeof *values;
+    const struct version *before;
+    struct version *v;
+    int rc = PL_OK;
+
+    /* The list is changed by this thread only: reading it needs no lock here. */
+    if (source->count > 0 && version <= source->versions[source->count - 1]->number)
+        return pl_fail(err, PL_EINVAL, "version %llu is not newer than %llu",
+                       (unsigned long long)version,
+                       (unsigned long long)source->versions[source->count - 1]->number);
+    if (source->count == source->opts.versions_max)
+        return pl_fail(err, PL_EFULL, "%zu versions are kept already; drop one first",
+                       source->count);
+    v = calloc(1, sizeof *v);
+    if (v)
+        v->values = malloc(bytes);
+    if (!v || !v->values) {
+        version_destroy(v);
+        return pl_fail(err, PL_ENOMEM, "no memory for version %llu: %zu bytes",
+                       (unsigned long long)version, bytes);
+    }
+    v->number = version;
+    v->step = step;
+    memcpy(v->values, values, bytes);
+    pl_sha256(values, bytes, v->hash);
+    before = version > 0 ? find(source, version - 1) : NULL;
+    if (before)
+        rc = make_delta(source, v, before, err);
+    if (rc == PL_OK && pl_chunks_make(v->values, bytes, true, &v->snapshot) < 0)
+        rc = pl_fail(err, PL_ENOMEM, "no memory for version %llu: %zu bytes",
+                     (unsigned long long)version, bytes);
+    if (rc == PL_OK)
+        rc = make_manifest(source, v, err);
+    if (rc < 0) {
+        version_destroy(v);
+        return rc;
+    }
+    memcpy(ret_hash, v->hash, sizeof v->hash);
+    pthread_mutex_lock(&source->lock);
+    source->versions[source->count++] = v;
+    pthread_mutex_unlock(&source->lock);
+    wake(source);
+    return PL_OK;
+}
+
+void pl_source_drop(struct pl_source *source, uint64_t version)
+{
+    pthread_mutex_lock(&source->lock);
+    while (source->count > 0 && source->versions[0]->number < version) {
+        version_destroy(source->versions[0]);
+        source->count--;
+        memmove(source->versions, source->versions + 1, source->count * sizeof *source->versions);
+    }
+    pthread_mutex_unlock(&source->lock);
+}
+
+struct pl_source_stats pl_source_stats(const struct pl_source *source)
+{
+    struct pl_source *s = (struct pl_source *)source;
+    struct pl_source_stats stats;
+
+    pthread_mutex_lock(&s->lock);
+    stats = s->stats;
+    stats.kept = s->count;
+    pthread_mutex_unlock(&s->lock);
+    return stats;
+}
