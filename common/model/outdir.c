@@ -3,6 +3,7 @@
 #include "common/base/buf.h"
 #include "common/base/file.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +72,7 @@ static int move_in(const struct pl_outdir *out, struct pl_error *err)
         return PL_OK;
     if (!out->replace || !pl_path_exists(out->path))
         return pl_fail_errno(err, "rename '%s' to '%s'", out->tmp, out->path);
-    if (renameat2(-1, out->tmp, -1, out->path, RENAME_EXCHANGE) < 0)
+    if (renameat2(AT_FDCWD, out->tmp, AT_FDCWD, out->path, RENAME_EXCHANGE) < 0)
         return pl_fail_errno(err, "exchange '%s' and '%s'", out->tmp, out->path);
     return pl_dir_remove(out->tmp, err);
 }
