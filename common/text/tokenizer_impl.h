@@ -10,7 +10,7 @@
 #include "common/text/tokenizer.h"
 #include "common/text/vocab.h"
 
-enum { PL_FORMS_MAX = 4 };
+enum { PL_FORMS_MAX = 4, PL_FRONT_MAX = 4 };
 
 /*
  * Always true once it is loaded:
@@ -26,6 +26,8 @@ struct pl_tokenizer {
     struct pl_pretok pretok;
     enum pl_form forms[PL_FORMS_MAX]; /* one after another */
     size_t forms_count;
+    uint32_t front[PL_FRONT_MAX]; /* see pl_tokenizer_front() */
+    size_t front_count;
     bool bytelevel, decoder; /* seen in the file */
     bool ignore_merges;      /* a piece that is a token is that token, whatever its merges */
     bool special_merged;     /* some special token is a vocabulary entry that pieces can become */
