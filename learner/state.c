@@ -293,14 +293,10 @@ static int read_fields(const json_t *root, const char *path, struct pl_train_sta
 {
     uint64_t updates = 0;
     const struct count counts[] = {
-        {"global_step", &s->step},
-        {"updates", &updates},
-        {"skipped", &s->skipped},
-        {"skipped_in_a_row", &s->skipped_in_a_row},
-        {"epoch", &s->epoch},
-        {"index", &s->index},
-        {"tokens", &s->tokens},
-        {"best_val_step", &s->eval_best_step},
+        {"global_step", &s->step}, {"updates", &updates},
+        {"skipped", &s->skipped},  {"skipped_in_a_row", &s->skipped_in_a_row},
+        {"epoch", &s->epoch},      {"index", &s->index},
+        {"tokens", &s->tokens},    {"best_val_step", &s->eval_best_step},
     };
     const char *core = NULL;
     int rc = read_counts(root, path, counts, sizeof counts / sizeof counts[0], err);
@@ -313,8 +309,7 @@ static int read_fields(const json_t *root, const char *path, struct pl_train_sta
     if (rc < 0)
         return rc;
     snprintf(s->core, sizeof s->core, "%s", core);
-    if (s->skipped > s->step || s->skipped_in_a_row > s->skipped ||
-        updates != s->step - s->skipped)
+    if (s->skipped > s->step || s->skipped_in_a_row > s->skipped || updates != s->step - s->skipped)
         return pl_fail(err, PL_EFORMAT,
                        "'%s': %" PRIu64 " steps, %" PRIu64 " of them skipped, cannot be %" PRIu64
                        " updates",

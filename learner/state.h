@@ -28,10 +28,10 @@ struct pl_train_state {
     uint64_t step;             /* steps taken, skipped ones among them */
     uint64_t skipped;          /* of them, those whose gradient was not finite */
     uint64_t skipped_in_a_row; /* of those, the ones since the last update */
-    uint64_t epoch, index;     /* the next row: which pass over the data, which place in its order */
-    uint64_t tokens;           /* computed so far, prompts and responses */
-    double eval_best;          /* least evaluation loss, NaN when there was none */
-    uint64_t eval_best_step;   /* its step */
+    uint64_t epoch, index;   /* the next row: which pass over the data, which place in its order */
+    uint64_t tokens;         /* computed so far, prompts and responses */
+    double eval_best;        /* least evaluation loss, NaN when there was none */
+    uint64_t eval_best_step; /* its step */
     /* What the backward's matrix products ran on: another one may round in another way. */
     char core[PL_STATE_CORE_MAX];
 };
