@@ -56,7 +56,14 @@ struct pl_config {
 int pl_config_parse(const json_t *root, const char *what, struct pl_config *ret_config,
                     struct pl_error *err);
 
-/* DIR/config.json, and eos ids from DIR/generation_config.json where there is one. */
+/*
+ * Where generation ends, from DIR/generation_config.json, which rules over config.json there, and
+ * the other ids where config.json has none. No such file: nothing changes. PL_EFORMAT, PL_EIO,
+ * PL_ENOMEM.
+ */
+int pl_config_generation(const char *model_dir, struct pl_config *config, struct pl_error *err);
+
+/* DIR/config.json, then pl_config_generation(). PL_ENOENT: there is no config.json. */
 int pl_config_load(const char *model_dir, struct pl_config *ret_config, struct pl_error *err);
 
 /* As Transformers writes it ("torch_dtype": "bfloat16"); a new reference, NULL when memory is out.
