@@ -17,7 +17,9 @@ struct pl_encoder {
     /* Of the call that is under way. */
     bool spell_special;
     bool pending_spell; /* some of the pending text is untrusted */
-    struct pl_ids *out;
+    struct pl_ids *out; /* NULL: pieces go to piece_fn instead, and added tokens nowhere */
+    pl_piece_fn *piece_fn;
+    void *piece_at;
 };
 
 int pl_encoder_create(const struct pl_tokenizer *tokenizer, struct pl_encoder **ret_encoder)
@@ -124,7 +126,7 @@ static int encode_piece(void *at, const char *piece, size_t len, struct pl_error
 static int take_token(struct pl_encoder *encoder, const struct pl_added_token *token,
                       struct pl_error *err)
 {
-    const int rc = pl_ids_push(encoder->out, token->id);
+    const int rc = encoder->out ? pl_ids_push(encoder->out, token->id) : PL_OK;
 
     return rc < 0 ? failed(encoder, rc, err) : PL_OK;
 }
@@ -136,8 +138,9 @@ static int cut_normal(void *at, const char *text, size_t len, const struct pl_ad
 
     if (token)
         return take_token(encoder, token, err);
-    return pl_pretok_run(&encoder->tokenizer->pretok, encoder->pretok, text, len, encode_piece,
-                         encoder, err);
+    return pl_pretok_run(&encoder->tokenizer->pretok, encoder->pretok, text, len,
+                         encoder->out ? encode_piece : encoder->piece_fn,
+                         encoder->out ? encoder : encoder->piece_at, err);
 }
 
 static bool is_normal(const struct pl_tokenizer *tokenizer, const char *text, size_t len)
@@ -196,6 +199,15 @@ int pl_tokenizer_encode(struct pl_encoder *encoder, const char *text, size_t len
     if (rc < 0)
         out->len = before;
     return rc;
+}
+
+int pl_tokenizer_pieces(struct pl_encoder *encoder, const char *text, size_t len, pl_piece_fn *fn,
+                        void *at, struct pl_error *err)
+{
+    encoder->out = NULL;
+    encoder->piece_fn = fn;
+    encoder->piece_at = at;
+    return cut_text(encoder, text, len, PL_ENCODE_ALL, cut_raw, err);
 }
 
 static int flush(struct pl_encoder *encoder, struct pl_error *err)

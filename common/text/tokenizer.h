@@ -46,6 +46,11 @@ const char *pl_tokenizer_bytes(const struct pl_tokenizer *tokenizer, uint32_t id
 
 bool pl_tokenizer_is_special(const struct pl_tokenizer *tokenizer, uint32_t id);
 
+/* Added tokens by number, in the order of the file; and how many merges there are. */
+size_t pl_tokenizer_added_count(const struct pl_tokenizer *tokenizer);
+uint32_t pl_tokenizer_added(const struct pl_tokenizer *tokenizer, size_t index);
+size_t pl_tokenizer_merges(const struct pl_tokenizer *tokenizer);
+
 /*
  * What the file's post_processor wants in front of a text that a model reads from its beginning
  * (<|begin_of_text|> and the like); borrowed, *ret_n is mostly 0. Encoding does not add it:

@@ -58,4 +58,9 @@ int pl_tokenizer_seal(struct pl_tokenizer *tokenizer, const char *what, struct p
 int pl_tokenizer_normalize(const struct pl_tokenizer *tokenizer, const char *text, size_t len,
                            struct pl_buf *scratch, struct pl_buf *out);
 
+/* Call fn for the pieces that would be merged; added tokens are left out. The tokenizer needs no
+ * merges for this. PL_EUNSUPPORTED, PL_ENOMEM, what fn returns. */
+int pl_tokenizer_pieces(struct pl_encoder *encoder, const char *text, size_t len, pl_piece_fn *fn,
+                        void *at, struct pl_error *err);
+
 #endif
