@@ -13,9 +13,7 @@
 #include "common/app/term.h"
 #include "deploy/cmd_doctor.h"
 #include "deploy/cmd_model.h"
-#ifdef PL_HAVE_TOKENIZER
 #include "deploy/cmd_tokenizer.h"
-#endif
 #include "deploy/external.h"
 #ifdef PL_HAVE_SFT
 #include "learner/sft.h"
@@ -35,9 +33,7 @@ struct builtin {
 static const struct builtin builtins[] = {
     {"doctor", pl_cmd_doctor, "measure this machine and prove row invariance on it"},
     {"model", pl_cmd_model, "make, describe and score with model folders"},
-#ifdef PL_HAVE_TOKENIZER
     {"tokenizer", pl_cmd_tokenizer, "train, inspect and apply tokenizers"},
-#endif
 #ifdef PL_HAVE_CHAT
     {"chat", pl_cmd_chat, "talk to a model in the terminal"},
 #endif
