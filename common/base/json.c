@@ -41,7 +41,7 @@ static char *dump_exact(const json_t *root, int indent)
     char *text = json_dumps(root, flags | JSON_REAL_PRECISION(15));
     json_t *again = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
 
-    if (again && !json_equal(root, again)) {
+    if (text && (!again || !json_equal(root, again))) { /* or too large once rounded */
         free(text);
         text = json_dumps(root, flags | JSON_REAL_PRECISION(17));
     }
