@@ -40,36 +40,8 @@ static char folder[64], optimizer[128], trainer[128];
 static struct pl_shape *shape;
 static struct pl_weights *weights;
 static float *master, *m, *v;
+static float *good[3]; /* what they are when all is well */
 static json_t *agree;
-
-static int set_up(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/plait-state-XXXXXX");
-    if (!mkdtemp(folder))
-        return -1;
-    snprintf(optimizer, sizeof optimizer, "%s/optimizer.safetensors", folder);
-    snprintf(trainer, sizeof trainer, "%s/trainer_state.json", folder);
-    if (pl_shape_create(&config, &shape, NULL) < 0 || pl_weights_create(shape, &weights, NULL) < 0)
-        return -1;
-    master = calloc(shape->floats, sizeof *master);
-    m = calloc(shape->floats, sizeof *m);
-    v = calloc(shape->floats, sizeof *v);
-    agree = json_pack("{s:f, s:i, s:s}", "lr", 0.1, "seed", 7, "data", "10 rows");
-    return master && m && v && agree ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    json_decref(agree);
-    free(master);
-    free(m);
-    free(v);
-    pl_weights_destroy(weights);
-    pl_shape_destroy(shape);
-    return pl_dir_remove(folder, NULL);
-}
 
 /* Values of the tensors alone: padding between them stays zero. */
 static void fill(float *flat, uint32_t seed, float least)
@@ -81,6 +53,43 @@ static void fill(float *flat, uint32_t seed, float least)
         for (size_t j = 0; j < pl_tensor_size(t); j++)
             flat[t->offset + j] = fmaxf(flat[t->offset + j], least);
     }
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/plait-state-XXXXXX");
+    if (!mkdtemp(folder))
+        return -1;
+    snprintf(optimizer, sizeof optimizer, "%s/optimizer.safetensors", folder);
+    snprintf(trainer, sizeof trainer, "%s/trainer_state.json", folder);
+    if (pl_shape_create(&config, &shape, NULL) < 0 || pl_weights_create(shape, &weights, NULL) < 0)
+        return -1;
+    for (uint32_t i = 0; i < 3; i++) {
+        good[i] = calloc(shape->floats, sizeof(float));
+        if (!good[i])
+            return -1;
+        fill(good[i], 100 * i, i < 2 ? -1.0f : 0.0f);
+    }
+    master = calloc(shape->floats, sizeof *master);
+    m = calloc(shape->floats, sizeof *m);
+    v = calloc(shape->floats, sizeof *v);
+    agree = json_pack("{s:f, s:i, s:s}", "lr", 0.1, "seed", 7, "data", "10 rows");
+    return master && m && v && agree ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    json_decref(agree);
+    for (size_t i = 0; i < 3; i++)
+        free(good[i]);
+    free(master);
+    free(m);
+    free(v);
+    pl_weights_destroy(weights);
+    pl_shape_destroy(shape);
+    return pl_dir_remove(folder, NULL);
 }
 
 static const struct pl_train_state written = {
@@ -101,9 +110,9 @@ static void write_good(void)
     const struct pl_adamw_state adamw = {master, m, v, 40};
     struct pl_error err = {0};
 
-    fill(master, 100, -1.0f);
-    fill(m, 200, -1.0f);
-    fill(v, 300, 0.0f);
+    memcpy(master, good[0], shape->floats * sizeof *master);
+    memcpy(m, good[1], shape->floats * sizeof *m);
+    memcpy(v, good[2], shape->floats * sizeof *v);
     pl_weights_set_flat(weights, master);
     unlink(optimizer);
     unlink(trainer);
