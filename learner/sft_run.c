@@ -71,6 +71,11 @@ void pl_sft_run_plan(const struct pl_weights *weights, const struct pl_sft_data 
                 NULL);
 }
 
+static void note_core(struct pl_sft_run *run)
+{
+    snprintf(run->state.core, sizeof run->state.core, "%s", pl_blas_core());
+}
+
 int pl_sft_run_create(struct pl_weights *weights, const struct pl_sft_data *train,
                       const struct pl_sft_data *eval, const struct pl_sft_opts *opts,
                       struct pl_sft_run **ret_run, struct pl_error *err)
@@ -89,7 +94,7 @@ int pl_sft_run_create(struct pl_weights *weights, const struct pl_sft_data *trai
     run->eval = eval;
     run->order_epoch = UINT64_MAX;
     run->state.eval_best = NAN;
-    snprintf(run->state.core, sizeof run->state.core, "%s", pl_blas_core());
+    note_core(run);
     run->order = pl_alloc(train->count, sizeof *run->order);
     rc = run->order ? pl_pack_create(&trainer.limits, &run->pack, err)
                     : pl_fail(err, PL_ENOMEM, "no memory for the order of %zu rows", train->count);
@@ -291,6 +296,7 @@ int pl_sft_run_restore(struct pl_sft_run *run, const char *dir, const json_t *ag
                        dir, PL_STATE_TRAINER, state.index, run->train->count);
     pl_trainer_sync(run->trainer);
     run->state = state;
+    note_core(run);
     run->order_epoch = UINT64_MAX;
     return PL_OK;
 }
