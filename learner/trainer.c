@@ -63,6 +63,7 @@ static void plan_fill(struct pl_plan *plan, const struct pl_weights *weights,
     pl_plan_add(plan, opts->recompute ? "activations (recomputed)" : "activations",
                 pl_tape_floats(c, R, opts->recompute) * sizeof(float), t ? &t->tape_memory : NULL);
     pl_plan_add(plan, "attention pages", pages * sizeof(float), t ? &t->pages : NULL);
+    pl_plan_add(plan, "rotary angles", opts->positions * c->head_dim * sizeof(float), NULL);
     pl_plan_add(plan, "logits and loss", pl_head_bytes(c, logits_chunk(c, opts), predictions),
                 t ? &t->head_memory : NULL);
     pl_plan_add(plan, "backward", pl_backward_floats(weights, R) * sizeof(float),

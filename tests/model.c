@@ -134,16 +134,3 @@ size_t pl_test_packs(const struct pl_test_batch *batch, const struct pl_pack_lim
         }
     return count;
 }
-
-static void mean_slopes(void *at, const struct pl_slopes *s)
-{
-    const size_t tokens = *(const size_t *)at;
-
-    for (size_t i = 0; i < s->n; i++)
-        s->dlogp[i] = -1.0f / (float)tokens;
-}
-
-struct pl_objective pl_test_mean(const size_t *tokens)
-{
-    return (struct pl_objective){.at = (void *)tokens, .slopes = mean_slopes};
-}

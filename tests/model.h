@@ -7,7 +7,6 @@
 
 #include "common/model/weights.h"
 #include "learner/batch.h"
-#include "learner/objective.h"
 #include "learner/trainer.h"
 
 #include <stddef.h>
@@ -56,8 +55,5 @@ void pl_test_batch_measure(struct pl_test_batch *batch);
  */
 size_t pl_test_packs(const struct pl_test_batch *batch, const struct pl_pack_limits *limits,
                      struct pl_pack **ret_packs, size_t most);
-
-/* The mean cross entropy of `tokens` predictions. */
-struct pl_objective pl_test_mean(const size_t *tokens);
 
 #endif

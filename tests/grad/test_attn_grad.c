@@ -105,7 +105,8 @@ static double everything(const void *at)
 static void attn_bwd(const void *at, float *ret)
 {
     const struct attention *s = at;
-    const size_t floats = pl_attn_grad_scratch(s->R, s->H, s->D);
+    const size_t threads = (size_t)omp_get_max_threads();
+    const size_t floats = pl_attn_grad_scratch(threads, s->R, s->H, s->D);
     const struct pl_attn_grad grad = {
         .spans = s->pack->batch.spans,
         .clusters = s->pack->clusters,
@@ -114,6 +115,7 @@ static void attn_bwd(const void *at, float *ret)
         .kv_heads = s->G,
         .head_dim = s->D,
         .rows = s->R,
+        .threads = threads,
         .scratch = pl_alloc(floats, sizeof(float)),
     };
 

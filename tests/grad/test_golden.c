@@ -309,14 +309,17 @@ static struct pl_trainer *trainer_of(const struct golden *g, const struct way *w
 
 /* Forward and backward of the whole batch in packs; log-probabilities in the golden order. */
 static size_t accumulate(const struct golden *g, struct pl_trainer *trainer,
-                         const struct pl_pack_limits *limits, float *ret_logp)
+                         const struct pl_pack_limits *limits, struct pl_supervised *mean,
+                         float *ret_logp)
 {
-    const struct pl_objective mean = pl_test_mean(&g->batch.tokens);
+    const struct pl_objective objective = pl_supervised_objective(mean);
     struct pl_pack *packs[PACKS] = {NULL};
     const size_t count = pl_test_packs(&g->batch, limits, packs, PACKS);
 
+    pl_supervised_begin(mean, g->batch.tokens);
+
     for (size_t p = 0; p < count; p++) {
-        const float *logp = pl_trainer_accumulate(trainer, packs[p], &mean);
+        const float *logp = pl_trainer_accumulate(trainer, packs[p], &objective);
 
         for (size_t i = 0; i < packs[p]->prediction_count; i++) {
             const struct pl_prediction *at = &packs[p]->predictions[i];
@@ -334,7 +337,8 @@ static size_t compute(const struct golden *g, const struct way *way, float *ret_
 {
     static const struct pl_adamw_opts any = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
     struct pl_trainer *trainer = trainer_of(g, way, &any);
-    const size_t packs = accumulate(g, trainer, &way->limits, ret_logp);
+    struct pl_supervised mean;
+    const size_t packs = accumulate(g, trainer, &way->limits, &mean, ret_logp);
 
     memcpy(ret_grad, pl_trainer_grad(trainer), g->model.shape->floats * sizeof *ret_grad);
     pl_trainer_destroy(trainer);
@@ -417,15 +421,13 @@ static void take_steps(const struct golden *g, struct pl_trainer *trainer, const
     for (size_t s = 0; s < STEPS; s++) {
         const json_t *step = json_array_get(json_object_get(g->root, "steps"), s);
         struct pl_step_stats stats;
+        struct pl_supervised mean;
         struct pl_error err;
-        double loss = 0.0;
 
-        accumulate(g, trainer, &way->limits, logp);
-        for (size_t i = 0; i < g->batch.tokens; i++)
-            loss -= (double)logp[i] / (double)g->batch.tokens;
+        accumulate(g, trainer, &way->limits, &mean, logp);
         must(pl_trainer_step(trainer, json_number_value(json_array_get(lr, s)), &stats, &err),
              &err);
-        pl_assert_close(loss, number(step, "loss"), 0.0, 1e-5);
+        pl_assert_close(pl_supervised_loss(&mean), number(step, "loss"), 0.0, 1e-5);
         pl_assert_close(stats.grad_norm, number(step, "norm"), 0.0, 2e-5);
     }
     free(logp);
