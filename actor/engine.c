@@ -2,6 +2,7 @@
 
 #include "actor/engine_impl.h"
 #include "common/base/check.h"
+#include "common/math/gemm.h"
 
 #include <omp.h>
 #include <stdlib.h>
@@ -30,6 +31,14 @@ static struct pl_kv_opts kv_opts(const struct pl_engine_opts *opts, size_t pages
                                .pages = pages,
                                .slots = opts->slots,
                                .positions = opts->positions};
+}
+
+/* Values in the longest row that a matrix product reads. */
+static size_t widest(const struct pl_config *c)
+{
+    const size_t q = c->heads * c->head_dim, most = q > c->hidden ? q : c->hidden;
+
+    return most > c->ffn ? most : c->ffn;
 }
 
 static int opts_check(const struct pl_engine_opts *opts, struct pl_error *err)
@@ -78,8 +87,9 @@ int pl_engine_plan(const struct pl_engine_opts *opts, struct pl_engine_plan *ret
         spans_max(opts) * sizeof(struct pl_span) +
         opts->slots * (sizeof(uint32_t) + sizeof(struct pl_draw) + sizeof(struct pl_target)) +
         (opts->keep_prefix ? opts->positions * sizeof(uint32_t) : 0);
+    plan.packed_bytes = pl_gemm_packed_bytes(plan.rows, widest(c));
     plan.total_bytes = plan.kv_bytes + plan.acts_bytes + plan.logits_bytes + plan.rope_bytes +
-                       plan.sampler_bytes + plan.other_bytes;
+                       plan.sampler_bytes + plan.other_bytes + plan.packed_bytes;
     if (opts->bytes_max && plan.total_bytes > opts->bytes_max)
         return pl_fail(
             err, PL_ENOMEM,
@@ -95,10 +105,11 @@ int pl_engine_plan_print(const struct pl_engine_plan *plan, struct pl_buf *buf)
     return pl_buf_printf(buf,
                          "plan weights_bytes=%zu kv_bytes=%zu kv_pages=%zu acts_bytes=%zu "
                          "acts_rows=%zu logits_bytes=%zu rope_bytes=%zu sampler_bytes=%zu "
-                         "other_bytes=%zu total_bytes=%zu",
+                         "packed_bytes=%zu other_bytes=%zu total_bytes=%zu",
                          plan->weights_bytes, plan->kv_bytes, plan->pages, plan->acts_bytes,
                          plan->rows, plan->logits_bytes, plan->rope_bytes, plan->sampler_bytes,
-                         plan->other_bytes, plan->total_bytes + plan->weights_bytes);
+                         plan->packed_bytes, plan->other_bytes,
+                         plan->total_bytes + plan->weights_bytes);
 }
 
 static int memory_create(struct pl_engine *e, struct pl_error *err)
@@ -119,7 +130,8 @@ static int memory_create(struct pl_engine *e, struct pl_error *err)
     if (e->opts.keep_prefix)
         e->kept = pl_alloc(e->opts.positions, sizeof *e->kept);
     if (!e->ids || !e->positions || !e->spans || !e->head_rows || !e->draws || !e->targets ||
-        !e->x || !e->h || !e->logits || !e->block || (e->opts.keep_prefix && !e->kept))
+        !e->x || !e->h || !e->logits || !e->block || (e->opts.keep_prefix && !e->kept) ||
+        pl_gemm_reserve(R, widest(c)) < 0)
         return pl_fail(err, PL_ENOMEM, "engine: no memory for %zu bytes", e->plan.total_bytes);
     pl_acts_place(&e->acts, c, R, e->block);
     return PL_OK;

@@ -55,7 +55,8 @@ struct pl_engine_plan {
     size_t pages, kv_bytes;
     size_t rows, acts_bytes; /* rows of the largest step; their activations */
     size_t logits_bytes, rope_bytes, sampler_bytes, other_bytes;
-    size_t total_bytes; /* of the above, without weights_bytes */
+    size_t packed_bytes; /* of the matrix product, shared by the process: asked for once */
+    size_t total_bytes;  /* of the above, without weights_bytes */
 };
 
 /* PL_EINVAL: a size is 0 or too large to add up. PL_ENOMEM: the total is over bytes_max. */

@@ -11,15 +11,9 @@
 #include "common/app/nearest.h"
 #include "common/app/options.h"
 #include "common/app/term.h"
-#ifdef PL_HAVE_DOCTOR
 #include "deploy/cmd_doctor.h"
-#endif
-#ifdef PL_HAVE_MODEL
 #include "deploy/cmd_model.h"
-#endif
-#ifdef PL_HAVE_TOKENIZER
 #include "deploy/cmd_tokenizer.h"
-#endif
 #include "deploy/external.h"
 #ifdef PL_HAVE_SFT
 #include "learner/sft.h"
@@ -37,15 +31,9 @@ struct builtin {
 };
 
 static const struct builtin builtins[] = {
-#ifdef PL_HAVE_DOCTOR
     {"doctor", pl_cmd_doctor, "measure this machine and prove row invariance on it"},
-#endif
-#ifdef PL_HAVE_MODEL
     {"model", pl_cmd_model, "make, describe and score with model folders"},
-#endif
-#ifdef PL_HAVE_TOKENIZER
     {"tokenizer", pl_cmd_tokenizer, "train, inspect and apply tokenizers"},
-#endif
 #ifdef PL_HAVE_CHAT
     {"chat", pl_cmd_chat, "talk to a model in the terminal"},
 #endif
@@ -149,11 +137,11 @@ static int run(int argc, char **argv)
 
 static int help(int argc, char **argv)
 {
-    char *words[] = {argc > 1 ? argv[1] : NULL, "--help", NULL};
+    char *words[] = {argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : "--help", "--help", NULL};
 
-    if (argc < 2)
+    if (argc < 2 || strcmp(argv[1], "help") == 0)
         return print_help();
-    return strcmp(argv[1], "help") == 0 ? print_help() : run(2, words);
+    return run(argc > 2 ? 3 : 2, words);
 }
 
 int main(int argc, char **argv)

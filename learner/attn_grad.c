@@ -50,11 +50,11 @@ static size_t thread_floats(size_t W)
     return 5 * KEYS * W + 3 * QUERIES * W + 2 * QUERIES * KEYS;
 }
 
-size_t pl_attn_grad_scratch(size_t rows, size_t heads, size_t head_dim)
+size_t pl_attn_grad_scratch(size_t threads, size_t rows, size_t heads, size_t head_dim)
 {
     const size_t delta = (rows * heads + LANES - 1) / LANES * LANES;
 
-    return delta + (size_t)omp_get_max_threads() * thread_floats(width(head_dim));
+    return delta + threads * thread_floats(width(head_dim));
 }
 
 static struct scratch scratch_place(float *block, size_t W)
@@ -209,8 +209,8 @@ void pl_attn_bwd(float *dqkv, const float *qkv, const float *out, const float *d
     float *delta = at->scratch;
     float *threads = delta + (at->rows * H + LANES - 1) / LANES * LANES;
 
-    PL_ASSERT(H % G == 0);
-#pragma omp parallel
+    PL_ASSERT(H % G == 0 && at->threads > 0);
+#pragma omp parallel num_threads((int)at->threads)
     {
         const struct scratch s =
             scratch_place(threads + (size_t)omp_get_thread_num() * thread_floats(W), W);

@@ -35,10 +35,11 @@ struct pl_attn_grad {
     size_t cluster_count;
     size_t heads, kv_heads, head_dim; /* H, G, D */
     size_t rows;                      /* R */
-    float *scratch;                   /* pl_attn_grad_scratch() floats, 64-byte aligned */
+    size_t threads;                   /* that work on it, at most */
+    float *scratch; /* pl_attn_grad_scratch() floats for as many, 64-byte aligned */
 };
 
-size_t pl_attn_grad_scratch(size_t rows, size_t heads, size_t head_dim);
+size_t pl_attn_grad_scratch(size_t threads, size_t rows, size_t heads, size_t head_dim);
 
 /*
  * dqkv: (R, (H + 2G) D), all of it set (not added to: one array, one writer); qkv: the same shape;

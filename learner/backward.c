@@ -4,6 +4,8 @@
 #include "common/math/gemm.h"
 #include "learner/ops_grad.h"
 
+#include <omp.h>
+
 enum { ALIGN = 16 };
 
 static size_t padded(size_t floats)
@@ -72,6 +74,7 @@ static size_t place(struct pl_backward_scratch *scratch, const struct pl_weights
 {
     const struct pl_config *c = &w->shape->config;
     const size_t q = c->heads * c->head_dim, qkv = q + 2 * c->kv_heads * c->head_dim;
+    const size_t threads = (size_t)omp_get_max_threads();
     const struct {
         float **at;
         size_t floats;
@@ -79,12 +82,13 @@ static size_t place(struct pl_backward_scratch *scratch, const struct pl_weights
         {&scratch->dh, R * larger(c->hidden, q)},
         {&scratch->dact, R * c->ffn},
         {&scratch->dqkv, R * qkv},
-        {&scratch->attn, pl_attn_grad_scratch(R, c->heads, c->head_dim)},
+        {&scratch->attn, pl_attn_grad_scratch(threads, R, c->heads, c->head_dim)},
         {&scratch->gemm, gemm_floats(w)},
         {&scratch->norm, pl_rmsnorm_bwd_scratch(R, c->hidden)},
     };
     size_t used = 0;
 
+    scratch->threads = threads;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         *parts[i].at = block ? block + used : NULL;
         used += padded(parts[i].floats);
@@ -136,6 +140,7 @@ static void backward_attention(float *dx, const struct pl_layer_grads *g, const 
         .kv_heads = G,
         .head_dim = D,
         .rows = R,
+        .threads = s->threads,
         .scratch = s->attn,
     };
 

@@ -34,12 +34,13 @@ void pl_grads_place(struct pl_grads *grads, const struct pl_shape *shape, float 
 
 /* Arrays of the backward, all written before they are read. */
 struct pl_backward_scratch {
-    float *dh;   /* (R, max(C, H D)) */
-    float *dact; /* (R, F) */
-    float *dqkv; /* (R, (H + 2G) D) */
-    float *attn; /* pl_attn_grad_scratch() */
-    float *gemm; /* pl_gemm_dx_scratch() of the largest matrix */
-    float *norm; /* pl_rmsnorm_bwd_scratch() */
+    float *dh;      /* (R, max(C, H D)) */
+    float *dact;    /* (R, F) */
+    float *dqkv;    /* (R, (H + 2G) D) */
+    float *attn;    /* pl_attn_grad_scratch() for `threads` */
+    float *gemm;    /* pl_gemm_dx_scratch() of the largest matrix */
+    float *norm;    /* pl_rmsnorm_bwd_scratch() */
+    size_t threads; /* of OpenMP when it was placed; attention works with no more */
 };
 
 size_t pl_backward_floats(const struct pl_weights *w, size_t R);

@@ -7,6 +7,7 @@
 #include "learner/forward.h"
 #include "learner/head.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -62,6 +63,7 @@ static void plan_fill(struct pl_plan *plan, const struct pl_weights *weights,
     pl_plan_add(plan, opts->recompute ? "activations (recomputed)" : "activations",
                 pl_tape_floats(c, R, opts->recompute) * sizeof(float), t ? &t->tape_memory : NULL);
     pl_plan_add(plan, "attention pages", pages * sizeof(float), t ? &t->pages : NULL);
+    pl_plan_add(plan, "rotary angles", opts->positions * c->head_dim * sizeof(float), NULL);
     pl_plan_add(plan, "logits and loss", pl_head_bytes(c, logits_chunk(c, opts), predictions),
                 t ? &t->head_memory : NULL);
     pl_plan_add(plan, "backward", pl_backward_floats(weights, R) * sizeof(float),
@@ -186,6 +188,16 @@ const float *pl_trainer_accumulate(struct pl_trainer *trainer, const struct pl_p
     return t->logp;
 }
 
+/* What is not finite in an unfinished page must not meet a weight of zero later on. */
+static void forget_pages(struct pl_trainer *t)
+{
+    const struct pl_pages *pages = &t->tape.pages;
+
+    memset(pages->data, 0,
+           pl_pages_floats(pages->count, 1, pages->kv_heads, pages->head_dim) *
+               sizeof *pages->data);
+}
+
 const float *pl_trainer_score(struct pl_trainer *trainer, const struct pl_weights *weights,
                               const struct pl_pack *pack, const float **ret_entropy)
 {
@@ -195,6 +207,12 @@ const float *pl_trainer_score(struct pl_trainer *trainer, const struct pl_weight
     check_pack(t, pack);
     pl_forward(t->tape.x_out, w, t->rope, &pack->batch, &t->tape.pages, &t->tape.acts[0]);
     pl_head_score(t->logp, ret_entropy ? t->entropy : NULL, w, t->tape.x_out, pack, &t->head);
+    for (size_t i = 0; i < pack->prediction_count; i++) {
+        if (isfinite(t->logp[i]))
+            continue;
+        forget_pages(t);
+        break;
+    }
     if (ret_entropy)
         *ret_entropy = t->entropy;
     return t->logp;
@@ -204,17 +222,14 @@ int pl_trainer_step(struct pl_trainer *trainer, double lr, struct pl_step_stats 
                     struct pl_error *err)
 {
     struct pl_trainer *t = trainer;
-    const struct pl_pages *pages = &t->tape.pages;
     const double start = seconds();
     int rc;
 
     ret_stats->lr = lr;
     rc = pl_adamw_step(t->adamw, &t->state, t->grads.flat, lr, t->weights, &ret_stats->grad_norm,
                        err);
-    if (rc < 0) /* a key that is not finite must not meet a weight of zero in the next step */
-        memset(pages->data, 0,
-               pl_pages_floats(pages->count, 1, pages->kv_heads, pages->head_dim) *
-                   sizeof *pages->data);
+    if (rc < 0)
+        forget_pages(t);
     t->times.step += seconds() - start;
     return rc;
 }

@@ -7,6 +7,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* 1 in a build with sanitizers, where long tests take a part of their cases. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define PL_TEST_SLOW 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define PL_TEST_SLOW 1
+#endif
+#endif
+#ifndef PL_TEST_SLOW
+#define PL_TEST_SLOW 0
+#endif
+
 /* Fails unless |got - want| <= abs + rel * |want|. */
 #define pl_assert_close(got, want, abs, rel)                                                       \
     pl_test_close((double)(got), (double)(want), abs, rel, #got, __FILE__, __LINE__)

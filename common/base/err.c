@@ -5,6 +5,20 @@
 #include <stdio.h>
 #include <string.h>
 
+/*
+ * What goes into a sentence may come from a file. Control characters of it (C0, DEL, and C1 as
+ * UTF-8 spells them) would move a terminal's cursor, or end the line: they become '?'.
+ */
+static void disarm(char *text)
+{
+    for (unsigned char *p = (unsigned char *)text; *p; p++) {
+        if (*p < 0x20 || *p == 0x7F)
+            *p = '?';
+        else if (*p == 0xC2 && p[1] >= 0x80 && p[1] < 0xA0)
+            p[0] = p[1] = '?';
+    }
+}
+
 int pl_fail(struct pl_error *err, int code, const char *fmt, ...)
 {
     va_list ap;
@@ -15,6 +29,7 @@ int pl_fail(struct pl_error *err, int code, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
+    disarm(err->text);
     return code;
 }
 
@@ -31,6 +46,7 @@ int pl_fail_errno(struct pl_error *err, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
+    disarm(err->text);
     used = strlen(err->text);
     snprintf(err->text + used, sizeof err->text - used, ": %s", strerror(saved));
     return code;
@@ -49,6 +65,7 @@ int pl_fail_in(struct pl_error *err, int code, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
+    disarm(err->text);
     used = strlen(err->text);
     snprintf(err->text + used, sizeof err->text - used, ": %s", tail);
     return code;

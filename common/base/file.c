@@ -108,6 +108,16 @@ void pl_map_close(struct pl_map *map)
     *map = (struct pl_map){0};
 }
 
+void pl_map_drop(const struct pl_map *map, const void *from, size_t len)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const size_t offset = (size_t)((const unsigned char *)from - map->data);
+    const size_t first = (offset + page - 1) / page * page, end = (offset + len) / page * page;
+
+    if (first < end)
+        (void)madvise((void *)(map->data + first), end - first, MADV_DONTNEED); /* only a wish */
+}
+
 int pl_outfile_open(const char *path, struct pl_outfile *ret_out, struct pl_error *err)
 {
     struct pl_outfile out = {.path = strdup(path), .tmp = pl_strf("%s.tmp", path)};

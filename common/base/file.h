@@ -25,6 +25,10 @@ struct pl_map {
 int pl_map_open(const char *path, struct pl_map *ret_map, struct pl_error *err);
 void pl_map_close(struct pl_map *map); /* a zeroed map is fine */
 
+/* `len` bytes from `from` on, within the map, are not needed soon: their memory may go, and comes
+ * back from the file when they are read again. */
+void pl_map_drop(const struct pl_map *map, const void *from, size_t len);
+
 /*
  * Write aside ("<path>.tmp"), flush, rename: the file shows up under its name whole or not at all.
  *

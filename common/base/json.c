@@ -33,10 +33,26 @@ int pl_json_load(const char *path, size_t bytes_max, json_t **ret_root, struct p
     return rc;
 }
 
+/* With 15 digits where that reads back to the same numbers (1e-6, not 9.9999999999999995e-7), else
+ * with the 17 that always do. */
+static char *dump_exact(const json_t *root, int indent)
+{
+    const size_t flags = JSON_INDENT((size_t)indent) | JSON_ENCODE_ANY;
+    char *text = json_dumps(root, flags | JSON_REAL_PRECISION(15));
+    json_t *again = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+
+    if (text && (!again || !json_equal(root, again))) { /* or too large once rounded */
+        free(text);
+        text = json_dumps(root, flags | JSON_REAL_PRECISION(17));
+    }
+    json_decref(again);
+    return text;
+}
+
 int pl_json_save(const char *path, const json_t *root, int indent, struct pl_error *err)
 {
     struct pl_outfile out;
-    char *text = json_dumps(root, JSON_INDENT((size_t)indent) | JSON_REAL_PRECISION(17));
+    char *text = dump_exact(root, indent);
     int rc;
 
     if (!text)

@@ -25,8 +25,8 @@ int pl_json_parse(const char *data, size_t len, const char *what, json_t **ret_r
 /* The same from a file of at most bytes_max bytes. PL_ENOENT where there is none. */
 int pl_json_load(const char *path, size_t bytes_max, json_t **ret_root, struct pl_error *err);
 
-/* Write `root` (indented by `indent` spaces, keys in insertion order, newline at the end), aside
- * and renamed. */
+/* Write `root` (indented by `indent` spaces, keys in insertion order, numbers exact, newline at the
+ * end), aside and renamed. */
 int pl_json_save(const char *path, const json_t *root, int indent, struct pl_error *err);
 
 int pl_json_size(const json_t *obj, const char *key, const char *what, size_t least, size_t most,

@@ -36,6 +36,9 @@ void pl_log(enum pl_level level, const char *fmt, ...)
     va_end(ap);
     if (n > 0)
         used += (size_t)n < sizeof line - used - 1 ? (size_t)n : sizeof line - used - 2;
+    for (size_t i = 0; i < used; i++)
+        if ((unsigned char)line[i] < ' ')
+            line[i] = ' '; /* what comes from elsewhere must not begin a line of its own */
     line[used++] = '\n';
     if (write(STDERR_FILENO, line, used) < 0)
         return; /* there is nowhere left to say so */

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 enum {
-    PL_RNG_INIT = -1,    /* initial weights: prompt = tensor, position = element / 4 */
+    PL_RNG_INIT = -1,    /* initial weights: prompt = tensor, sample:position = element / 2 */
     PL_RNG_SHUFFLE = -2, /* data order: prompt = epoch */
     PL_RNG_TEST = -3,    /* test data */
     PL_RNG_CHAT = -4,    /* interactive sampling: prompt = turn */

@@ -2,6 +2,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/check.h"
+#include "common/base/err.h"
 #include "common/math/kernels.h"
 
 #include <cblas.h>
@@ -28,19 +29,34 @@ enum {
 static float *packed;
 static size_t packed_floats;
 
-static void packed_reserve(size_t floats)
-{
-    if (floats <= packed_floats)
-        return;
-    free(packed);
-    packed = pl_alloc(floats, sizeof *packed);
-    PL_ASSERT(packed); /* a few MiB beside weights of hundreds */
-    packed_floats = floats;
-}
-
 static size_t min_size(size_t a, size_t b)
 {
     return a < b ? a : b;
+}
+
+static int packed_reserve(size_t floats)
+{
+    float *larger;
+
+    if (floats <= packed_floats)
+        return PL_OK;
+    larger = pl_alloc(floats, sizeof *larger);
+    if (!larger)
+        return PL_ENOMEM;
+    free(packed);
+    packed = larger;
+    packed_floats = floats;
+    return PL_OK;
+}
+
+size_t pl_gemm_packed_bytes(size_t M, size_t K)
+{
+    return min_size(M, ROWS_CHUNK) * K * sizeof *packed;
+}
+
+int pl_gemm_reserve(size_t M, size_t K)
+{
+    return packed_reserve(min_size(M, ROWS_CHUNK) * K);
 }
 
 /* The row tile at m of x, `rows` of it there, for every k-block. */
@@ -126,8 +142,9 @@ void pl_gemm(float *y, size_t ldy, const float *x, size_t ldx, const struct pl_m
 {
     const struct pl_kernels *kern = pl_kernels();
     const size_t K = w->cols, tile = kern->rows_max;
+    const int rc = pl_gemm_reserve(M, K);
 
-    packed_reserve(min_size(M, ROWS_CHUNK) * K);
+    PL_ASSERT(rc == PL_OK); /* a few MiB beside weights of hundreds */
     for (size_t m0 = 0; m0 < M; m0 += ROWS_CHUNK) {
         const size_t rows = min_size(M - m0, ROWS_CHUNK), tiles = (rows + tile - 1) / tile;
         const struct product g = {

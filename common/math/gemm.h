@@ -27,7 +27,15 @@ enum { PL_GEMM_KC = 256 };
 void pl_gemm(float *y, size_t ldy, const float *x, size_t ldx, const struct pl_mat *w, size_t M,
              const float *init, size_t ldinit);
 
-/* The same, a plain loop on one thread: what the fast kernels are tested against. */
+/*
+ * pl_gemm() packs rows of x into memory that the process keeps and that grows with the largest
+ * product met. Who must not allocate later asks for it ahead: what products of up to M rows of K
+ * values take, and the asking. PL_ENOMEM: nothing has changed.
+ */
+size_t pl_gemm_packed_bytes(size_t M, size_t K);
+int pl_gemm_reserve(size_t M, size_t K);
+
+/* pl_gemm() as a plain loop on one thread: what the fast kernels are tested against. */
 void pl_gemm_plain(float *y, size_t ldy, const float *x, size_t ldx, const struct pl_mat *w,
                    size_t M, const float *init, size_t ldinit);
 

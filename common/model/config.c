@@ -72,12 +72,25 @@ static int check_layer_types(const json_t *root, const char *what, size_t layers
     return PL_OK;
 }
 
+/* Stands in config.json itself, or with its rotary parameters. */
+static int refuse_partial(const json_t *obj, const char *what, struct pl_error *err)
+{
+    double part = 1.0;
+    int rc = PL_OK;
+
+    if (pl_json_has(obj, "partial_rotary_factor"))
+        rc = pl_json_real(obj, "partial_rotary_factor", what, 0, 1, &part, err);
+    if (rc == PL_OK && part < 1.0)
+        rc = pl_fail(err, PL_EUNSUPPORTED,
+                     "%s: partial_rotary_factor is %g: plait rotates whole heads only", what, part);
+    return rc;
+}
+
 /* What a config.json may say and plait does not compute; silence there would be wrong numbers. */
 static int refuse_unsupported(const json_t *root, const char *what, const struct pl_config *c,
                               struct pl_error *err)
 {
     const char *act = "silu";
-    double part = 1.0;
     size_t tp = 1;
     int rc = must_be_off(root, "use_sliding_window", what, "sliding windows", err);
 
@@ -92,8 +105,8 @@ static int refuse_unsupported(const json_t *root, const char *what, const struct
         rc = pl_json_string(root, "hidden_act", what, &act, err);
     if (rc == PL_OK && pl_json_has(root, "pretraining_tp"))
         rc = pl_json_size(root, "pretraining_tp", what, 0, SIZE_MAX, &tp, err);
-    if (rc == PL_OK && pl_json_has(root, "partial_rotary_factor"))
-        rc = pl_json_real(root, "partial_rotary_factor", what, 0, 1, &part, err);
+    if (rc == PL_OK)
+        rc = refuse_partial(root, what, err);
     if (rc < 0)
         return rc;
     if (strcmp(act, "silu") != 0)
@@ -103,10 +116,6 @@ static int refuse_unsupported(const json_t *root, const char *what, const struct
         return pl_fail(err, PL_EUNSUPPORTED,
                        "%s: pretraining_tp is %zu: plait computes unsplit projections only", what,
                        tp);
-    if (part < 1.0)
-        return pl_fail(err, PL_EUNSUPPORTED,
-                       "%s: partial_rotary_factor is %g: plait rotates whole heads only", what,
-                       part);
     if (pl_json_has(root, "quantization_config"))
         return pl_fail(err, PL_EUNSUPPORTED,
                        "%s: it has a quantization_config: plait reads F32, F16 and BF16 weights",
@@ -201,6 +210,8 @@ static int parse_rope(const json_t *root, const char *what, struct pl_config *c,
     rc = parse_rope_kind(rope, what, &kind, err);
     if (rc == PL_OK && pl_json_has(rope, "rope_theta"))
         rc = pl_json_real(rope, "rope_theta", what, 1.0, 1e18, &c->rope_theta, err);
+    if (rc == PL_OK)
+        rc = refuse_partial(rope, what, err);
     if (rc < 0 || strcmp(kind, "default") == 0)
         return rc;
     if (strcmp(kind, "linear") != 0 && strcmp(kind, "llama3") != 0)
@@ -314,30 +325,31 @@ int pl_config_parse(const json_t *root, const char *what, struct pl_config *ret_
     return rc;
 }
 
-/* generation_config.json rules over config.json where generation ends, and fills in other ids. */
-static int load_generation(const char *model_dir, struct pl_config *c, struct pl_error *err)
+int pl_config_generation(const char *model_dir, struct pl_config *config, struct pl_error *err)
 {
     char *path = pl_strf("%s/generation_config.json", model_dir);
+    struct pl_config c = *config;
     json_t *root = NULL;
-    int rc;
+    int rc = PL_OK;
 
     if (!path)
         return pl_fail(err, PL_ENOMEM, "'%s': no memory for a name", model_dir);
-    if (!pl_path_exists(path)) {
-        free(path);
-        return PL_OK;
-    }
+    if (!pl_path_exists(path))
+        goto out;
     rc = pl_json_load(path, CONFIG_BYTES_MAX, &root, err);
     if (rc == PL_OK && !json_is_object(root))
         rc = pl_fail(err, PL_EFORMAT, "%s: expected an object", path);
     if (rc == PL_OK)
-        rc = parse_eos(root, path, c, err);
-    if (rc == PL_OK && c->bos < 0)
-        rc = parse_id(root, "bos_token_id", path, &c->bos, err);
-    if (rc == PL_OK && c->pad < 0)
-        rc = parse_id(root, "pad_token_id", path, &c->pad, err);
+        rc = parse_eos(root, path, &c, err);
+    if (rc == PL_OK && c.bos < 0)
+        rc = parse_id(root, "bos_token_id", path, &c.bos, err);
+    if (rc == PL_OK && c.pad < 0)
+        rc = parse_id(root, "pad_token_id", path, &c.pad, err);
     if (rc == PL_OK)
-        rc = pl_config_check(c, path, err);
+        rc = pl_config_check(&c, path, err);
+    if (rc == PL_OK)
+        *config = c;
+out:
     json_decref(root);
     free(path);
     return rc;
@@ -356,7 +368,7 @@ int pl_config_load(const char *model_dir, struct pl_config *ret_config, struct p
     if (rc == PL_OK)
         rc = pl_config_parse(root, path, &c, err);
     if (rc == PL_OK)
-        rc = load_generation(model_dir, &c, err);
+        rc = pl_config_generation(model_dir, &c, err);
     if (rc == PL_OK)
         *ret_config = c;
     json_decref(root);

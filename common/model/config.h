@@ -36,13 +36,12 @@ struct pl_config {
     size_t hidden, layers, heads, kv_heads, head_dim, ffn, vocab; /* C L H G D F V */
     size_t positions_max;                                         /* max_position_embeddings */
     double rope_theta;
-    enum pl_rope_kind
-        rope_kind; /* rope_scaling; the factors are read only by the kinds that have them */
+    enum pl_rope_kind rope_kind; /* the factors below are read only by the kinds that have them */
     double rope_factor, rope_low_freq, rope_high_freq;
     size_t rope_original_positions;
     float rms_eps;
-    bool tied;     /* tie_word_embeddings: lm_head is embed_tokens */
-    bool qkv_bias; /* Qwen2: always; Llama: attention_bias, refused when true with o_proj's bias */
+    bool tied;         /* tie_word_embeddings: lm_head is embed_tokens */
+    bool qkv_bias;     /* Qwen2: always; Llama: never, its attention_bias would bias o_proj too */
     double init_range; /* initializer_range, standard deviation of `plait model init` */
     int64_t bos, pad;  /* -1: none */
     int64_t eos[PL_EOS_MAX];
@@ -57,7 +56,14 @@ struct pl_config {
 int pl_config_parse(const json_t *root, const char *what, struct pl_config *ret_config,
                     struct pl_error *err);
 
-/* DIR/config.json, and eos ids from DIR/generation_config.json where there is one. */
+/*
+ * Where generation ends, from DIR/generation_config.json, which rules over config.json there, and
+ * the other ids where config.json has none. No such file: nothing changes. PL_EFORMAT, PL_EIO,
+ * PL_ENOMEM.
+ */
+int pl_config_generation(const char *model_dir, struct pl_config *config, struct pl_error *err);
+
+/* DIR/config.json, then pl_config_generation(). PL_ENOENT: there is no config.json. */
 int pl_config_load(const char *model_dir, struct pl_config *ret_config, struct pl_error *err);
 
 /* As Transformers writes it ("torch_dtype": "bfloat16"); a new reference, NULL when memory is out.

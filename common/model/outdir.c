@@ -3,6 +3,8 @@
 #include "common/base/buf.h"
 #include "common/base/file.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +35,8 @@ static int check_target(const char *path, bool replace, struct pl_error *err)
 {
     struct stat st;
 
+    if (path[0] == '\0')
+        return pl_fail(err, PL_EINVAL, "the name of the folder to write is empty");
     if (lstat(path, &st) < 0)
         return PL_OK;
     if (!S_ISDIR(st.st_mode))
@@ -65,15 +69,35 @@ int pl_outdir_open(const char *path, bool replace, struct pl_outdir *ret_out, st
     return PL_OK;
 }
 
+/* Where a file system cannot exchange two names: for a moment the old folder is "<path>.old". */
+static int replace_in_steps(const struct pl_outdir *out, struct pl_error *err)
+{
+    char *old = pl_strf("%s.old", out->path);
+    int rc = old ? PL_OK : pl_fail(err, PL_ENOMEM, "'%s': no memory for a name", out->path);
+
+    if (rc == PL_OK && rename(out->path, old) < 0)
+        rc = pl_fail_errno(err, "rename '%s' to '%s'", out->path, old);
+    if (rc == PL_OK && rename(out->tmp, out->path) < 0) {
+        rc = pl_fail_errno(err, "rename '%s' to '%s'", out->tmp, out->path);
+        (void)rename(old, out->path); /* as it was, if that can be */
+    }
+    if (rc == PL_OK)
+        rc = pl_dir_remove(old, err);
+    free(old);
+    return rc;
+}
+
 static int move_in(const struct pl_outdir *out, struct pl_error *err)
 {
     if (rename(out->tmp, out->path) == 0)
         return PL_OK;
     if (!out->replace || !pl_path_exists(out->path))
         return pl_fail_errno(err, "rename '%s' to '%s'", out->tmp, out->path);
-    if (renameat2(-1, out->tmp, -1, out->path, RENAME_EXCHANGE) < 0)
-        return pl_fail_errno(err, "exchange '%s' and '%s'", out->tmp, out->path);
-    return pl_dir_remove(out->tmp, err);
+    if (renameat2(AT_FDCWD, out->tmp, AT_FDCWD, out->path, RENAME_EXCHANGE) == 0)
+        return pl_dir_remove(out->tmp, err);
+    if (errno == EINVAL || errno == ENOSYS)
+        return replace_in_steps(out, err);
+    return pl_fail_errno(err, "exchange '%s' and '%s'", out->tmp, out->path);
 }
 
 int pl_outdir_commit(struct pl_outdir *out, struct pl_error *err)

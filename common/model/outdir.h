@@ -28,7 +28,11 @@ struct pl_outdir {
  */
 int pl_outdir_open(const char *path, bool replace, struct pl_outdir *ret_out, struct pl_error *err);
 
-/* A folder that is replaced changes places with the new one in one step, then is removed. */
+/*
+ * A folder that is replaced changes places with the new one in one step, then is removed. (On a
+ * file system that cannot do that, two steps: whoever dies between them leaves the old folder as
+ * "<path>.old".) PL_EIO, PL_ENOMEM.
+ */
 int pl_outdir_commit(struct pl_outdir *out, struct pl_error *err);
 void pl_outdir_abort(struct pl_outdir *out); /* zeroed, committed or aborted is fine */
 

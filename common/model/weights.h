@@ -45,7 +45,8 @@ int pl_weights_outline(const struct pl_shape *shape, struct pl_weights **ret_wei
 
 /*
  * Rows [row, row + rows) of a tensor from bf16 values, row-major (rows, cols); of a vector, `cols`
- * is 1. Different tensors may be set by different threads at once.
+ * is 1. Several threads may set different pieces of one tensor at once (blocks.h), but not tensors
+ * that are fused into one matrix: those may share a panel.
  */
 void pl_weights_set(struct pl_weights *weights, const struct pl_tensor *tensor, size_t row,
                     size_t rows, const uint16_t *values);

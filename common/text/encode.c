@@ -12,10 +12,14 @@ struct pl_encoder {
     struct pl_bpe_work bpe;
     struct pl_matches matches[PL_ADDED_ROUNDS];
     struct pl_buf repaired, normal, scratch;
+    struct pl_buf pending; /* of parts: text since the last added token */
     struct pl_ids spelled;
     /* Of the call that is under way. */
     bool spell_special;
-    struct pl_ids *out;
+    bool pending_spell; /* some of the pending text is untrusted */
+    struct pl_ids *out; /* NULL: pieces go to piece_fn instead, and added tokens nowhere */
+    pl_piece_fn *piece_fn;
+    void *piece_at;
 };
 
 int pl_encoder_create(const struct pl_tokenizer *tokenizer, struct pl_encoder **ret_encoder)
@@ -28,6 +32,7 @@ int pl_encoder_create(const struct pl_tokenizer *tokenizer, struct pl_encoder **
     pl_buf_init(&encoder->repaired, SIZE_MAX / 2);
     pl_buf_init(&encoder->normal, SIZE_MAX / 2);
     pl_buf_init(&encoder->scratch, SIZE_MAX / 2);
+    pl_buf_init(&encoder->pending, SIZE_MAX / 2);
     pl_ids_init(&encoder->spelled, SIZE_MAX / 8);
     if (pl_pretok_work_create(&encoder->pretok) < 0) {
         pl_encoder_destroy(encoder);
@@ -48,6 +53,7 @@ void pl_encoder_destroy(struct pl_encoder *encoder)
     pl_buf_release(&encoder->repaired);
     pl_buf_release(&encoder->normal);
     pl_buf_release(&encoder->scratch);
+    pl_buf_release(&encoder->pending);
     pl_ids_release(&encoder->spelled);
     free(encoder);
 }
@@ -57,6 +63,11 @@ static int failed(const struct pl_encoder *encoder, int rc, struct pl_error *err
     return rc == PL_EFULL ? pl_fail(err, rc, "the text has more than the %zu tokens allowed",
                                     encoder->out->len_max)
                           : pl_fail(err, rc, "no memory to encode the text");
+}
+
+const struct pl_tokenizer *pl_encoder_tokenizer(const struct pl_encoder *encoder)
+{
+    return encoder->tokenizer;
 }
 
 /* Special tokens that merging made of plain text, from `from` on, become the tokens of their bytes.
@@ -115,7 +126,7 @@ static int encode_piece(void *at, const char *piece, size_t len, struct pl_error
 static int take_token(struct pl_encoder *encoder, const struct pl_added_token *token,
                       struct pl_error *err)
 {
-    const int rc = pl_ids_push(encoder->out, token->id);
+    const int rc = encoder->out ? pl_ids_push(encoder->out, token->id) : PL_OK;
 
     return rc < 0 ? failed(encoder, rc, err) : PL_OK;
 }
@@ -127,8 +138,9 @@ static int cut_normal(void *at, const char *text, size_t len, const struct pl_ad
 
     if (token)
         return take_token(encoder, token, err);
-    return pl_pretok_run(&encoder->tokenizer->pretok, encoder->pretok, text, len, encode_piece,
-                         encoder, err);
+    return pl_pretok_run(&encoder->tokenizer->pretok, encoder->pretok, text, len,
+                         encoder->out ? encode_piece : encoder->piece_fn,
+                         encoder->out ? encoder : encoder->piece_at, err);
 }
 
 static bool is_normal(const struct pl_tokenizer *tokenizer, const char *text, size_t len)
@@ -160,13 +172,10 @@ static int cut_raw(void *at, const char *text, size_t len, const struct pl_added
                         err);
 }
 
-int pl_tokenizer_encode(struct pl_encoder *encoder, const char *text, size_t len,
-                        enum pl_encode how, struct pl_ids *out, struct pl_error *err)
+/* Added tokens of the first round are cut out of one text, whose rest goes to fn. */
+static int cut_text(struct pl_encoder *encoder, const char *text, size_t len, enum pl_encode how,
+                    pl_cut_fn *fn, struct pl_error *err)
 {
-    const size_t before = out->len;
-    int rc;
-
-    encoder->out = out;
     encoder->spell_special = how == PL_ENCODE_UNTRUSTED;
     if (!pl_utf8_valid(text, len)) {
         pl_buf_clear(&encoder->repaired);
@@ -175,9 +184,75 @@ int pl_tokenizer_encode(struct pl_encoder *encoder, const char *text, size_t len
         text = encoder->repaired.data;
         len = encoder->repaired.len;
     }
-    rc = pl_added_cut(&encoder->tokenizer->added, PL_ADDED_RAW, encoder->spell_special,
-                      &encoder->matches[PL_ADDED_RAW], text, len, cut_raw, encoder, err);
+    return pl_added_cut(&encoder->tokenizer->added, PL_ADDED_RAW, encoder->spell_special,
+                        &encoder->matches[PL_ADDED_RAW], text, len, fn, encoder, err);
+}
+
+int pl_tokenizer_encode(struct pl_encoder *encoder, const char *text, size_t len,
+                        enum pl_encode how, struct pl_ids *out, struct pl_error *err)
+{
+    const size_t before = out->len;
+    int rc;
+
+    encoder->out = out;
+    rc = cut_text(encoder, text, len, how, cut_raw, err);
+    if (rc < 0)
+        out->len = before;
+    return rc;
+}
+
+int pl_tokenizer_pieces(struct pl_encoder *encoder, const char *text, size_t len, pl_piece_fn *fn,
+                        void *at, struct pl_error *err)
+{
     encoder->out = NULL;
+    encoder->piece_fn = fn;
+    encoder->piece_at = at;
+    return cut_text(encoder, text, len, PL_ENCODE_ALL, cut_raw, err);
+}
+
+static int flush(struct pl_encoder *encoder, struct pl_error *err)
+{
+    const bool spell_special = encoder->spell_special;
+    int rc = PL_OK;
+
+    encoder->spell_special = encoder->pending_spell;
+    if (encoder->pending.len > 0)
+        rc = cut_raw(encoder, encoder->pending.data, encoder->pending.len, NULL, err);
+    encoder->spell_special = spell_special;
+    encoder->pending_spell = false;
+    pl_buf_clear(&encoder->pending);
+    return rc;
+}
+
+static int collect(void *at, const char *text, size_t len, const struct pl_added_token *token,
+                   struct pl_error *err)
+{
+    struct pl_encoder *encoder = at;
+    int rc;
+
+    if (token) {
+        rc = flush(encoder, err);
+        return rc < 0 ? rc : take_token(encoder, token, err);
+    }
+    encoder->pending_spell = encoder->pending_spell || encoder->spell_special;
+    if (pl_buf_append(&encoder->pending, text, len) < 0)
+        return pl_fail(err, PL_ENOMEM, "no memory to put together %zu bytes", len);
+    return PL_OK;
+}
+
+int pl_tokenizer_encode_parts(struct pl_encoder *encoder, const struct pl_text_part *parts,
+                              size_t n, struct pl_ids *out, struct pl_error *err)
+{
+    const size_t before = out->len;
+    int rc = PL_OK;
+
+    encoder->out = out;
+    encoder->pending_spell = false;
+    pl_buf_clear(&encoder->pending);
+    for (size_t i = 0; rc == PL_OK && i < n; i++)
+        rc = cut_text(encoder, parts[i].text, parts[i].len, parts[i].how, collect, err);
+    if (rc == PL_OK)
+        rc = flush(encoder, err);
     if (rc < 0)
         out->len = before;
     return rc;

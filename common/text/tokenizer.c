@@ -38,6 +38,28 @@ bool pl_tokenizer_is_special(const struct pl_tokenizer *tokenizer, uint32_t id)
     return pl_vocab_has(&tokenizer->vocab, id) && tokenizer->vocab.tokens[id].special;
 }
 
+size_t pl_tokenizer_added_count(const struct pl_tokenizer *tokenizer)
+{
+    return tokenizer->added.contents.count;
+}
+
+uint32_t pl_tokenizer_added(const struct pl_tokenizer *tokenizer, size_t index)
+{
+    PL_ASSERT(index < tokenizer->added.contents.count);
+    return tokenizer->added.tokens[index].id;
+}
+
+size_t pl_tokenizer_merges(const struct pl_tokenizer *tokenizer)
+{
+    return tokenizer->bpe.count;
+}
+
+const uint32_t *pl_tokenizer_front(const struct pl_tokenizer *tokenizer, size_t *ret_n)
+{
+    *ret_n = tokenizer->front_count;
+    return tokenizer->front;
+}
+
 int pl_tokenizer_normalize(const struct pl_tokenizer *tokenizer, const char *text, size_t len,
                            struct pl_buf *scratch, struct pl_buf *out)
 {

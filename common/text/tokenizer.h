@@ -46,10 +46,23 @@ const char *pl_tokenizer_bytes(const struct pl_tokenizer *tokenizer, uint32_t id
 
 bool pl_tokenizer_is_special(const struct pl_tokenizer *tokenizer, uint32_t id);
 
+/* Added tokens by number, in the order of the file; and how many merges there are. */
+size_t pl_tokenizer_added_count(const struct pl_tokenizer *tokenizer);
+uint32_t pl_tokenizer_added(const struct pl_tokenizer *tokenizer, size_t index);
+size_t pl_tokenizer_merges(const struct pl_tokenizer *tokenizer);
+
+/*
+ * What the file's post_processor wants in front of a text that a model reads from its beginning
+ * (<|begin_of_text|> and the like); borrowed, *ret_n is mostly 0. Encoding does not add it:
+ * pl_chat_turn() does, and so must who scores plain text.
+ */
+const uint32_t *pl_tokenizer_front(const struct pl_tokenizer *tokenizer, size_t *ret_n);
+
 /* What one thread needs to encode. Ended with pl_encoder_destroy(). PL_ENOMEM. */
 struct pl_encoder;
 int pl_encoder_create(const struct pl_tokenizer *tokenizer, struct pl_encoder **ret_encoder);
 void pl_encoder_destroy(struct pl_encoder *encoder); /* NULL is fine */
+const struct pl_tokenizer *pl_encoder_tokenizer(const struct pl_encoder *encoder);
 
 enum pl_encode {
     PL_ENCODE_ALL,      /* added and special tokens in the text are tokens */
@@ -63,6 +76,19 @@ enum pl_encode {
  */
 int pl_tokenizer_encode(struct pl_encoder *encoder, const char *text, size_t len,
                         enum pl_encode how, struct pl_ids *out, struct pl_error *err);
+
+/*
+ * The same for text that is put together from parts of different trust: added tokens are looked for
+ * in each part by itself, so that none comes about where two parts meet, and what lies between them
+ * is then merged as if it had been one text. Errors as above.
+ */
+struct pl_text_part {
+    const char *text;
+    size_t len;
+    enum pl_encode how;
+};
+int pl_tokenizer_encode_parts(struct pl_encoder *encoder, const struct pl_text_part *parts,
+                              size_t n, struct pl_ids *out, struct pl_error *err);
 
 /* Append the text of n ids, in UTF-8, with U+FFFD for bytes that make no character; with
  * skip_special, special tokens are left out. PL_EINVAL: an id is no token. PL_EFULL, PL_ENOMEM. */

@@ -10,7 +10,7 @@
 #include "common/text/tokenizer.h"
 #include "common/text/vocab.h"
 
-enum { PL_FORMS_MAX = 4 };
+enum { PL_FORMS_MAX = 4, PL_FRONT_MAX = 4 };
 
 /*
  * Always true once it is loaded:
@@ -26,6 +26,8 @@ struct pl_tokenizer {
     struct pl_pretok pretok;
     enum pl_form forms[PL_FORMS_MAX]; /* one after another */
     size_t forms_count;
+    uint32_t front[PL_FRONT_MAX]; /* see pl_tokenizer_front() */
+    size_t front_count;
     bool bytelevel, decoder; /* seen in the file */
     bool ignore_merges;      /* a piece that is a token is that token, whatever its merges */
     bool special_merged;     /* some special token is a vocabulary entry that pieces can become */
@@ -55,5 +57,10 @@ int pl_tokenizer_seal(struct pl_tokenizer *tokenizer, const char *what, struct p
  * sentence. */
 int pl_tokenizer_normalize(const struct pl_tokenizer *tokenizer, const char *text, size_t len,
                            struct pl_buf *scratch, struct pl_buf *out);
+
+/* Call fn for the pieces that would be merged; added tokens are left out. The tokenizer needs no
+ * merges for this. PL_EUNSUPPORTED, PL_ENOMEM, what fn returns. */
+int pl_tokenizer_pieces(struct pl_encoder *encoder, const char *text, size_t len, pl_piece_fn *fn,
+                        void *at, struct pl_error *err);
 
 #endif

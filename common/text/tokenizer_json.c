@@ -167,22 +167,73 @@ static int take_decoder(struct pl_tokenizer *tokenizer, const json_t *part, cons
     return PL_OK;
 }
 
-/* Those that leave the ids as they are. */
+/* A member of a template before or behind the text: its ids are in special_tokens of the template.
+ */
+static int take_front(struct pl_tokenizer *tokenizer, const json_t *part, const json_t *member,
+                      const char *what, struct pl_error *err)
+{
+    const json_t *tokens = json_object_get(part, "special_tokens"), *ids, *id;
+    const char *name = NULL;
+    size_t i;
+    int rc = pl_json_string(json_object_get(member, "SpecialToken"), "id", what, &name, err);
+
+    if (rc < 0)
+        return rc;
+    ids = json_object_get(json_object_get(tokens, name), "ids");
+    json_array_foreach(ids, i, id)
+    {
+        if (!json_is_integer(id) || json_integer_value(id) < 0 ||
+            json_integer_value(id) >= PL_VOCAB_SIZE_MAX)
+            return pl_fail(err, PL_EFORMAT, "%s: '%.100s' of the post_processor has no valid id",
+                           what, name);
+        if (tokenizer->front_count == PL_FRONT_MAX)
+            return pl_fail(err, PL_EUNSUPPORTED,
+                           "%s: a post_processor that adds more than %d tokens is not supported",
+                           what, PL_FRONT_MAX);
+        tokenizer->front[tokenizer->front_count++] = (uint32_t)json_integer_value(id);
+    }
+    if (json_array_size(ids) == 0)
+        return pl_fail(err, PL_EFORMAT, "%s: the post_processor names no ids of '%.100s'", what,
+                       name);
+    return PL_OK;
+}
+
+/* Tokens in front of a text are kept apart; none may follow, since a prompt ends with its text. */
+static int take_template(struct pl_tokenizer *tokenizer, const json_t *part, const char *what,
+                         struct pl_error *err)
+{
+    const json_t *single = json_object_get(part, "single"), *member;
+    bool text = false;
+    size_t i;
+
+    json_array_foreach(single, i, member)
+    {
+        int rc = PL_OK;
+
+        if (json_object_get(member, "Sequence") && !text)
+            text = true;
+        else if (text)
+            rc = pl_fail(err, PL_EUNSUPPORTED,
+                         "%s: a post_processor that adds tokens behind a text is not supported",
+                         what);
+        else
+            rc = take_front(tokenizer, part, member, what, err);
+        if (rc < 0)
+            return rc;
+    }
+    return text ? PL_OK
+                : pl_fail(err, PL_EFORMAT,
+                          "%s: expected 'single' of the post_processor to hold a Sequence", what);
+}
+
 static int take_postprocessor(struct pl_tokenizer *tokenizer, const json_t *part, const char *type,
                               const char *what, struct pl_error *err)
 {
-    const json_t *single = json_object_get(part, "single");
-
-    (void)tokenizer;
-    if (strcmp(type, "ByteLevel") == 0)
+    if (strcmp(type, "ByteLevel") == 0) /* offsets only */
         return PL_OK;
-    if (strcmp(type, "TemplateProcessing") != 0)
-        return unsupported(what, "a post_processor", type, err);
-    if (!json_is_array(single) || json_array_size(single) != 1 ||
-        !json_object_get(json_array_get(single, 0), "Sequence"))
-        return pl_fail(err, PL_EUNSUPPORTED,
-                       "%s: a post_processor that adds tokens to a text is not supported", what);
-    return PL_OK;
+    if (strcmp(type, "TemplateProcessing") == 0)
+        return take_template(tokenizer, part, what, err);
+    return unsupported(what, "a post_processor", type, err);
 }
 
 /* A merge is "a b", or since 2024 ["a", "b"]. */

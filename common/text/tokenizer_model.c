@@ -227,10 +227,9 @@ static int normalize(const void *at, const char *text, size_t len, struct pl_buf
     return rc;
 }
 
-int pl_tokenizer_seal(struct pl_tokenizer *tokenizer, const char *what, struct pl_error *err)
+/* Special tokens that pieces can become must be such that they can be spelled out. */
+static int check_special(struct pl_tokenizer *tokenizer, const char *what, struct pl_error *err)
 {
-    int rc;
-
     for (size_t i = 0; i < tokenizer->added.contents.count; i++) {
         const struct pl_added_token *token = &tokenizer->added.tokens[i];
         const char *bytes, *content;
@@ -247,6 +246,20 @@ int pl_tokenizer_seal(struct pl_tokenizer *tokenizer, const char *what, struct p
                            "%s: special token '%.*s' is also the token of a single byte", what,
                            (int)content_len, content);
     }
+    return PL_OK;
+}
+
+int pl_tokenizer_seal(struct pl_tokenizer *tokenizer, const char *what, struct pl_error *err)
+{
+    int rc = check_special(tokenizer, what, err);
+
+    for (size_t i = 0; rc == PL_OK && i < tokenizer->front_count; i++) {
+        if (!pl_vocab_has(&tokenizer->vocab, tokenizer->front[i]))
+            rc = pl_fail(err, PL_EFORMAT, "%s: the post_processor adds id %u, which is no token",
+                         what, tokenizer->front[i]);
+    }
+    if (rc < 0)
+        return rc;
     rc = pl_added_seal(&tokenizer->added, normalize, tokenizer);
     if (rc == PL_EFULL)
         return pl_fail(err, PL_EUNSUPPORTED, "%s: the added tokens have more than %d bytes", what,

@@ -19,7 +19,7 @@
 
 #include "tests/close.h"
 
-enum { TOKENS = 150, SAMPLES = 5, PROMPT = 70 };
+enum { TOKENS = 110, SAMPLES = 5, PROMPT = 70 };
 
 struct setup {
     size_t H, G, D, ld;
@@ -63,31 +63,33 @@ static void store_all(const struct setup *s)
                   s->ld);
 }
 
-/* Every position of every sequence by the plain loop. */
+/* Every position of every sequence by the plain loop: out, and behind it lse. */
 static float *all_plain(const struct setup *s)
 {
-    float *out = malloc(SAMPLES * TOKENS * s->H * s->D * 4);
+    float *out = malloc(SAMPLES * TOKENS * s->H * (s->D + 1) * 4);
     struct pl_span spans[SAMPLES];
 
     for (size_t i = 0; i < SAMPLES; i++)
         spans[i] = (struct pl_span){s->table[i], i * TOKENS, TOKENS, 0};
-    pl_attn_plain(out, s->H * s->D, NULL, s->qkv, s->ld, &s->pages, 1, spans, SAMPLES, s->H);
+    pl_attn_plain(out, s->H * s->D, out + SAMPLES * TOKENS * s->H * s->D, s->qkv, s->ld, &s->pages,
+                  1, spans, SAMPLES, s->H);
     return out;
 }
 
 static void chunks_change_nothing(const struct setup *s, const float *want, size_t chunk)
 {
     const size_t width = s->H * s->D;
-    float *out = calloc(SAMPLES * TOKENS * width, 4);
+    const size_t rows = SAMPLES * TOKENS;
+    float *out = calloc(rows * (width + s->H), 4);
     struct pl_span spans[SAMPLES];
 
     for (size_t t = 0; t < TOKENS; t += chunk) {
         for (size_t i = 0; i < SAMPLES; i++)
             spans[i] = (struct pl_span){s->table[i], i * TOKENS + t,
                                         TOKENS - t < chunk ? TOKENS - t : chunk, t};
-        pl_attn(out, width, NULL, s->qkv, s->ld, &s->pages, 1, spans, SAMPLES, s->H);
+        pl_attn(out, width, out + rows * width, s->qkv, s->ld, &s->pages, 1, spans, SAMPLES, s->H);
     }
-    pl_assert_same_bits(out, want, SAMPLES * TOKENS * width);
+    pl_assert_same_bits(out, want, rows * (width + s->H));
     free(out);
 }
 
@@ -96,7 +98,7 @@ static void equal_to_plain_to_the_bit(void **state)
     (void)state;
     static const char *const sets[] = {"avx512", "avx2", "plain"};
     static const size_t shapes[][3] = {{4, 2, 64}, {6, 2, 20}, {14, 2, 16}, {3, 3, 8}, {60, 1, 4}};
-    static const size_t chunks[] = {1, 2, 7, 31, 32, 33, 64, TOKENS};
+    static const size_t chunks[] = {1, 33, 2, 7, 31, 32, 64, TOKENS};
     const struct pl_kernels *before = pl_kernels();
 
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
@@ -110,7 +112,11 @@ static void equal_to_plain_to_the_bit(void **state)
                 if (!pl_kernels_named(sets[i]))
                     continue;
                 pl_kernels_use(pl_kernels_named(sets[i]));
-                for (size_t c = 0; c < sizeof chunks / sizeof *chunks; c++) {
+                /* plain is slow, and wants no more than a row and more than a page at a time */
+                const size_t count =
+                    strcmp(sets[i], "plain") == 0 ? 2 : sizeof chunks / sizeof *chunks;
+
+                for (size_t c = 0; c < count; c++) {
                     omp_set_num_threads(1 + (int)(c + i) % 3);
                     chunks_change_nothing(&s, want, chunks[c]);
                 }

@@ -1,0 +1,20 @@
+#include "deploy/cmd_model.h"
+
+#include "deploy/subcommand.h"
+
+static const struct pl_subcommand rows[] = {
+    {"init", pl_cmd_model_init, "a model with random weights from a config.json"},
+    {"info", pl_cmd_model_info, "tensors, parameters, bytes and memory of a model"},
+};
+
+static const struct pl_subcommands commands = {
+    .name = "plait model",
+    .about = "Makes model folders as Hugging Face lays them out, and tells what is in them.",
+    .rows = rows,
+    .count = sizeof rows / sizeof rows[0],
+};
+
+int pl_cmd_model(int argc, char **argv)
+{
+    return pl_subcommands_run(&commands, argc, argv);
+}
