@@ -18,7 +18,7 @@ enum {
 };
 
 static const char library[] =
-#include "functions.inc"
+#include <functions.inc> /* made from functions.lua */
     ;
 
 static const char *const queue_names[] = {"prompts", "rollouts"};
