@@ -5,11 +5,14 @@
 static const struct pl_subcommand rows[] = {
     {"init", pl_cmd_model_init, "a model with random weights from a config.json"},
     {"info", pl_cmd_model_info, "tensors, parameters, bytes and memory of a model"},
+    {"score", pl_cmd_model_score, "the log-probability of every token of given texts"},
 };
 
 static const struct pl_subcommands commands = {
     .name = "plait model",
-    .about = "Makes model folders as Hugging Face lays them out, and tells what is in them.",
+    .about =
+        "Makes model folders as Hugging Face lays them out, and tells what is in them and what "
+        "they hold for likely.",
     .rows = rows,
     .count = sizeof rows / sizeof rows[0],
 };

@@ -8,5 +8,6 @@ int pl_cmd_model(int argc, char **argv);
 
 int pl_cmd_model_init(int argc, char **argv);
 int pl_cmd_model_info(int argc, char **argv);
+int pl_cmd_model_score(int argc, char **argv);
 
 #endif
