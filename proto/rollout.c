@@ -25,16 +25,17 @@ const char *pl_method_name(enum pl_method method)
     return method_names[method];
 }
 
-void pl_group_id(const struct pl_group *group, char ret_id[PL_GROUP_ID_MAX])
+void pl_rollout_group_id(const struct pl_rollout_group *group, char ret_id[PL_ROLLOUT_GROUP_ID_MAX])
 {
-    snprintf(ret_id, PL_GROUP_ID_MAX, "%s%llu:%lu",
+    snprintf(ret_id, PL_ROLLOUT_GROUP_ID_MAX, "%s%llu:%lu",
              group->purpose == PL_PURPOSE_EVALUATE ? "e" : "", (unsigned long long)group->batch,
              (unsigned long)group->index);
 }
 
 /* ---- encoding: protobuf's structs are filled with borrowed pointers, packed, and dropped ---- */
 
-static void fill_prompt(Plait__PromptGroup *p, Plait__Sampling *sampling, const struct pl_group *g)
+static void fill_prompt(Plait__PromptGroup *p, Plait__Sampling *sampling,
+                        const struct pl_rollout_group *g)
 {
     plait__prompt_group__init(p);
     plait__sampling__init(sampling);
@@ -142,7 +143,7 @@ static int pack(const ProtobufCMessage *message, struct pl_buf *out)
     return PL_OK;
 }
 
-int pl_group_encode(const struct pl_group *group, struct pl_buf *out)
+int pl_rollout_group_encode(const struct pl_rollout_group *group, struct pl_buf *out)
 {
     const size_t n = group->stage == PL_STAGE_PROMPT ? 0 : group->samples;
     Plait__PromptGroup prompt;
@@ -227,7 +228,7 @@ static int bad(struct pl_error *err, const char *id, const char *fmt_what, uint6
                    (unsigned long long)found, (unsigned long long)most);
 }
 
-static int check_ids(const uint32_t *ids, size_t n, const struct pl_group_limits *limits,
+static int check_ids(const uint32_t *ids, size_t n, const struct pl_rollout_group_limits *limits,
                      const char *id, const char *what, struct pl_error *err)
 {
     for (size_t i = 0; limits->vocab && i < n; i++)
@@ -238,7 +239,7 @@ static int check_ids(const uint32_t *ids, size_t n, const struct pl_group_limits
     return PL_OK;
 }
 
-static int check_prompt(const Plait__PromptGroup *p, const struct pl_group_limits *limits,
+static int check_prompt(const Plait__PromptGroup *p, const struct pl_rollout_group_limits *limits,
                         const char *id, struct pl_error *err)
 {
     const Plait__Sampling *s = p->sampling;
@@ -267,7 +268,8 @@ static int check_prompt(const Plait__PromptGroup *p, const struct pl_group_limit
 }
 
 static int check_sample(const Plait__Sample *s, size_t at, const Plait__PromptGroup *p,
-                        const struct pl_group_limits *limits, const char *id, struct pl_error *err)
+                        const struct pl_rollout_group_limits *limits, const char *id,
+                        struct pl_error *err)
 {
     if (s->n_ids == 0 || s->n_ids > p->new_tokens_max)
         return pl_fail(err, PL_EFORMAT, "group %s: sample %zu has %zu tokens; 1 to %u are allowed",
@@ -318,7 +320,7 @@ static int check_score(const Plait__Score *s, size_t at, size_t tokens, const ch
     return PL_OK;
 }
 
-static int check_rollout(const Plait__RolloutGroup *r, const struct pl_group_limits *limits,
+static int check_rollout(const Plait__RolloutGroup *r, const struct pl_rollout_group_limits *limits,
                          const char *id, struct pl_error *err)
 {
     int rc = PL_OK;
@@ -380,7 +382,7 @@ static const char *put_text(struct block *b, const char *from, size_t len)
     return at;
 }
 
-static void copy_prompt(struct pl_group *g, const Plait__PromptGroup *p, struct block *b)
+static void copy_prompt(struct pl_rollout_group *g, const Plait__PromptGroup *p, struct block *b)
 {
     g->purpose = (enum pl_purpose)p->purpose;
     g->batch = p->batch;
@@ -433,7 +435,7 @@ static void copy_score(struct pl_score *s, const Plait__Score *from, struct bloc
     *s = score;
 }
 
-static void copy_rollouts(struct pl_group *g, const Plait__RolloutGroup *r,
+static void copy_rollouts(struct pl_rollout_group *g, const Plait__RolloutGroup *r,
                           const Plait__ScoredGroup *scored, struct block *b)
 {
     struct pl_rollout *rollouts = put(b, NULL, r->n_samples * sizeof *rollouts);
@@ -464,10 +466,10 @@ static void copy_rollouts(struct pl_group *g, const Plait__RolloutGroup *r,
 }
 
 static int copy(const Plait__PromptGroup *p, const Plait__RolloutGroup *r,
-                const Plait__ScoredGroup *s, enum pl_stage stage, struct pl_group *ret_group,
-                struct pl_error *err)
+                const Plait__ScoredGroup *s, enum pl_stage stage,
+                struct pl_rollout_group *ret_group, struct pl_error *err)
 {
-    struct pl_group g = {.stage = stage};
+    struct pl_rollout_group g = {.stage = stage};
     struct block b = {0};
 
     for (int filling = 0; filling < 2; filling++) {
@@ -485,9 +487,9 @@ static int copy(const Plait__PromptGroup *p, const Plait__RolloutGroup *r,
     return PL_OK;
 }
 
-int pl_group_decode(const void *bytes, size_t len, enum pl_stage stage,
-                    const struct pl_group_limits *limits, struct pl_group *ret_group,
-                    struct pl_error *err)
+int pl_rollout_group_decode(const void *bytes, size_t len, enum pl_stage stage,
+                            const struct pl_rollout_group_limits *limits,
+                            struct pl_rollout_group *ret_group, struct pl_error *err)
 {
     static const ProtobufCMessageDescriptor *const descriptors[] = {
         &plait__prompt_group__descriptor, &plait__rollout_group__descriptor,
@@ -497,7 +499,7 @@ int pl_group_decode(const void *bytes, size_t len, enum pl_stage stage,
     const Plait__PromptGroup *p;
     const Plait__RolloutGroup *r = NULL;
     const Plait__ScoredGroup *s = NULL;
-    char id[PL_GROUP_ID_MAX] = "?";
+    char id[PL_ROLLOUT_GROUP_ID_MAX] = "?";
     ProtobufCMessage *message;
     int rc;
 
@@ -514,12 +516,12 @@ int pl_group_decode(const void *bytes, size_t len, enum pl_stage stage,
         r = s ? s->rollout : (const Plait__RolloutGroup *)message;
     p = stage == PL_STAGE_PROMPT ? (const Plait__PromptGroup *)message : r ? r->prompt : NULL;
     if (p) {
-        pl_group_id(&(struct pl_group){.purpose = p->purpose == PL_PURPOSE_EVALUATE
-                                                      ? PL_PURPOSE_EVALUATE
-                                                      : PL_PURPOSE_TRAIN,
-                                       .batch = p->batch,
-                                       .index = p->index},
-                    id);
+        pl_rollout_group_id(&(struct pl_rollout_group){.purpose = p->purpose == PL_PURPOSE_EVALUATE
+                                                                      ? PL_PURPOSE_EVALUATE
+                                                                      : PL_PURPOSE_TRAIN,
+                                                       .batch = p->batch,
+                                                       .index = p->index},
+                            id);
         rc = check_prompt(p, limits, id, err);
     } else {
         rc = pl_fail(err, PL_EFORMAT, "a %s without its prompt", descriptors[stage]->short_name);
@@ -534,8 +536,8 @@ int pl_group_decode(const void *bytes, size_t len, enum pl_stage stage,
     return rc;
 }
 
-void pl_group_release(struct pl_group *group)
+void pl_rollout_group_release(struct pl_rollout_group *group)
 {
     free(group->memory);
-    *group = (struct pl_group){0};
+    *group = (struct pl_rollout_group){0};
 }

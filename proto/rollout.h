@@ -2,7 +2,7 @@
  * The one struct that travels: a group of samples of one prompt, from the learner's feed through
  * actor and rewarder back to the learner. Each field names the stage that writes it.
  *
- * Decoding checks every length and range against struct pl_group_limits before anything is
+ * Decoding checks every length and range against struct pl_rollout_group_limits before anything is
  * allocated, and refuses what has no place in its stage. A decoded group owns one block of memory.
  */
 #ifndef PL_PROTO_ROLLOUT_H
@@ -64,7 +64,7 @@ struct pl_rollout {
 
 enum pl_stage { PL_STAGE_PROMPT, PL_STAGE_ROLLOUT, PL_STAGE_SCORED };
 
-struct pl_group {
+struct pl_rollout_group {
     enum pl_stage stage; /* how far it has come */
     /* learner */
     enum pl_purpose purpose;
@@ -88,7 +88,7 @@ struct pl_group {
     void *memory; /* what a decoded group points into; NULL where the caller put it together */
 };
 
-struct pl_group_limits {
+struct pl_rollout_group_limits {
     size_t bytes;   /* of a message */
     size_t samples; /* of a group */
     size_t tokens;  /* of a prompt, and of a response */
@@ -96,21 +96,22 @@ struct pl_group_limits {
 };
 
 /* "12:3", or "e12:3" for an evaluation; the id in every log line and every key. */
-enum { PL_GROUP_ID_MAX = 40 };
-void pl_group_id(const struct pl_group *group, char ret_id[PL_GROUP_ID_MAX]);
+enum { PL_ROLLOUT_GROUP_ID_MAX = 40 };
+void pl_rollout_group_id(const struct pl_rollout_group *group,
+                         char ret_id[PL_ROLLOUT_GROUP_ID_MAX]);
 
 /* Append the message of the group's stage. PL_EFULL, PL_ENOMEM. */
-int pl_group_encode(const struct pl_group *group, struct pl_buf *out);
+int pl_rollout_group_encode(const struct pl_rollout_group *group, struct pl_buf *out);
 
 /*
- * *ret_group is the caller's, ended with pl_group_release(). PL_EFORMAT: it does not decode, is
- * over a limit, a number is not finite, a field contradicts another (samples, lengths); the
- * sentence names field and value. PL_ENOMEM.
+ * *ret_group is the caller's, ended with pl_rollout_group_release(). PL_EFORMAT: it does not
+ * decode, is over a limit, a number is not finite, a field contradicts another (samples, lengths);
+ * the sentence names field and value. PL_ENOMEM.
  */
-int pl_group_decode(const void *bytes, size_t len, enum pl_stage stage,
-                    const struct pl_group_limits *limits, struct pl_group *ret_group,
-                    struct pl_error *err);
-void pl_group_release(struct pl_group *group); /* zeroed is fine */
+int pl_rollout_group_decode(const void *bytes, size_t len, enum pl_stage stage,
+                            const struct pl_rollout_group_limits *limits,
+                            struct pl_rollout_group *ret_group, struct pl_error *err);
+void pl_rollout_group_release(struct pl_rollout_group *group); /* zeroed is fine */
 
 /* r = format + final + gate intermediate + extra */
 static inline float pl_score_reward(const struct pl_score *score, bool gate)

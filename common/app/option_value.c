@@ -21,7 +21,7 @@ void pl_option_variable(const struct pl_option *option, char name[PL_OPTION_NAME
     PL_ASSERT(strlen(option->name) < PL_OPTION_NAME_MAX);
     memcpy(name, "PLAIT_", 6);
     for (const char *at = option->name; *at; at++)
-        name[n++] = *at == '-' ? '_' : (char)toupper((unsigned char)*at);
+        name[n++] = *at == '-' || *at == '.' ? '_' : (char)toupper((unsigned char)*at);
     name[n] = '\0';
 }
 
@@ -45,6 +45,9 @@ static int wrong(const struct pl_option_source *source, const char *wants, const
 {
     char who[PL_OPTION_NAME_MAX + 32];
 
+    if (source->from == PL_OPTION_FROM_SETTINGS)
+        return pl_fail(err, PL_EINVAL, "%s: '%s' needs %s, not '%.80s'.", source->where,
+                       source->option->name, wants, text);
     describe(source, who);
     return pl_fail(err, PL_EINVAL, "%s needs %s, not '%.80s'.", who, wants, text);
 }

@@ -12,12 +12,18 @@ enum { PL_OPTION_NAME_MAX = 64 };
 /* Where a value came from, for the sentence when it is wrong. */
 struct pl_option_source {
     const struct pl_option *option;
-    enum { PL_OPTION_FROM_TABLE, PL_OPTION_FROM_ENVIRONMENT, PL_OPTION_FROM_COMMAND_LINE } from;
+    enum {
+        PL_OPTION_FROM_TABLE,
+        PL_OPTION_FROM_ENVIRONMENT,
+        PL_OPTION_FROM_COMMAND_LINE,
+        PL_OPTION_FROM_SETTINGS, /* a key of a file or of an assignment "key=value" */
+    } from;
+    const char *where; /* of a key: "run.yaml:12" */
 };
 
 void *pl_option_place(const struct pl_option *option, void *conf);
 
-/* "PLAIT_BATCH_SIZE" of "batch-size". */
+/* "PLAIT_BATCH_SIZE" of "batch-size", "PLAIT_ACTOR_LR" of "actor.lr". */
 void pl_option_variable(const struct pl_option *option, char name[PL_OPTION_NAME_MAX + 8]);
 
 /* Copy choice number `index` of "a|b|c" into word; false when there are fewer. */

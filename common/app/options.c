@@ -28,7 +28,8 @@ static void clear_all(const struct pl_command *command, void *conf)
 static int set_initial(const struct pl_command *command, void *conf, struct pl_error *err)
 {
     for (size_t i = 0; i < command->count; i++) {
-        const struct pl_option_source source = {&command->options[i], PL_OPTION_FROM_TABLE};
+        const struct pl_option_source source = {.option = &command->options[i],
+                                                .from = PL_OPTION_FROM_TABLE};
         int rc;
 
         if (source.option->kind == PL_OPTION_KIND_GROUP)
@@ -56,7 +57,8 @@ static void replace_list(const struct pl_option *option, void *conf)
 static int set_from_environment(const struct pl_command *command, void *conf, struct pl_error *err)
 {
     for (size_t i = 0; i < command->count; i++) {
-        const struct pl_option_source source = {&command->options[i], PL_OPTION_FROM_ENVIRONMENT};
+        const struct pl_option_source source = {.option = &command->options[i],
+                                                .from = PL_OPTION_FROM_ENVIRONMENT};
         char name[PL_OPTION_NAME_MAX + 8];
         const char *text;
         int rc;
@@ -102,7 +104,7 @@ static const struct pl_option *next_argument(const struct pl_command *command,
 
 static int set_given(struct reader *reader, const struct pl_option *option, const char *text)
 {
-    const struct pl_option_source source = {option, PL_OPTION_FROM_COMMAND_LINE};
+    const struct pl_option_source source = {.option = option, .from = PL_OPTION_FROM_COMMAND_LINE};
     bool begun = false;
 
     for (size_t i = 0; i < reader->filled_count; i++)

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct pl_group_limits limits = {
+static const struct pl_rollout_group_limits limits = {
     .bytes = 1 << 20, .samples = 8, .tokens = 100, .vocab = 1000};
 
 static const uint32_t prompt[] = {1, 2, 300, 999}, stop[] = {7, 8};
@@ -24,7 +24,7 @@ static struct pl_segment segments[] = {{PL_SEGMENT_THINK, 0, 1, -1, PL_VERDICT_N
                                        {PL_SEGMENT_ANSWER, 1, 3, 2, PL_VERDICT_RIGHT}};
 static struct pl_rollout rollouts[2];
 
-static struct pl_group full(enum pl_stage stage)
+static struct pl_rollout_group full(enum pl_stage stage)
 {
     rollouts[0] = (struct pl_rollout){
         .ids = ids[0], .logprobs = logprobs[0], .versions = versions, .len = 3, .versions_len = 3};
@@ -47,7 +47,7 @@ static struct pl_group full(enum pl_stage stage)
                                       .versions_len = 1,
                                       .finish = PL_SAMPLE_LENGTH};
     rollouts[1].score = (struct pl_score){.format = -1, .first_answer = -1, .why = ""};
-    return (struct pl_group){
+    return (struct pl_rollout_group){
         .stage = stage,
         .purpose = PL_PURPOSE_EVALUATE,
         .batch = 12,
@@ -75,12 +75,12 @@ static struct pl_group full(enum pl_stage stage)
     };
 }
 
-static struct pl_buf encoded(const struct pl_group *g)
+static struct pl_buf encoded(const struct pl_rollout_group *g)
 {
     struct pl_buf buf;
 
     pl_buf_init(&buf, 1 << 20);
-    assert_int_equal(pl_group_encode(g, &buf), PL_OK);
+    assert_int_equal(pl_rollout_group_encode(g, &buf), PL_OK);
     return buf;
 }
 
@@ -88,15 +88,16 @@ static void what_is_encoded_comes_back(void **state)
 {
     (void)state;
     for (int stage = PL_STAGE_PROMPT; stage <= PL_STAGE_SCORED; stage++) {
-        const struct pl_group g = full((enum pl_stage)stage);
+        const struct pl_rollout_group g = full((enum pl_stage)stage);
         struct pl_buf buf = encoded(&g), again;
         struct pl_error err = {0};
-        struct pl_group back;
-        char id[PL_GROUP_ID_MAX];
+        struct pl_rollout_group back;
+        char id[PL_ROLLOUT_GROUP_ID_MAX];
 
         assert_int_equal(
-            pl_group_decode(buf.data, buf.len, (enum pl_stage)stage, &limits, &back, &err), PL_OK);
-        pl_group_id(&back, id);
+            pl_rollout_group_decode(buf.data, buf.len, (enum pl_stage)stage, &limits, &back, &err),
+            PL_OK);
+        pl_rollout_group_id(&back, id);
         assert_string_equal(id, "e12:3");
         assert_true(back.seed == g.seed && back.version == 5 && back.method == g.method);
         assert_memory_equal(back.prompt, prompt, sizeof prompt);
@@ -112,18 +113,18 @@ static void what_is_encoded_comes_back(void **state)
         }
         pl_buf_release(&buf);
         pl_buf_release(&again);
-        pl_group_release(&back);
-        pl_group_release(&back); /* twice is harmless */
+        pl_rollout_group_release(&back);
+        pl_rollout_group_release(&back); /* twice is harmless */
     }
 }
 
-static void refused(const struct pl_group *g, const char *sentence)
+static void refused(const struct pl_rollout_group *g, const char *sentence)
 {
     struct pl_buf buf = encoded(g);
     struct pl_error err = {0};
-    struct pl_group back = {0};
+    struct pl_rollout_group back = {0};
 
-    assert_int_equal(pl_group_decode(buf.data, buf.len, g->stage, &limits, &back, &err),
+    assert_int_equal(pl_rollout_group_decode(buf.data, buf.len, g->stage, &limits, &back, &err),
                      PL_EFORMAT);
     if (!strstr(err.text, sentence))
         fail_msg("'%s' does not say '%s'", err.text, sentence);
@@ -133,7 +134,7 @@ static void refused(const struct pl_group *g, const char *sentence)
 
 static void what_is_wrong_is_refused_by_name(void **state)
 {
-    struct pl_group g = full(PL_STAGE_SCORED);
+    struct pl_rollout_group g = full(PL_STAGE_SCORED);
     struct pl_rollout *r = &rollouts[0];
 
     (void)state;
@@ -187,18 +188,20 @@ static void what_is_wrong_is_refused_by_name(void **state)
 
 static void sizes_are_checked_before_anything_is_unpacked(void **state)
 {
-    const struct pl_group g = full(PL_STAGE_SCORED);
-    struct pl_group_limits small = limits;
+    const struct pl_rollout_group g = full(PL_STAGE_SCORED);
+    struct pl_rollout_group_limits small = limits;
     struct pl_buf buf = encoded(&g);
     struct pl_error err = {0};
-    struct pl_group back;
+    struct pl_rollout_group back;
 
     (void)state;
     small.bytes = buf.len - 1;
-    assert_int_equal(pl_group_decode(buf.data, buf.len, PL_STAGE_SCORED, &small, &back, &err),
-                     PL_EFORMAT);
+    assert_int_equal(
+        pl_rollout_group_decode(buf.data, buf.len, PL_STAGE_SCORED, &small, &back, &err),
+        PL_EFORMAT);
     assert_non_null(strstr(err.text, "bytes; at most"));
-    assert_int_equal(pl_group_decode("", 0, PL_STAGE_ROLLOUT, &limits, &back, &err), PL_EFORMAT);
+    assert_int_equal(pl_rollout_group_decode("", 0, PL_STAGE_ROLLOUT, &limits, &back, &err),
+                     PL_EFORMAT);
     assert_non_null(strstr(err.text, "without its prompt"));
     /* 300,000 empty samples would be 30 MB of structs */
     const size_t n = 300000;
@@ -206,7 +209,7 @@ static void sizes_are_checked_before_anything_is_unpacked(void **state)
 
     for (size_t i = 0; i < n; i++)
         memcpy(flood + 2 * i, "\x22\x00", 2);
-    assert_int_equal(pl_group_decode(flood, 2 * n, PL_STAGE_ROLLOUT, &limits, &back, &err),
+    assert_int_equal(pl_rollout_group_decode(flood, 2 * n, PL_STAGE_ROLLOUT, &limits, &back, &err),
                      PL_EFORMAT);
     free(flood);
     pl_buf_release(&buf);
@@ -215,14 +218,14 @@ static void sizes_are_checked_before_anything_is_unpacked(void **state)
 /* Cut and damaged messages: refused, or a group that is within its limits and encodes again. */
 static void damaged_messages_do_no_harm(void **state)
 {
-    const struct pl_group g = full(PL_STAGE_SCORED);
+    const struct pl_rollout_group g = full(PL_STAGE_SCORED);
     const struct pl_rng rng = {.seed = 3, .batch = (uint32_t)PL_RNG_TEST};
     struct pl_buf buf = encoded(&g);
     size_t taken = 0;
 
     (void)state;
     for (uint32_t i = 0; i < 20000; i++) {
-        struct pl_group back = {0};
+        struct pl_rollout_group back = {0};
         char *copy = malloc(buf.len);
         size_t len = buf.len;
 
@@ -233,14 +236,14 @@ static void damaged_messages_do_no_harm(void **state)
             for (uint32_t k = 0; k < 1 + i % 3; k++)
                 copy[pl_rng_below(&rng, 8 * i + k, len)] ^=
                     (char)(1u << pl_rng_below(&rng, 8 * i + 4 + k, 8));
-        if (pl_group_decode(copy, len, PL_STAGE_SCORED, &limits, &back, NULL) == PL_OK) {
+        if (pl_rollout_group_decode(copy, len, PL_STAGE_SCORED, &limits, &back, NULL) == PL_OK) {
             struct pl_buf again = encoded(&back);
 
             assert_true(back.samples <= 8 && back.prompt_len <= 100);
             pl_buf_release(&again);
             taken++;
         }
-        pl_group_release(&back);
+        pl_rollout_group_release(&back);
         free(copy);
     }
     assert_true(taken > 0 && taken < 20000);

@@ -1,0 +1,304 @@
+#include "common/app/run_conf.h"
+
+#include "common/base/buf.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+
+#define CONF         struct pl_run_conf
+#define GROUP(title) PL_OPTION_GROUP(title)
+#define FLAG(field, name_, initial_, help_)                                                        \
+    {                                                                                              \
+        .name = (name_), .place = PL_OPTION_PLACE(CONF, field, bool), .kind = PL_OPTION_KIND_FLAG, \
+        .initial = (initial_), .help = (help_)                                                     \
+    }
+#define SIZE(field, name, initial, least, most, help)                                              \
+    PL_OPTION_SIZE(CONF, field, name, "N", initial, least, most, help)
+#define REAL(field, name, initial, least, most, help)                                              \
+    PL_OPTION_REAL(CONF, field, name, "X", initial, least, most, help)
+#define TEXT(field, name, value, initial, help)                                                    \
+    PL_OPTION_STRING(CONF, field, name, value, initial, help)
+#define ONE_OF(field, name, initial, choices, help)                                                \
+    PL_OPTION_CHOICE(CONF, field, name, initial, choices, help)
+#define LIST(field, name, initial, help) PL_OPTION_LIST(CONF, field, name, "FILE", initial, help)
+
+static const struct pl_option rows[] = {
+    GROUP("Run"),
+    TEXT(name, "run.name", "NAME", "run", "name of the run: letters, digits, '-', '_', '.'"),
+    TEXT(dir, "run.dir", "DIR", "", "folder of everything the run leaves; must be given"),
+    {.name = "run.seed",
+     .place = PL_OPTION_PLACE(CONF, seed, size_t),
+     .kind = PL_OPTION_KIND_SIZE,
+     .value = "N",
+     .initial = "0",
+     .help = "seed of data order and sampling"},
+    SIZE(memory_max, "run.memory_max", "0", 0, 0,
+         "most bytes a program may plan; 0: the machine's"),
+
+    GROUP("Model"),
+    TEXT(model, "model.path", "DIR", "", "model folder to start from; it is the reference too"),
+    TEXT(critic, "critic.model.path", "DIR", "",
+         "model folder the critic starts from; empty: the "
+         "policy's"),
+
+    GROUP("Data"),
+    LIST(train_files, "data.train_files", "", "task files to train on"),
+    LIST(val_files, "data.val_files", "", "task files to evaluate on"),
+    TEXT(template_file, "data.template", "FILE", "", "prompt template; empty: the model's"),
+    ONE_OF(method, "data.method", "interleave", PL_METHOD_WORDS,
+           "form of response that the prompt asks for and that counts as valid"),
+    SIZE(prompt_tokens_max, "data.max_prompt_length", "512", 1, 1 << 20,
+         "longest prompt in tokens; longer tasks are left out and counted"),
+    SIZE(response_tokens_max, "data.max_response_length", "512", 1, 1 << 20,
+         "longest response in tokens"),
+    SIZE(batch_groups, "data.train_batch_size", "16", 1, 65536, "prompts of a step"),
+    SIZE(val_tasks_max, "data.val_max_samples", "0", 0, 0, "tasks of an evaluation; 0: all"),
+
+    GROUP("Rollouts"),
+    SIZE(samples, "rollout.n", "8", 1, 1024, "samples of a prompt"),
+    REAL(temperature, "rollout.temperature", "1", 0, 1000, "sampling temperature"),
+    REAL(top_p, "rollout.top_p", "1", 0, 1, "nucleus to sample from; 1: off"),
+    SIZE(top_k, "rollout.top_k", "0", 0, 0, "likeliest tokens to sample from; 0: off"),
+    REAL(min_p, "rollout.min_p", "0", 0, 1, "least share of the likeliest token; 0: off"),
+    REAL(val_temperature, "rollout.val_kwargs.temperature", "0", 0, 1000,
+         "temperature of evaluations; 0: greedy"),
+    SIZE(val_samples, "rollout.val_kwargs.n", "1", 1, 1024, "samples of a task in evaluations"),
+    SIZE(staleness, "rollout.staleness", "1", 0, 3,
+         "steps by which the policy that samples a batch is older than the one it trains; 0: "
+         "strictly on-policy"),
+
+    GROUP("Algorithm"),
+    ONE_OF(estimator, "algorithm.adv_estimator", "grpo", PL_ESTIMATOR_WORDS,
+           "how advantages are estimated; gae is PPO with a critic"),
+    REAL(gamma, "algorithm.gamma", "1", 0, 1, "discount of rewards"),
+    REAL(lambda, "algorithm.lam", "1", 0, 1, "lambda of GAE"),
+    FLAG(norm_by_std, "algorithm.norm_adv_by_std_in_grpo", "yes",
+         "divide GRPO's advantages by the spread of their group"),
+    FLAG(kl_in_reward, "algorithm.use_kl_in_reward", "no",
+         "take the KL to the reference off the reward"),
+    ONE_OF(kl_penalty, "algorithm.kl_penalty", "k1", PL_KL_WORDS, "its estimate"),
+    ONE_OF(kl_ctrl, "algorithm.kl_ctrl.type", "fixed", "fixed|adaptive", "its coefficient"),
+    REAL(kl_coef, "algorithm.kl_ctrl.kl_coef", "0.001", 0, 1000, "the coefficient at first"),
+    REAL(kl_target, "algorithm.kl_ctrl.target_kl", "0.1", 0, 1000, "what adaptive aims at"),
+    REAL(kl_horizon, "algorithm.kl_ctrl.horizon", "10000", 1, 1e12, "how slowly it adapts"),
+    PL_OPTION_LIST(CONF, gdpo_weights, "algorithm.gdpo_reward_weights", "X", "1,1,1",
+                   "weights of format, final and intermediate reward for gdpo"),
+
+    GROUP("Policy"),
+    REAL(lr, "actor.optim.lr", "1e-6", 0, 1, "learning rate at the peak"),
+    SIZE(warmup_steps, "actor.optim.lr_warmup_steps", "0", 0, 0, "steps of warm-up"),
+    ONE_OF(schedule, "actor.optim.lr_scheduler_type", "constant", "constant|linear|cosine",
+           "learning rate after the warm-up"),
+    REAL(weight_decay, "actor.optim.weight_decay", "0.01", 0, 10, "decoupled weight decay"),
+    REAL(beta1, "actor.optim.beta1", "0.9", 0, 0.9999999, "AdamW's first moment"),
+    REAL(beta2, "actor.optim.beta2", "0.999", 0, 0.9999999, "AdamW's second moment"),
+    REAL(grad_clip, "actor.grad_clip", "1", 0, 1e9, "largest norm of the gradient; 0: no limit"),
+    REAL(clip_low, "actor.clip_ratio_low", "0.2", 0, 1, "how far a ratio may fall"),
+    REAL(clip_high, "actor.clip_ratio_high", "0.2", 0, 1000, "how far a ratio may rise"),
+    REAL(clip_c, "actor.clip_ratio_c", "3", 1.0000001, 1e6, "dual clip of bad tokens"),
+    ONE_OF(loss_mode, "actor.policy_loss.loss_mode", "vanilla", "vanilla|gspo",
+           "ratio of a token, or of its sequence"),
+    ONE_OF(loss_agg, "actor.loss_agg_mode", "token-mean",
+           "token-mean|seq-mean-token-sum|seq-mean-token-mean|seq-mean-token-sum-norm",
+           "how the losses of tokens add up"),
+    REAL(loss_scale, "actor.loss_scale_factor", "0", 0, 1e9,
+         "length that seq-mean-token-sum-norm divides by; 0: data.max_response_length"),
+    REAL(entropy_coef, "actor.entropy_coeff", "0", 0, 1000, "weight of the entropy bonus"),
+    FLAG(use_kl_loss, "actor.use_kl_loss", "no", "add the KL to the reference to the loss"),
+    REAL(kl_loss_coef, "actor.kl_loss_coef", "0.001", 0, 1000, "its weight"),
+    ONE_OF(kl_loss_type, "actor.kl_loss_type", "low_var_kl", PL_KL_WORDS, "its estimate"),
+    SIZE(mini_groups, "actor.ppo_mini_batch_size", "0", 0, 65536,
+         "prompts of an optimiser step; 0: the whole batch"),
+    SIZE(epochs, "actor.ppo_epochs", "1", 1, 100, "times a batch is gone through"),
+    SIZE(pack_tokens, "actor.ppo_max_token_len", "4096", 16, 1 << 24,
+         "tokens of a micro-batch; what the memory of activations goes by"),
+    FLAG(recompute, "actor.enable_activation_recompute", "no",
+         "compute activations again in the backward instead of keeping them"),
+
+    GROUP("Critic"),
+    REAL(critic_lr, "critic.optim.lr", "1e-5", 0, 1, "its learning rate"),
+    REAL(critic_clip, "critic.cliprange_value", "0.5", 0, 1e9, "clip of a value's change"),
+    REAL(critic_grad_clip, "critic.grad_clip", "1", 0, 1e9, "largest norm of its gradient"),
+    SIZE(critic_epochs, "critic.ppo_epochs", "1", 1, 100, "times a batch is gone through"),
+    SIZE(critic_warmup, "trainer.critic_warmup", "0", 0, 0, "steps that train the critic alone"),
+
+    GROUP("Reward"),
+    REAL(lambda_format, "reward.format", "1", 0, 1000, "weight of the format reward"),
+    REAL(lambda_final, "reward.final", "1", 0, 1000, "weight of the final reward"),
+    REAL(right, "reward.right", "2", -1000, 1000, "a right final answer"),
+    REAL(wrong, "reward.wrong", "-1.5", -1000, 1000, "a wrong one"),
+    REAL(unparsed, "reward.unparsed", "-2", -1000, 1000, "one that cannot be read"),
+    ONE_OF(pay, "reward.intermediate", "conditional", "conditional|direct|none",
+           "when intermediate answers are paid"),
+    ONE_OF(strategy, "reward.strategy", "time", "all|partial|time", "what is paid for them"),
+    REAL(reward_base, "reward.base", "0.5", 0, 1000, "most that is paid for them"),
+    REAL(gate_epsilon, "reward.gate_epsilon", "0.05", 0, 2,
+         "how far a batch's accuracy may fall and the gate stay open"),
+    REAL(wrong_step, "reward.wrong_step", "0", 0, 1000, "charge for a wrong intermediate answer"),
+    SIZE(overlong_buffer, "reward.overlong_buffer.len", "0", 0, 0,
+         "tokens before the limit in which a penalty grows; 0: off"),
+    REAL(overlong_factor, "reward.overlong_buffer.penalty_factor", "1", 0, 1000, "its most"),
+
+    GROUP("Trainer"),
+    SIZE(steps, "trainer.total_training_steps", "100", 1, 1e9, "steps of the run"),
+    SIZE(save_freq, "trainer.save_freq", "20", 1, 1e9, "steps between checkpoints"),
+    SIZE(test_freq, "trainer.test_freq", "0", 0, 1e9, "steps between evaluations; 0: none"),
+    SIZE(keep, "trainer.max_ckpt_to_keep", "3", 1, 1e6, "checkpoints kept"),
+    FLAG(val_before_train, "trainer.val_before_train", "yes", "evaluate before the first step"),
+    SIZE(rollouts_kept, "trainer.rollout_freq", "1", 0, 1e9,
+         "write the rollouts of every N-th step; 0: none"),
+
+    GROUP("Processes"),
+    SIZE(actors, "workers.actors", "1", 1, 1024, "actors that plait up starts"),
+    SIZE(actor_threads, "workers.actor_threads", "0", 0, 1024, "threads of each; 0: all"),
+    SIZE(actor_slots, "workers.actor_slots", "64", 1, 4096, "samples that an actor makes at once"),
+    SIZE(rewarders, "workers.rewarders", "1", 1, 1024, "rewarders that plait up starts"),
+    SIZE(rewarder_threads, "workers.rewarder_threads", "1", 1, 256, "threads of each"),
+    SIZE(learner_threads, "workers.learner_threads", "0", 0, 1024,
+         "threads of the learner; 0: all"),
+    TEXT(redis, "link.redis", "URL", "",
+         "Redis: unix:///PATH, redis://HOST:PORT; empty: a private "
+         "one that plait up starts"),
+    TEXT(announce, "link.announce", "ENDPOINT", "",
+         "where weights are announced; empty: ipc in "
+         "run.dir"),
+    TEXT(serve, "link.serve", "ENDPOINT", "", "where weights are served; empty: ipc in run.dir"),
+    SIZE(lease_s, "link.lease_s", "60", 1, 86400,
+         "seconds after which the work of a silent worker is given to another"),
+    SIZE(deliveries_max, "link.deliveries_max", "5", 1, 1000,
+         "times a group is tried before it goes to the dead"),
+};
+
+static const struct pl_command table = {
+    .name = "run", .options = rows, .count = sizeof rows / sizeof *rows};
+
+const struct pl_command *pl_run_conf_table(void)
+{
+    return &table;
+}
+
+static int check(const struct pl_run_conf *c, struct pl_error *err)
+{
+    if (!c->dir[0] || !c->model[0])
+        return pl_fail(err, PL_EINVAL, "'%s' must be given", c->dir[0] ? "model.path" : "run.dir");
+    if (c->train_files.count == 0)
+        return pl_fail(err, PL_EINVAL, "'data.train_files' must name at least one file of tasks");
+    if (c->mini_groups > c->batch_groups ||
+        (c->mini_groups && c->batch_groups % c->mini_groups != 0))
+        return pl_fail(err, PL_EINVAL,
+                       "'actor.ppo_mini_batch_size' is %zu, which does not divide "
+                       "'data.train_batch_size', %zu",
+                       c->mini_groups, c->batch_groups);
+    if (c->gdpo_weights.count != 3)
+        return pl_fail(err, PL_EINVAL, "'algorithm.gdpo_reward_weights' needs 3 numbers, not %zu",
+                       c->gdpo_weights.count);
+    if (c->pack_tokens < c->prompt_tokens_max + c->response_tokens_max)
+        return pl_fail(err, PL_EINVAL,
+                       "'actor.ppo_max_token_len' is %zu; the longest prompt and response take %zu",
+                       c->pack_tokens, c->prompt_tokens_max + c->response_tokens_max);
+    return PL_OK;
+}
+
+int pl_run_conf_load(const char *path, char *const *assignments, size_t count,
+                     struct pl_run_conf *ret_conf, struct pl_error *err)
+{
+    struct pl_run_conf conf = {0};
+    int rc = pl_settings_load(&table, path, assignments, count, &conf, &conf.text, err);
+
+    if (rc < 0)
+        return rc;
+    rc = check(&conf, err);
+    if (rc < 0) {
+        pl_fail_in(err, rc, "%s", path ? path : "settings");
+        pl_settings_release(&table, &conf, conf.text);
+        return rc;
+    }
+    *ret_conf = conf;
+    return PL_OK;
+}
+
+void pl_run_conf_release(struct pl_run_conf *conf)
+{
+    pl_settings_release(&table, conf, conf->text);
+    *conf = (struct pl_run_conf){0};
+}
+
+int pl_run_conf_print(const struct pl_run_conf *conf, bool comments, struct pl_buf *buf)
+{
+    return pl_settings_print(&table, conf, comments, buf);
+}
+
+/* Whether a setting enters the bits of the run; what is left out can be changed between starts. */
+static bool enters_the_bits(const char *line)
+{
+    static const char *const out[] = {"run.name",
+                                      "run.dir",
+                                      "run.memory_max",
+                                      "workers.",
+                                      "link.",
+                                      "trainer.save_freq",
+                                      "trainer.max_ckpt_to_keep",
+                                      "trainer.rollout_freq",
+                                      "trainer.total_training_steps"};
+
+    for (size_t i = 0; i < sizeof out / sizeof *out; i++)
+        if (strncmp(line, out[i], strlen(out[i])) == 0)
+            return false;
+    return true;
+}
+
+int pl_run_conf_hash(const struct pl_run_conf *conf, char ret_hex[65])
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    struct pl_buf all, part;
+    unsigned n = 0;
+    int rc;
+
+    pl_buf_init(&all, 1 << 20);
+    pl_buf_init(&part, 1 << 20);
+    rc = pl_settings_print(&table, conf, false, &all);
+    for (char *line = all.data; rc == PL_OK && line && *line;) {
+        char *end = strchr(line, '\n');
+        const size_t len = end ? (size_t)(end - line) + 1 : strlen(line);
+
+        if (enters_the_bits(line))
+            rc = pl_buf_append(&part, line, len);
+        line += len;
+    }
+    if (rc == PL_OK && EVP_Digest(part.data, part.len, digest, &n, EVP_sha256(), NULL) != 1)
+        rc = PL_ENOMEM;
+    for (unsigned i = 0; rc == PL_OK && i < 32; i++)
+        snprintf(ret_hex + (size_t)2 * i, 3, "%02x", digest[i]);
+    pl_buf_release(&all);
+    pl_buf_release(&part);
+    return rc;
+}
+
+static char *given_or(const char *given, const char *scheme, const char *dir, const char *name)
+{
+    char real[4096];
+
+    if (given[0])
+        return strdup(given);
+    if (!realpath(dir, real)) /* not made yet: as it is */
+        snprintf(real, sizeof real, "%s", dir);
+    return pl_strf("%s%s/%s", scheme, real, name);
+}
+
+char *pl_run_conf_redis(const struct pl_run_conf *conf)
+{
+    return given_or(conf->redis, "unix://", conf->dir, "redis.sock");
+}
+
+char *pl_run_conf_announce(const struct pl_run_conf *conf)
+{
+    return given_or(conf->announce, "ipc://", conf->dir, "announce.sock");
+}
+
+char *pl_run_conf_serve(const struct pl_run_conf *conf)
+{
+    return given_or(conf->serve, "ipc://", conf->dir, "serve.sock");
+}

@@ -1,0 +1,116 @@
+/*
+ * The configuration of a run: one YAML file that all programs of the run read (settings.h), one
+ * table (run_conf.c) that names every setting with its default, its range and its help. Names are
+ * verl's where the thing is the same (verl/trainer/config/ppo_trainer.yaml).
+ */
+#ifndef PL_APP_RUN_CONF_H
+#define PL_APP_RUN_CONF_H
+
+#include "common/app/settings.h"
+#include "common/base/buf.h"
+#include "common/base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* In the order of the enums that are named; higher floors assert that they agree. */
+#define PL_METHOD_WORDS "interleave|think-answer|delayed|direct|cot" /* enum pl_method */
+#define PL_ESTIMATOR_WORDS                                                                         \
+    "gae|grpo|dr_grpo|rloo|reinforce_plus_plus|reinforce_plus_plus_baseline|gdpo"
+#define PL_KL_WORDS "k1|abs|k2|low_var_kl" /* enum pl_kl */
+
+struct pl_run_conf {
+    /* run */
+    const char *name, *dir; /* run.name, run.dir: where everything of the run is */
+    size_t seed;            /* run.seed */
+    /* model */
+    const char *model;  /* model.path: the policy to start from, and the reference */
+    const char *critic; /* critic.model.path: "" the policy's */
+    /* data */
+    struct pl_option_list train_files, val_files; /* data.train_files, data.val_files: tasks */
+    const char *template_file;                    /* data.template: prompt template, "" by method */
+    int method;                                   /* data.method: enum pl_method */
+    size_t prompt_tokens_max;                     /* data.max_prompt_length */
+    size_t response_tokens_max;                   /* data.max_response_length */
+    size_t batch_groups;                          /* data.train_batch_size, in prompts */
+    size_t val_tasks_max;                         /* data.val_max_samples, 0: all */
+    /* rollout */
+    size_t samples; /* rollout.n */
+    double temperature, top_p, min_p;
+    size_t top_k;           /* rollout.{temperature,top_p,min_p,top_k} */
+    double val_temperature; /* rollout.val_kwargs.temperature */
+    size_t val_samples;     /* rollout.val_kwargs.n */
+    size_t staleness;       /* rollout.staleness: 0 to 3 */
+    /* algorithm */
+    int estimator;                         /* algorithm.adv_estimator */
+    double gamma, lambda;                  /* algorithm.gamma, algorithm.lam */
+    bool norm_by_std;                      /* algorithm.norm_adv_by_std_in_grpo */
+    bool kl_in_reward;                     /* algorithm.use_kl_in_reward */
+    int kl_penalty;                        /* algorithm.kl_penalty */
+    int kl_ctrl;                           /* algorithm.kl_ctrl.type: fixed | adaptive */
+    double kl_coef, kl_target, kl_horizon; /* algorithm.kl_ctrl.{kl_coef,target_kl,horizon} */
+    struct pl_option_list gdpo_weights;    /* algorithm.gdpo_reward_weights */
+    /* policy */
+    double lr, weight_decay, beta1, beta2, grad_clip; /* actor.optim.*, actor.grad_clip */
+    size_t warmup_steps;                              /* actor.optim.lr_warmup_steps */
+    int schedule;                                     /* actor.optim.lr_scheduler_type */
+    double clip_low, clip_high, clip_c;               /* actor.clip_ratio_low, _high, _c */
+    int loss_mode, loss_agg; /* actor.policy_loss.loss_mode, actor.loss_agg_mode */
+    double loss_scale;       /* actor.loss_scale_factor, for seq-mean-token-sum-norm */
+    double entropy_coef;     /* actor.entropy_coeff */
+    bool use_kl_loss;        /* actor.use_kl_loss */
+    double kl_loss_coef;     /* actor.kl_loss_coef */
+    int kl_loss_type;        /* actor.kl_loss_type */
+    size_t mini_groups;      /* actor.ppo_mini_batch_size, in prompts; 0: all */
+    size_t epochs;           /* actor.ppo_epochs */
+    size_t pack_tokens;      /* actor.ppo_max_token_len: tokens of a micro-batch */
+    bool recompute;          /* actor.enable_activation_recompute */
+    /* critic */
+    double critic_lr, critic_clip,
+        critic_grad_clip;                /* critic.optim.lr, cliprange_value, grad_clip */
+    size_t critic_warmup, critic_epochs; /* trainer.critic_warmup, critic.ppo_epochs */
+    /* reward */
+    double lambda_format, lambda_final, right, wrong, unparsed, reward_base, wrong_step;
+    int pay, strategy;      /* reward.intermediate, reward.strategy */
+    double gate_epsilon;    /* reward.gate_epsilon */
+    size_t overlong_buffer; /* reward.overlong_buffer.len */
+    double overlong_factor; /* reward.overlong_buffer.penalty_factor */
+    /* trainer */
+    size_t steps;                      /* trainer.total_training_steps */
+    size_t save_freq, test_freq, keep; /* trainer.save_freq, test_freq, max_ckpt_to_keep */
+    bool val_before_train;
+    size_t rollouts_kept; /* trainer.rollout_data: write rollouts of every n-th step, 0: none */
+    /* processes */
+    size_t actors, actor_threads, actor_slots, rewarders, rewarder_threads, learner_threads;
+    const char *redis;            /* link.redis: "" a private one in run.dir */
+    const char *announce, *serve; /* link.announce, link.serve: "" ipc in run.dir */
+    size_t lease_s, deliveries_max;
+    size_t memory_max; /* run.memory_max in bytes, 0: what the machine has */
+    struct pl_settings_text *text;
+};
+
+/*
+ * Read `path` (and what it inherits) and then `count` assignments "key=value". Ended with
+ * pl_run_conf_release(). PL_ENOENT, PL_EIO; PL_EFORMAT: not YAML, or a value out of range, with
+ * file and line; PL_EINVAL: values that do not go together. PL_ENOMEM.
+ */
+int pl_run_conf_load(const char *path, char *const *assignments, size_t count,
+                     struct pl_run_conf *ret_conf, struct pl_error *err);
+void pl_run_conf_release(struct pl_run_conf *conf);
+
+const struct pl_command *pl_run_conf_table(void); /* for help */
+
+/* The resolved whole as YAML that reads back to the same, every key with its help as a comment when
+ * `comments`. */
+int pl_run_conf_print(const struct pl_run_conf *conf, bool comments, struct pl_buf *buf);
+
+/* SHA-256, in hex, of what enters the bits of the run: not names, folders, counts of
+ * processes. PL_ENOMEM. */
+int pl_run_conf_hash(const struct pl_run_conf *conf, char ret_hex[65]);
+
+/* Where things are: DIR/redis.sock, DIR/weights.pub, ... ; from malloc(). */
+char *pl_run_conf_redis(const struct pl_run_conf *conf);
+char *pl_run_conf_announce(const struct pl_run_conf *conf);
+char *pl_run_conf_serve(const struct pl_run_conf *conf);
+
+#endif

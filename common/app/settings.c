@@ -1,0 +1,499 @@
+#include "common/app/settings.h"
+
+#include "common/app/nearest.h"
+#include "common/app/option_value.h"
+#include "common/base/file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+
+enum { FILE_BYTES_MAX = 1 << 20, DEPTH_MAX = 16, INHERIT_MAX = 8, KEYS_MAX = 1024 };
+
+struct pl_settings_text {
+    struct pl_settings_text *next;
+    char text[];
+};
+
+/* One scalar of a file: "actor.optim.lr", "1e-6". Items of a sequence have the same key. */
+struct entry {
+    char key[PL_OPTION_NAME_MAX + 1];
+    char *value;
+    size_t line;
+    bool item;
+};
+
+struct document {
+    const char *path;
+    struct entry *entries;
+    size_t count;
+};
+
+struct loader {
+    const struct pl_command *table;
+    void *conf;
+    struct pl_settings_text **texts;
+    struct pl_error *err;
+};
+
+/* ---- YAML to a list of entries ---- */
+
+static void document_release(struct document *doc)
+{
+    for (size_t i = 0; i < doc->count; i++)
+        free(doc->entries[i].value);
+    free(doc->entries);
+    *doc = (struct document){0};
+}
+
+struct walk {
+    yaml_parser_t *parser;
+    struct document *doc;
+    struct pl_error *err;
+};
+
+static int at_line(struct walk *w, const yaml_mark_t *mark, const char *what, const char *name)
+{
+    return pl_fail(w->err, PL_EFORMAT, "%s:%zu: %s%.100s", w->doc->path, mark->line + 1, what,
+                   name);
+}
+
+static int next_event(struct walk *w, yaml_event_t *event)
+{
+    if (yaml_parser_parse(w->parser, event))
+        return PL_OK;
+    return pl_fail(w->err, PL_EFORMAT, "%s:%zu:%zu: %s", w->doc->path,
+                   w->parser->problem_mark.line + 1, w->parser->problem_mark.column + 1,
+                   w->parser->problem ? w->parser->problem : "not YAML");
+}
+
+static int add_entry(struct walk *w, const char *key, const yaml_event_t *event, bool item)
+{
+    struct document *doc = w->doc;
+    struct entry *e;
+
+    if (doc->count == KEYS_MAX)
+        return at_line(w, &event->start_mark, "too many settings in one file", "");
+    for (size_t i = 0; i < doc->count; i++)
+        if (!item && strcmp(doc->entries[i].key, key) == 0)
+            return at_line(w, &event->start_mark, "there a second time: ", key);
+    e = &doc->entries[doc->count];
+    snprintf(e->key, sizeof e->key, "%s", key);
+    e->line = event->start_mark.line + 1;
+    e->item = item;
+    e->value = strdup((const char *)event->data.scalar.value);
+    if (!e->value)
+        return pl_fail(w->err, PL_ENOMEM, "%s: no memory for settings", doc->path);
+    if (strlen(e->value) != event->data.scalar.length)
+        return at_line(w, &event->start_mark, "a NUL in the value of ", key);
+    doc->count++;
+    return PL_OK;
+}
+
+static int take_node(struct walk *w, const char *key, yaml_event_t *event, int depth);
+
+static int take_sequence(struct walk *w, const char *key)
+{
+    for (;;) {
+        yaml_event_t event;
+        int rc = next_event(w, &event);
+        bool end;
+
+        if (rc < 0)
+            return rc;
+        end = event.type == YAML_SEQUENCE_END_EVENT;
+        if (!end && event.type != YAML_SCALAR_EVENT)
+            rc = at_line(w, &event.start_mark, "only words can stand in the list ", key);
+        else if (!end)
+            rc = add_entry(w, key, &event, true);
+        yaml_event_delete(&event);
+        if (rc < 0 || end)
+            return rc;
+    }
+}
+
+static int take_mapping(struct walk *w, const char *prefix, int depth)
+{
+    for (;;) {
+        char key[PL_OPTION_NAME_MAX + 1];
+        yaml_event_t event;
+        int rc = next_event(w, &event);
+
+        if (rc < 0)
+            return rc;
+        if (event.type == YAML_MAPPING_END_EVENT) {
+            yaml_event_delete(&event);
+            return PL_OK;
+        }
+        if (event.type != YAML_SCALAR_EVENT)
+            rc = at_line(w, &event.start_mark, "a name is expected", "");
+        else if (snprintf(key, sizeof key, "%s%s%s", prefix, prefix[0] ? "." : "",
+                          (const char *)event.data.scalar.value) >= (int)sizeof key)
+            rc = at_line(w, &event.start_mark, "no setting has so long a name: ", key);
+        yaml_event_delete(&event);
+        if (rc == PL_OK)
+            rc = next_event(w, &event);
+        if (rc < 0)
+            return rc;
+        rc = take_node(w, key, &event, depth);
+        yaml_event_delete(&event);
+        if (rc < 0)
+            return rc;
+    }
+}
+
+static int take_node(struct walk *w, const char *key, yaml_event_t *event, int depth)
+{
+    switch (event->type) {
+    case YAML_SCALAR_EVENT:
+        return add_entry(w, key, event, false);
+    case YAML_SEQUENCE_START_EVENT:
+        return take_sequence(w, key);
+    case YAML_MAPPING_START_EVENT:
+        if (depth == DEPTH_MAX)
+            return at_line(w, &event->start_mark, "nested too deeply: ", key);
+        return take_mapping(w, key, depth + 1);
+    default:
+        return at_line(w, &event->start_mark, "an alias cannot be the value of ", key);
+    }
+}
+
+/* The document's top is a mapping, or nothing at all. */
+static int take_document(struct walk *w)
+{
+    for (;;) {
+        yaml_event_t event;
+        int rc = next_event(w, &event);
+        yaml_event_type_t type;
+
+        if (rc < 0)
+            return rc;
+        type = event.type;
+        if (type == YAML_MAPPING_START_EVENT)
+            rc = take_mapping(w, "", 0);
+        else if (type == YAML_SCALAR_EVENT && event.data.scalar.length > 0)
+            rc = at_line(w, &event.start_mark, "'name: value' is expected", "");
+        else if (type == YAML_SEQUENCE_START_EVENT || type == YAML_ALIAS_EVENT)
+            rc = at_line(w, &event.start_mark, "'name: value' is expected", "");
+        yaml_event_delete(&event);
+        if (rc < 0 || type == YAML_STREAM_END_EVENT)
+            return rc;
+    }
+}
+
+static int document_read(const char *path, struct document *ret_doc, struct pl_error *err)
+{
+    struct document doc = {.path = path};
+    yaml_parser_t parser;
+    struct walk walk = {&parser, &doc, err};
+    char *data;
+    size_t len;
+    int rc = pl_file_read(path, FILE_BYTES_MAX, &data, &len, err);
+
+    if (rc < 0)
+        return rc;
+    doc.entries = calloc(KEYS_MAX, sizeof *doc.entries);
+    if (!doc.entries || !yaml_parser_initialize(&parser)) {
+        free(data);
+        document_release(&doc);
+        return pl_fail(err, PL_ENOMEM, "'%s': no memory to read it", path);
+    }
+    yaml_parser_set_input_string(&parser, (const unsigned char *)data, len);
+    rc = take_document(&walk);
+    yaml_parser_delete(&parser);
+    free(data);
+    if (rc < 0)
+        document_release(&doc);
+    else
+        *ret_doc = doc;
+    return rc;
+}
+
+/* ---- entries to fields ---- */
+
+static const struct pl_option *find(const struct pl_command *table, const char *key)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (table->options[i].kind != PL_OPTION_KIND_GROUP &&
+            strcmp(table->options[i].name, key) == 0)
+            return &table->options[i];
+    return NULL;
+}
+
+static int unknown(struct loader *l, const char *key, const char *where)
+{
+    struct pl_nearest nearest = {.word = key};
+
+    for (size_t i = 0; i < l->table->count; i++)
+        if (l->table->options[i].kind != PL_OPTION_KIND_GROUP)
+            pl_nearest_offer(&nearest, l->table->options[i].name);
+    if (nearest.best)
+        return pl_fail(l->err, PL_EINVAL, "%s: unknown setting '%s'; did you mean '%s'?", where,
+                       key, nearest.best);
+    return pl_fail(l->err, PL_EINVAL, "%s: unknown setting '%s'.", where, key);
+}
+
+/* A copy that lives as long as the conf. */
+static const char *keep(struct loader *l, const char *value)
+{
+    const size_t len = strlen(value) + 1;
+    struct pl_settings_text *text = malloc(sizeof *text + len);
+
+    if (!text)
+        return NULL;
+    memcpy(text->text, value, len);
+    text->next = *l->texts;
+    *l->texts = text;
+    return text->text;
+}
+
+/* `fresh`: not a further item of the same list. */
+static int set(struct loader *l, const char *key, const char *value, const char *where, int from,
+               bool fresh)
+{
+    const struct pl_option *option = find(l->table, key);
+    struct pl_option_source source = {.option = option, .where = where};
+    const char *kept;
+
+    if (!option)
+        return unknown(l, key, where);
+    source.from = from == 0 ? PL_OPTION_FROM_SETTINGS : PL_OPTION_FROM_ENVIRONMENT;
+    if (option->kind == PL_OPTION_KIND_LIST && fresh)
+        pl_option_list_release(pl_option_place(option, l->conf));
+    if (option->kind == PL_OPTION_KIND_LIST && !value[0])
+        return PL_OK; /* an empty list */
+    kept = keep(l, value);
+    if (!kept)
+        return pl_fail(l->err, PL_ENOMEM, "%s: no memory for settings", where);
+    return pl_option_set(&source, kept, l->conf, l->err);
+}
+
+static int set_defaults(struct loader *l)
+{
+    for (size_t i = 0; i < l->table->count; i++) {
+        const struct pl_option *option = &l->table->options[i];
+        const struct pl_option_source source = {.option = option};
+        int rc = PL_OK;
+
+        if (option->kind != PL_OPTION_KIND_GROUP && option->initial && option->initial[0])
+            rc = pl_option_set(&source, option->initial, l->conf, l->err);
+        else if (option->kind == PL_OPTION_KIND_STRING)
+            *(const char **)pl_option_place(option, l->conf) = "";
+        if (rc < 0)
+            return rc;
+    }
+    return PL_OK;
+}
+
+static char *beside(const char *path, const char *other)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (other[0] == '/' || !slash)
+        return strdup(other);
+    return pl_strf("%.*s%s", (int)(slash - path + 1), path, other);
+}
+
+static int load_file(struct loader *l, const char *path, int depth)
+{
+    struct document doc = {0};
+    int rc = depth < INHERIT_MAX
+                 ? document_read(path, &doc, l->err)
+                 : pl_fail(l->err, PL_EINVAL, "'%s' is inherited in a circle, or too deeply", path);
+
+    for (size_t i = 0; rc == PL_OK && i < doc.count; i++)
+        if (strcmp(doc.entries[i].key, "inherit") == 0) {
+            char *from = beside(path, doc.entries[i].value);
+
+            rc = from ? load_file(l, from, depth + 1)
+                      : pl_fail(l->err, PL_ENOMEM, "'%s': no memory to read it", path);
+            free(from);
+        }
+    for (size_t i = 0; rc == PL_OK && i < doc.count; i++) {
+        const struct entry *e = &doc.entries[i];
+        const bool further = e->item && i > 0 && strcmp(doc.entries[i - 1].key, e->key) == 0;
+        char where[512];
+
+        if (strcmp(e->key, "inherit") == 0)
+            continue;
+        snprintf(where, sizeof where, "%s:%zu", path, e->line);
+        rc = set(l, e->key, e->value, where, 0, !further);
+    }
+    document_release(&doc);
+    return rc;
+}
+
+static int set_from_environment(struct loader *l)
+{
+    for (size_t i = 0; i < l->table->count; i++) {
+        const struct pl_option *option = &l->table->options[i];
+        char name[PL_OPTION_NAME_MAX + 8];
+        const char *value;
+        int rc;
+
+        if (option->kind == PL_OPTION_KIND_GROUP)
+            continue;
+        pl_option_variable(option, name);
+        value = getenv(name);
+        if (!value || !value[0])
+            continue;
+        rc = set(l, option->name, value, name, 1, true);
+        if (rc < 0)
+            return rc;
+    }
+    return PL_OK;
+}
+
+static int set_assigned(struct loader *l, const char *assignment)
+{
+    const char *sign = strchr(assignment, '=');
+    char key[PL_OPTION_NAME_MAX + 1];
+    const size_t len = sign ? (size_t)(sign - assignment) : 0;
+
+    if (!sign || len == 0 || len >= sizeof key)
+        return pl_fail(l->err, PL_EINVAL, "'%.80s' is no setting: name=value is expected.",
+                       assignment);
+    memcpy(key, assignment, len);
+    key[len] = '\0';
+    return set(l, key, sign + 1, "command line", 0, true);
+}
+
+static void release_lists(const struct pl_command *table, void *conf)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (table->options[i].kind == PL_OPTION_KIND_LIST)
+            pl_option_list_release(pl_option_place(&table->options[i], conf));
+}
+
+void pl_settings_release(const struct pl_command *table, void *conf, struct pl_settings_text *text)
+{
+    release_lists(table, conf);
+    while (text) {
+        struct pl_settings_text *next = text->next;
+
+        free(text);
+        text = next;
+    }
+}
+
+int pl_settings_load(const struct pl_command *table, const char *path, char *const *assignments,
+                     size_t count, void *conf, struct pl_settings_text **ret_text,
+                     struct pl_error *err)
+{
+    struct pl_settings_text *texts = NULL;
+    struct loader l = {table, conf, &texts, err};
+    int rc;
+
+    for (size_t i = 0; i < table->count; i++)
+        if (table->options[i].kind == PL_OPTION_KIND_LIST)
+            *(struct pl_option_list *)pl_option_place(&table->options[i], conf) =
+                (struct pl_option_list){0};
+    rc = set_defaults(&l);
+    if (rc == PL_OK && path)
+        rc = load_file(&l, path, 0);
+    if (rc == PL_OK)
+        rc = set_from_environment(&l);
+    for (size_t i = 0; rc == PL_OK && i < count; i++)
+        rc = set_assigned(&l, assignments[i]);
+    if (rc < 0) {
+        pl_settings_release(table, conf, texts);
+        return rc;
+    }
+    *ret_text = texts;
+    return PL_OK;
+}
+
+/* ---- printing ---- */
+
+/* A word in double quotes, unless it needs none. */
+static int print_word(const char *word, struct pl_buf *buf)
+{
+    const bool plain =
+        word[0] && strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "/._+") == strlen(word);
+    int rc;
+
+    if (plain)
+        return pl_buf_puts(buf, word);
+    rc = pl_buf_puts(buf, "\"");
+    for (const char *at = word; rc == PL_OK && *at; at++) {
+        if (*at == '"' || *at == '\\')
+            rc = pl_buf_printf(buf, "\\%c", *at);
+        else if ((unsigned char)*at < 0x20)
+            rc = pl_buf_printf(buf, "\\x%02x", (unsigned)(unsigned char)*at);
+        else
+            rc = pl_buf_append(buf, at, 1);
+    }
+    return rc == PL_OK ? pl_buf_puts(buf, "\"") : rc;
+}
+
+/* Commas within an item are kept from being separators when it is read back. */
+static int print_list(const struct pl_option_list *list, struct pl_buf *buf)
+{
+    int rc = pl_buf_puts(buf, "[");
+
+    for (size_t i = 0; rc == PL_OK && i < list->count; i++) {
+        struct pl_buf item;
+
+        pl_buf_init(&item, FILE_BYTES_MAX);
+        for (const char *at = list->items[i]; rc == PL_OK && *at; at++)
+            rc = pl_buf_printf(&item, *at == ',' ? "\\%c" : "%c", *at);
+        if (rc == PL_OK && i > 0)
+            rc = pl_buf_puts(buf, ", ");
+        if (rc == PL_OK)
+            rc = print_word(item.data ? item.data : "", buf);
+        pl_buf_release(&item);
+    }
+    return rc == PL_OK ? pl_buf_puts(buf, "]") : rc;
+}
+
+static int print_value(const struct pl_option *option, const void *place, struct pl_buf *buf)
+{
+    char word[PL_OPTION_NAME_MAX];
+
+    switch (option->kind) {
+    case PL_OPTION_KIND_FLAG:
+        return pl_buf_puts(buf, *(const bool *)place ? "true" : "false");
+    case PL_OPTION_KIND_SIZE:
+        return pl_buf_printf(buf, "%zu", *(const size_t *)place);
+    case PL_OPTION_KIND_REAL:
+        return pl_buf_printf(buf, "%.17g", *(const double *)place);
+    case PL_OPTION_KIND_STRING:
+        return print_word(*(const char *const *)place, buf);
+    case PL_OPTION_KIND_CHOICE:
+        return pl_option_choice(option->choices, *(const int *)place, word) ? pl_buf_puts(buf, word)
+                                                                            : PL_EINVAL;
+    case PL_OPTION_KIND_LIST:
+        return print_list(place, buf);
+    case PL_OPTION_KIND_GROUP:
+        break;
+    }
+    return PL_OK;
+}
+
+int pl_settings_print(const struct pl_command *table, const void *conf, bool comments,
+                      struct pl_buf *buf)
+{
+    int rc = PL_OK;
+
+    for (size_t i = 0; rc == PL_OK && i < table->count; i++) {
+        const struct pl_option *option = &table->options[i];
+
+        if (option->kind == PL_OPTION_KIND_GROUP) {
+            rc = comments ? pl_buf_printf(buf, "\n# ---- %s ----\n", option->help) : PL_OK;
+            continue;
+        }
+        if (comments)
+            rc = pl_buf_printf(buf, "\n# %s\n", option->help);
+        if (rc == PL_OK && comments && option->kind == PL_OPTION_KIND_CHOICE)
+            rc = pl_buf_printf(buf, "# one of %s\n", option->choices);
+        if (rc == PL_OK)
+            rc = pl_buf_printf(buf, "%s: ", option->name);
+        if (rc == PL_OK)
+            rc = print_value(option, (const char *)conf + option->place, buf);
+        if (rc == PL_OK)
+            rc = pl_buf_puts(buf, "\n");
+    }
+    return rc;
+}

@@ -1,0 +1,222 @@
+/* Settings of a run: YAML, inheritance, variables, assignments, and the sentences for what is
+ * wrong. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/app/run_conf.h"
+#include "learner/advantage.h"
+#include "learner/policy.h"
+#include "proto/rollout.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char dir[64];
+
+static const char *file(const char *name, const char *text)
+{
+    static char path[2][128];
+    static int turn;
+    char *at = path[turn++ % 2];
+    FILE *f;
+
+    snprintf(at, sizeof path[0], "%s/%s", dir, name);
+    f = fopen(at, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+    return at;
+}
+
+#define LEAST "run.dir: /tmp/x\nmodel.path: m\ndata.train_files: [a.jsonl]\n"
+
+static struct pl_run_conf load(const char *text, char *const *assignments, size_t count)
+{
+    struct pl_run_conf conf;
+    struct pl_error err = {0};
+
+    if (pl_run_conf_load(file("run.yaml", text), assignments, count, &conf, &err) < 0)
+        fail_msg("%s", err.text);
+    return conf;
+}
+
+static void nested_and_dotted_are_one(void **state)
+{
+    struct pl_run_conf conf =
+        load(LEAST "actor:\n  optim: {lr: 3e-4, beta1: 0.8}\nactor.grad_clip: 0.5\n"
+                   "data:\n  val_files:\n    - b.jsonl\n    - 'c,d.jsonl'\n"
+                   "algorithm: {adv_estimator: rloo}\nactor.use_kl_loss: true\n",
+             NULL, 0);
+
+    (void)state;
+    assert_true(conf.lr >= 3e-4 && conf.lr <= 3e-4 && conf.beta1 >= 0.8 && conf.beta1 <= 0.8);
+    assert_true(conf.grad_clip <= 0.5 && conf.use_kl_loss);
+    assert_int_equal(conf.estimator, PL_ADVANTAGE_RLOO);
+    assert_int_equal(conf.val_files.count, 3); /* a comma separates, as on the command line */
+    assert_string_equal(conf.val_files.items[0], "b.jsonl");
+    assert_string_equal(conf.model, "m");
+    assert_int_equal(conf.samples, 8); /* a default */
+    pl_run_conf_release(&conf);
+}
+
+static void later_ones_win(void **state)
+{
+    char *const assigned[] = {"rollout.n=5", "run.seed=7", "data.train_files=x.jsonl,y.jsonl"};
+    struct pl_run_conf conf;
+
+    (void)state;
+    file("base.yaml", LEAST "rollout.n: 2\nactor.ppo_epochs: 2\nrun.seed: 1\nrollout.top_k: 3\n");
+    setenv("PLAIT_ROLLOUT_TOP_K", "9", 1);
+    conf = load("inherit: base.yaml\nrollout.n: 3\nrollout.top_k: 4\n", assigned, 3);
+    unsetenv("PLAIT_ROLLOUT_TOP_K");
+    assert_int_equal(conf.samples, 5);
+    assert_int_equal(conf.epochs, 2);
+    assert_int_equal(conf.seed, 7);
+    assert_int_equal(conf.top_k, 9);
+    assert_int_equal(conf.train_files.count, 2);
+    assert_string_equal(conf.train_files.items[1], "y.jsonl");
+    pl_run_conf_release(&conf);
+}
+
+static void what_is_printed_reads_back_to_the_same(void **state)
+{
+    char *const assigned[] = {"run.name=a-b", "actor.optim.lr=1.2345678901234567e-5",
+                              "data.template=we \"ird\\ name", "data.val_files=p q,r"};
+    struct pl_run_conf conf = load(LEAST, assigned, 4), again;
+    char hash[2][65];
+
+    (void)state;
+    for (int comments = 0; comments < 2; comments++) {
+        struct pl_buf text, back;
+
+        pl_buf_init(&text, 1 << 20);
+        pl_buf_init(&back, 1 << 20);
+        assert_int_equal(pl_run_conf_print(&conf, comments, &text), PL_OK);
+        again = load(text.data, NULL, 0);
+        assert_int_equal(pl_run_conf_print(&again, comments, &back), PL_OK);
+        assert_string_equal(text.data, back.data);
+        assert_string_equal(again.template_file, "we \"ird\\ name");
+        assert_int_equal(pl_run_conf_hash(&conf, hash[0]), PL_OK);
+        assert_int_equal(pl_run_conf_hash(&again, hash[1]), PL_OK);
+        assert_string_equal(hash[0], hash[1]);
+        pl_run_conf_release(&again);
+        pl_buf_release(&text);
+        pl_buf_release(&back);
+    }
+    again = load(LEAST, (char *const[]){"workers.actors=7", "run.name=z"}, 2);
+    conf.name = "z";
+    pl_run_conf_release(&conf);
+    conf = load(LEAST, NULL, 0);
+    pl_run_conf_hash(&conf, hash[0]);
+    pl_run_conf_hash(&again, hash[1]);
+    assert_string_equal(hash[0], hash[1]); /* how many actors there are is not in it */
+    pl_run_conf_release(&again);
+    again = load(LEAST, (char *const[]){"run.seed=1"}, 1);
+    pl_run_conf_hash(&again, hash[1]);
+    assert_string_not_equal(hash[0], hash[1]);
+    pl_run_conf_release(&again);
+    pl_run_conf_release(&conf);
+}
+
+static void sentences(void **state)
+{
+    static const struct {
+        const char *text, *says;
+        int code;
+    } rows[] = {
+        {"model.path: m\ndata.train_files: [a]\n", "'run.dir' must be given", PL_EINVAL},
+        {"run.dir: d\nmodel.path: m\n", "'data.train_files' must name", PL_EINVAL},
+        {LEAST "actor.optim.lrr: 1\n",
+         "run.yaml:4: unknown setting 'actor.optim.lrr'; did you mean "
+         "'actor.optim.lr'?",
+         PL_EINVAL},
+        {LEAST "rollout.n: many\n",
+         "run.yaml:4: 'rollout.n' needs a whole number from 1 to 1024, "
+         "not 'many'",
+         PL_EINVAL},
+        {LEAST "rollout:\n  staleness: 4\n", "run.yaml:5: 'rollout.staleness' needs", PL_EINVAL},
+        {LEAST "algorithm.adv_estimator: best\n", "one of gae, grpo", PL_EINVAL},
+        {LEAST "rollout.n: 1\nrollout.n: 2\n", "run.yaml:5: there a second time: rollout.n",
+         PL_EFORMAT},
+        {LEAST "rollout.n: [1\n", "run.yaml:", PL_EFORMAT},
+        {LEAST "rollout.n: *x\n", "run.yaml:4", PL_EFORMAT},
+        {"- a\n- b\n", "'name: value' is expected", PL_EFORMAT},
+        {LEAST "data.val_files: [[a]]\n", "only words can stand in the list data.val_files",
+         PL_EFORMAT},
+        {LEAST "inherit: run.yaml\n", "in a circle", PL_EINVAL},
+        {LEAST "inherit: none.yaml\n", "none.yaml", PL_ENOENT},
+        {LEAST "actor.ppo_mini_batch_size: 3\n", "does not divide", PL_EINVAL},
+        {LEAST "actor.ppo_max_token_len: 600\n", "take 1024", PL_EINVAL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct pl_run_conf conf;
+        struct pl_error err = {0};
+        const int rc = pl_run_conf_load(file("run.yaml", rows[i].text), NULL, 0, &conf, &err);
+
+        if (rc != rows[i].code || !strstr(err.text, rows[i].says))
+            fail_msg("row %zu: %d, '%s' does not say '%s'", i, rc, err.text, rows[i].says);
+    }
+}
+
+static void assignments_that_are_none(void **state)
+{
+    static char *const rows[] = {"rollout.n", "=3", "rollout.nn=3"};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct pl_run_conf conf;
+        struct pl_error err = {0};
+
+        assert_int_equal(pl_run_conf_load(file("run.yaml", LEAST), &rows[i], 1, &conf, &err),
+                         PL_EINVAL);
+        assert_non_null(strstr(err.text, i < 2 ? "name=value" : "did you mean 'rollout.n'"));
+    }
+}
+
+/* The words of the table are those of the enums. */
+static void choices_agree_with_the_enums(void **state)
+{
+    (void)state;
+    assert_string_equal(PL_METHOD_WORDS, PL_METHOD_CHOICES);
+    assert_string_equal(PL_ESTIMATOR_WORDS, PL_ADVANTAGE_CHOICES);
+    assert_string_equal(PL_KL_WORDS, PL_KL_CHOICES);
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    strcpy(dir, "/tmp/plait-conf-XXXXXX");
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int end(void **state)
+{
+    char command[128];
+
+    (void)state;
+    snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    return system(command);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nested_and_dotted_are_one),
+        cmocka_unit_test(later_ones_win),
+        cmocka_unit_test(what_is_printed_reads_back_to_the_same),
+        cmocka_unit_test(sentences),
+        cmocka_unit_test(assignments_that_are_none),
+        cmocka_unit_test(choices_agree_with_the_enums),
+    };
+
+    return cmocka_run_group_tests(tests, begin, end);
+}
