@@ -30,6 +30,13 @@ static bool own_folder(char folder[PATH_BYTES_MAX])
     return true;
 }
 
+char *pl_external_own_folder(void)
+{
+    char folder[PATH_BYTES_MAX];
+
+    return own_folder(folder) ? strdup(folder) : NULL;
+}
+
 /* Calls see() with each folder in order until it returns true. */
 static bool each_folder(bool (*see)(void *at, const char *folder), void *at)
 {

@@ -11,6 +11,7 @@
 #include "common/app/nearest.h"
 #include "common/app/options.h"
 #include "common/app/term.h"
+#include "deploy/cmd_data.h"
 #include "deploy/cmd_doctor.h"
 #include "deploy/cmd_model.h"
 #include "deploy/cmd_tokenizer.h"
@@ -34,6 +35,7 @@ static const struct builtin builtins[] = {
     {"doctor", pl_cmd_doctor, "measure this machine and prove row invariance on it"},
     {"model", pl_cmd_model, "make, describe and score with model folders"},
     {"tokenizer", pl_cmd_tokenizer, "train, inspect and apply tokenizers"},
+    {"data", pl_cmd_data, "make and import tasks and worked answers"},
 #ifdef PL_HAVE_CHAT
     {"chat", pl_cmd_chat, "talk to a model in the terminal"},
 #endif

@@ -121,10 +121,15 @@ void pl_map_drop(const struct pl_map *map, const void *from, size_t len)
 int pl_outfile_open(const char *path, struct pl_outfile *ret_out, struct pl_error *err)
 {
     struct pl_outfile out = {.path = strdup(path), .tmp = pl_strf("%s.tmp", path)};
+    struct stat st;
     int rc;
 
     if (!out.path || !out.tmp) {
         rc = pl_fail(err, PL_ENOMEM, "'%s': no memory for the name", path);
+        goto fail;
+    }
+    if (stat(out.path, &st) == 0 && !S_ISREG(st.st_mode)) { /* it would replace a device */
+        rc = pl_fail(err, PL_EFORMAT, "'%s' is there already and is not a regular file", path);
         goto fail;
     }
     out.stream = fopen(out.tmp, "we");

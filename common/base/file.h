@@ -37,7 +37,8 @@ void pl_map_drop(const struct pl_map *map, const void *from, size_t len);
  *   ... pl_outfile_write(&out, bytes, len, err) ...
  *   rc = pl_outfile_commit(&out, err);     (or pl_outfile_abort(&out))
  *
- * After commit or abort `out` holds nothing. Errors name the path.
+ * After commit or abort `out` holds nothing. Errors name the path. PL_EFORMAT: what is there under
+ * the name is a folder, a device or the like.
  */
 struct pl_outfile {
     FILE *stream; /* may be written to directly; commit notices its errors */

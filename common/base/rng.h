@@ -16,6 +16,7 @@ enum {
     PL_RNG_SHUFFLE = -2, /* data order: prompt = epoch */
     PL_RNG_TEST = -3,    /* test data */
     PL_RNG_CHAT = -4,    /* interactive sampling: prompt = turn */
+    PL_RNG_DATA = -5,    /* made-up tasks: prompt = size and purpose, sample = index */
 };
 
 struct pl_rng {

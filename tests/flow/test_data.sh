@@ -1,0 +1,213 @@
+#!/bin/sh
+# Tasks and worked answers from the command line. Usage: test_data.sh PLAIT
+# Published rows are taken from PLAIT_TEST_DATA/kk; without them that part is skipped, and says so.
+set -u
+plait=$(readlink -f "$1")
+data=${PLAIT_TEST_DATA:-}
+[ -z "$data" ] || data=$(readlink -f "$data" || echo "$data")
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+failures=0
+checks=0
+
+# run STATUS WORD...: run plait data, keep what it prints in ./out and ./err, check its exit status
+run() {
+    want=$1
+    shift
+    said="plait data $*"
+    "$plait" data "$@" >out 2>err </dev/null
+    status=$?
+    checks=$((checks + 1))
+    [ $status -eq "$want" ] || wrong "exit status $status, not $want"
+}
+
+wrong() {
+    echo "WRONG: $said: $1"
+    cut -c 1-200 out | sed 's/^/    out: /' | head -n 20
+    cut -c 1-200 err | sed 's/^/    err: /' | head -n 20
+    failures=$((failures + 1))
+}
+
+# has FILE TEXT: a line of FILE holds TEXT
+has() {
+    checks=$((checks + 1))
+    grep -qF -- "$2" "$1" || wrong "$1 should hold: $2"
+}
+
+# silent FILE
+silent() {
+    checks=$((checks + 1))
+    [ ! -s "$1" ] || wrong "nothing should be on std$1"
+}
+
+# is WHAT GOT WANT
+is() {
+    checks=$((checks + 1))
+    [ "$2" = "$3" ] || wrong "$1 should be '$3', not '$2'"
+}
+
+# refused TEXT WORD...: wrong command line, one sentence, nothing written
+refused() {
+    text=$1
+    shift
+    run 2 "$@"
+    has err "$text"
+    is "lines of error" "$(grep -cv "^Try 'plait" err)" 1
+    silent out
+}
+
+lines() {
+    wc -l <"$1" | tr -d ' '
+}
+
+# Help and wrong words.
+run 0 --help
+has out "Usage: plait data COMMAND"
+silent err
+run 0 generate --help
+has out "Usage: plait data generate"
+run 0 import --help
+has out "Usage: plait data import"
+refused "a command is missing"
+refused "unknown command 'genrate'; did you mean 'generate'?" genrate
+refused "unknown option '--people'." --people 3
+refused "unknown kind of data 'gsm8k'; plait knows 'kk'" generate gsm8k --count 3
+refused "how many puzzles? Give --count, or --train and --test" generate kk
+refused "give one or the other" generate kk --count 3 --test 3 --output x
+refused "--train and --test need a folder to write to: --output FOLDER" generate kk --train 3
+refused "--people needs numbers from 2 to 8, not '9'" generate kk --count 3 --people 3,9
+refused "--people needs numbers from 2 to 8, not '1'" generate kk --count 3 --people 1
+refused "--people needs numbers from 2 to 8, not '03'" generate kk --count 3 --people 03
+refused "--people needs numbers from 2 to 8, not '3x'" generate kk --count 3 --people 3x
+refused "--people names 3 twice" generate kk --count 3 --people 3,4,3
+refused "--names is 4, too few for puzzles of 5 people" generate kk --count 3 --people 5 --names 4
+refused "option '--names' needs" generate kk --count 3 --names 49
+refused "--answers knows no template 'interleaved'; did you mean 'interleave'?" \
+    generate kk --count 3 --answers interleaved
+refused "--answers names 'cot' twice" generate kk --count 3 --answers cot,direct,cot
+refused "option '--careful-share' needs" generate kk --count 3 --careful-share 2
+refused "--output is empty" generate kk --count 3 --output=
+refused "argument FILE is given 0 times" import kk
+
+# What cannot be done: one sentence, status 1, no half a file.
+run 1 generate kk --count 3 --output no/such/folder
+has err "plait data generate: open 'no/such/folder.tmp' for writing: No such file or directory"
+run 1 generate kk --count 3 --output /dev/null
+has err "'/dev/null' is there already and is not a regular file"
+run 1 generate kk --count 3 --answers direct --templates nowhere
+has err "open 'nowhere/direct.txt': No such file or directory"
+run 1 generate kk --people 2 --names 2 --count 100000 --output many
+has err "no new puzzle of 2 people was found after the first"
+is "files left" "$(echo many*)" 'many*'
+: >empty.jsonl
+run 1 import kk empty.jsonl
+has err "'empty.jsonl' has no rows"
+
+# Tasks: the same options give the same bytes, on standard output or in a file.
+run 0 generate kk --people 2,3 --count 40 --seed 7
+cp out tasks
+has err "shapes of puzzle"
+is lines "$(lines tasks)" 40
+is "tasks with 3 people" "$(grep -c '"people": 3' tasks)" 20
+has tasks '"verifier": "kk"'
+has tasks '"ordered": false'
+run 0 generate kk --people 2,3 --count 40 --seed 7 --output tasks.jsonl
+cmp -s tasks tasks.jsonl || wrong "standard output and a file differ"
+has out "shapes of puzzle"
+silent err
+run 0 generate kk --people 2,3 --count 41 --seed 7
+head -n 40 out | cmp -s - tasks || wrong "one more puzzle changed the others"
+run 0 generate kk --people 2,3 --count 40 --seed 8
+cmp -s out tasks && wrong "another seed gave the same puzzles"
+is "different ids" "$(sed 's/", "source.*//' tasks | sort -u | wc -l | tr -d ' ')" 40
+
+# Parts: no puzzle and no shape in both.
+for split in shape puzzle; do
+    run 0 generate kk --people 2,4 --train 120 --test 30 --seed 3 --split $split --output parts \
+        --wording plain --answers think-answer --json
+    has out '"train": 120'
+    has out '"test": 30'
+    is train "$(lines parts/train.jsonl)" 120
+    is test "$(lines parts/test.jsonl)" 30
+    is answers "$(lines parts/train-answers.jsonl)" 120
+    is answers "$(lines parts/test-answers.jsonl)" 30
+    for part in train test; do
+        sed 's/.*"names": \(.*\), "solution".*"statements": \("[^"]*"\).*/\1 \2/' \
+            parts/$part.jsonl | sort >$part.puzzles
+        sed 's/.*"shape": "\([0-9a-f]*\)".*/\1/' parts/$part.jsonl | sort -u >$part.shapes
+        is "puzzles twice" "$(uniq -d $part.puzzles)" ""
+    done
+    is "puzzles in both" "$(comm -12 train.puzzles test.puzzles)" ""
+    [ $split = puzzle ] || is "shapes in both" "$(comm -12 train.shapes test.shapes)" ""
+done
+
+# Answers: a row for each template, the control token in front, the shares asked for.
+templates=interleave,think-answer,delayed,direct,cot
+run 0 generate kk --people 2 --count 400 --wording plain --answers $templates \
+    --careful-share 0.35 --output answers.jsonl --json
+is rows "$(lines answers.jsonl)" 2000
+for template in $(echo $templates | tr , ' '); do
+    is "prompts of $template" "$(grep -cF "{\"prompt\": \"<|$template|> " answers.jsonl)" 400
+    careful=$(tr -d '\n ' <out | sed "s/.*\"$template\":{\"count\":400,\"careful\":\([0-9]*\).*/\1/")
+    checks=$((checks + 1))
+    if [ "$careful" -le 110 ] || [ "$careful" -ge 170 ]; then
+        wrong "$careful of 400 are careful"
+    fi
+done
+cp answers.jsonl before
+run 0 generate kk --people 2 --count 400 --wording plain --answers $templates \
+    --careful-share 0.35 --output answers.jsonl
+cmp -s before answers.jsonl || wrong "the same options gave other answers"
+run 0 generate kk --people 3 --count 1 --answers interleave
+has out '{"messages": [{"role": "system", "content": "You think in steps'
+has out '"}, {"role": "user", "content": "On an island'
+has out '"}, {"role": "assistant", "content": "<think>'
+mkdir own
+printf ' \n Tell me.\n\n' >own/direct.txt
+run 0 generate kk --people 3 --count 1 --answers direct --templates own
+has out '"content": "Tell me."}, {"role": "user", "content": "On an island'
+printf ' \n' >own/direct.txt
+run 1 generate kk --people 3 --count 1 --answers direct --templates own
+has err "expected text, found nothing but white space"
+
+# Import: errors by file and line, also behind good rows.
+row='{"quiz": "Zoey, Max", "names": ["Zoey", "Max"], "solution": [true, false], "statements": "'
+good="${row}(('lying', 1), ('and', ('lying', 0), ('lying', 1)))\", \"index\": 5}"
+bad="${row}(('lying', 1), ('lying', 0))\", \"index\": 6}"
+printf '%s\n' "$good" >rows.v1.jsonl
+run 0 import kk rows.v1.jsonl
+has out '{"id": "kk-rows-5", "source": "kk", "question": "Zoey, Max", "answer": "Zoey is a knight and'
+is tasks "$(lines out)" 1
+run 0 import kk rows.v1.jsonl --answers interleave,direct --instruction control
+is answers "$(lines out)" 2
+has out '"prompt": "<|direct|>Zoey, Max", "response": "Zoey is a knight and Max is a knave"'
+printf '%s\n%s\n' "$good" "$bad" >rows.jsonl
+run 1 import kk rows.jsonl --output imported.jsonl
+has err "rows.jsonl:2: the statements have 2 solutions; expected one"
+is "files left" "$(echo imported*)" 'imported*'
+printf '%s\n\n%s' "$good" "$good" >rows.jsonl # no newline at the end
+run 1 import kk rows.jsonl
+has err "rows.jsonl:3: another row has the id 'kk-rows-5' already"
+head -c 2000000 /dev/zero | tr '\0' '[' >rows.jsonl
+run 1 import kk rows.jsonl
+has err "rows.jsonl:1: the line has 2000000 bytes, more than the 1048576 expected"
+head -c 1000000 /dev/zero | tr '\0' '[' >rows.jsonl
+run 1 import kk rows.jsonl
+has err "rows.jsonl:1: line 1, column"
+head -c 3000 /dev/urandom >rows.jsonl
+run 1 import kk rows.jsonl
+has err "plait data import: rows.jsonl:"
+run 1 import kk .
+has err "'.' is not a regular file"
+
+if [ -n "$data" ] && [ -e "$data/kk/people3_test.jsonl" ]; then
+    run 0 import kk "$data"/kk/*.jsonl --output published.jsonl --json
+    is tasks "$(lines published.jsonl)" "$(cat "$data"/kk/*.jsonl | wc -l | tr -d ' ')"
+    has out '"puzzles": '
+else
+    echo "skipped: there are no published puzzles in PLAIT_TEST_DATA/kk"
+fi
+
+echo "$checks checks, $failures failed"
+[ "$failures" -eq 0 ]
