@@ -1,0 +1,285 @@
+#include "actor/actor.h"
+
+#include "actor/engine.h"
+#include "actor/errand.h"
+#include "actor/porter.h"
+#include "common/app/machine.h"
+#include "common/base/buf.h"
+#include "common/base/check.h"
+#include "common/base/log.h"
+#include "common/link/bcast.h"
+#include "common/link/policy.h"
+#include "common/model/import.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { WAIT_MS = 200, WEIGHTS_MS = 500, WEIGHTS_LATE_S = 30 };
+
+struct actor {
+    const struct pl_daemon *daemon;
+    struct pl_shape *shape;
+    struct pl_weights *weights;
+    struct pl_engine *engine;
+    struct pl_bcast_tensor *tensors;
+    struct pl_bcast_table table;
+    struct pl_sink *sink;
+    uint16_t *values;
+    uint64_t version; /* in weights; 0: none of the run's yet */
+    unsigned char hash[PL_HASH_BYTES];
+    struct pl_errands errands;
+    struct pl_porter *porter;
+};
+
+static double seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- groups through the engine ---- */
+
+/* The engine draws with (batch, prompt, sample); evaluations have batches of their own. */
+static struct pl_rng rng_of(const struct pl_rollout_group *g)
+{
+    const uint32_t eval = g->purpose == PL_PURPOSE_EVALUATE ? 0x40000000u : 0;
+
+    return (struct pl_rng){.seed = g->seed, .batch = (uint32_t)g->batch | eval, .prompt = g->index};
+}
+
+static int begin(struct actor *a, struct pl_errand *e, struct pl_error *err)
+{
+    const struct pl_rollout_group *g = &e->group;
+    struct pl_request request = {
+        .prompt = g->prompt,
+        .prompt_len = g->prompt_len,
+        .samples = g->samples,
+        .new_tokens_max = g->new_tokens_max,
+        .sampling = {g->temperature, g->top_k, g->top_p, g->min_p},
+        .rng = rng_of(g),
+        .stop_count = g->stop_count,
+        .user = e,
+    };
+    struct pl_job *job;
+
+    PL_ASSERT(g->version == a->version && g->stop_count <= PL_STOP_IDS_MAX);
+    memcpy(request.stop_ids, g->stop_ids, g->stop_count * sizeof *g->stop_ids);
+    e->started_s = seconds();
+    return pl_engine_submit(a->engine, &request, &job, err);
+}
+
+/* One block: the rollouts, then each one's ids and log-probabilities; the version once. */
+static int collect(struct actor *a, const struct pl_job *job, struct pl_errand *e,
+                   struct pl_error *err)
+{
+    const size_t n = pl_job_samples(job);
+    size_t tokens = 0;
+    struct pl_rollout *rollouts;
+    uint32_t *ids;
+    float *logprobs;
+
+    for (size_t i = 0; i < n; i++)
+        tokens += pl_job_sample(job, i)->len;
+    rollouts = pl_alloc(1, n * sizeof *rollouts + tokens * (sizeof *ids + sizeof *logprobs));
+    if (!rollouts)
+        return pl_fail(err, PL_ENOMEM, "no memory for the rollouts of group %s", e->lease.group);
+    ids = (uint32_t *)(rollouts + n);
+    logprobs = (float *)(ids + tokens);
+    for (size_t i = 0; i < n; i++) {
+        const struct pl_sample *s = pl_job_sample(job, i);
+
+        memcpy(ids, s->ids, s->len * sizeof *ids);
+        memcpy(logprobs, s->logprobs, s->len * sizeof *logprobs);
+        rollouts[i] = (struct pl_rollout){
+            .ids = ids,
+            .logprobs = logprobs,
+            .versions = &e->group.version,
+            .len = s->len,
+            .versions_len = 1,
+            .finish = s->finish == PL_FINISH_STOP ? PL_SAMPLE_STOP : PL_SAMPLE_LENGTH,
+        };
+        ids += s->len;
+        logprobs += s->len;
+    }
+    e->rollouts = rollouts;
+    e->group.rollouts = rollouts;
+    e->group.stage = PL_STAGE_ROLLOUT;
+    e->group.actor = a->daemon->name;
+    e->group.generate_s = (float)(seconds() - e->started_s);
+    memcpy(e->group.weights_hash, a->hash, sizeof e->group.weights_hash);
+    return PL_OK;
+}
+
+/* Whole groups that finished. */
+static int reap(struct actor *a, struct pl_error *err)
+{
+    struct pl_job *job;
+    size_t sample;
+    int rc = PL_OK;
+
+    while (rc == PL_OK && pl_engine_poll(a->engine, &job, &sample)) {
+        struct pl_errand *e = pl_job_user(job);
+
+        if (pl_job_sample(job, sample)->finish == PL_FINISH_BROKEN)
+            rc = pl_fail(err, PL_EFORMAT,
+                         "version %llu of the weights gave a logit that is no number, in group %s",
+                         (unsigned long long)a->version, e->lease.group);
+        if (rc < 0 || pl_job_unfinished(job) > 0)
+            continue;
+        rc = collect(a, job, e, err);
+        pl_engine_drop(a->engine, &job);
+        if (rc == PL_OK)
+            pl_errands_done(&a->errands, e);
+    }
+    return rc;
+}
+
+/* ---- weights ---- */
+
+/* The version of a group that is next, when the engine is idle. Waits for it, saying so. */
+static int install(struct actor *a, uint64_t version, struct pl_error *err)
+{
+    const double start = seconds();
+    double said = start;
+
+    for (;;) {
+        struct pl_error why = {0};
+        const int rc = pl_sink_get(a->sink, version, WEIGHTS_MS, a->values, a->hash, &why);
+
+        if (rc == PL_OK)
+            break;
+        if (pl_daemon_stopping(NULL))
+            return pl_fail(err, PL_ECANCELED, "stopped while waiting for weights");
+        if (rc != PL_ENOENT)
+            return pl_fail(err, rc, "%s", why.text);
+        if (seconds() - said > WEIGHTS_LATE_S) {
+            pl_warn("weights event=late version=%llu waited_s=%.0f reason=\"%s\"",
+                    (unsigned long long)version, seconds() - start, why.text);
+            said = seconds();
+        }
+    }
+    pl_policy_install(a->values, a->weights);
+    pl_engine_weights(a->engine, a->weights);
+    a->version = version;
+    pl_porter_version(a->porter, version);
+    pl_info("weights event=installed version=%llu seconds=%.3f", (unsigned long long)version,
+            seconds() - start);
+    return PL_OK;
+}
+
+/* Let in what can run with the weights as they are; change them when nothing runs. */
+static int admit(struct actor *a, struct pl_error *err)
+{
+    struct pl_errand *e;
+    int rc = PL_OK;
+
+    while (rc == PL_OK && a->version && (e = pl_errands_begin(&a->errands, a->version)))
+        rc = begin(a, e, err);
+    if (rc < 0 || !pl_engine_idle(a->engine))
+        return rc;
+    e = pl_errands_begin(&a->errands, 0);
+    if (!e)
+        return PL_OK;
+    rc = install(a, e->group.version, err);
+    return rc == PL_OK ? begin(a, e, err) : rc;
+}
+
+/* ---- from start to end ---- */
+
+static int open_engine(struct actor *a, struct pl_error *err)
+{
+    const struct pl_run_conf *c = &a->daemon->conf;
+    const size_t positions = c->prompt_tokens_max + c->response_tokens_max;
+    size_t slots = c->actor_slots > c->samples ? c->actor_slots : c->samples;
+    const struct pl_engine_opts opts = {
+        .weights = a->weights,
+        .slots = slots,
+        .positions = positions,
+        .chunk_tokens = 256,
+        .jobs = slots + 1,
+        .bytes_max = c->memory_max,
+    };
+    struct pl_engine_plan plan;
+    struct pl_buf text;
+    int rc = pl_engine_plan(&opts, &plan, err);
+
+    if (rc < 0)
+        return rc;
+    pl_buf_init(&text, 4096);
+    if (pl_engine_plan_print(&plan, &text) == PL_OK)
+        pl_info("%s", text.data);
+    pl_buf_release(&text);
+    return pl_engine_create(&opts, &a->engine, err);
+}
+
+static int open_all(struct actor *a, struct pl_error *err)
+{
+    const struct pl_run_conf *c = &a->daemon->conf;
+    char *pub = pl_run_conf_announce(c), *serve = pl_run_conf_serve(c);
+    int rc = pub && serve ? pl_model_load(c->model, NULL, &a->shape, &a->weights, err)
+                          : pl_fail(err, PL_ENOMEM, "no memory for the actor");
+
+    if (rc == PL_OK && pl_policy_table(a->shape, &a->tensors, &a->table) < 0)
+        rc = pl_fail(err, PL_ENOMEM, "no memory for the actor");
+    if (rc == PL_OK) {
+        a->values = malloc(a->table.values * sizeof *a->values);
+        rc = a->values ? open_engine(a, err) : pl_fail(err, PL_ENOMEM, "no memory for the actor");
+    }
+    if (rc == PL_OK)
+        rc = pl_sink_create(&(struct pl_sink_opts){.run = c->name,
+                                                   .pub = pub,
+                                                   .serve = serve,
+                                                   .table = a->table,
+                                                   .versions_max = c->staleness + 2},
+                            &a->sink, err);
+    if (rc == PL_OK)
+        rc = pl_porter_create(a->daemon, &a->errands, a->shape->config.vocab, &a->porter, err);
+    free(pub);
+    free(serve);
+    return rc;
+}
+
+/* Nothing is left to do, and nothing more will come. */
+static bool is_over(struct actor *a)
+{
+    bool over;
+
+    pthread_mutex_lock(&a->errands.lock);
+    over = a->errands.failed || (a->errands.stop && a->errands.count == 0);
+    pthread_mutex_unlock(&a->errands.lock);
+    return over;
+}
+
+int pl_actor_run(struct pl_daemon *daemon, struct pl_error *err)
+{
+    struct actor a = {.daemon = daemon};
+    int rc;
+
+    pl_errands_init(&a.errands);
+    rc = open_all(&a, err);
+    while (rc == PL_OK && !is_over(&a)) {
+        rc = admit(&a, err);
+        if (rc == PL_OK && pl_engine_idle(a.engine))
+            pl_errands_wait(&a.errands, WAIT_MS);
+        else if (rc == PL_OK)
+            pl_engine_step(a.engine);
+        if (rc == PL_OK)
+            rc = reap(&a, err);
+    }
+    if (a.porter) { /* what is done is handed over, what is not given back */
+        const int last = pl_porter_end(a.porter, rc < 0 && rc != PL_ECANCELED, err);
+
+        rc = rc == PL_OK ? last : rc;
+    }
+    pl_sink_destroy(a.sink);
+    pl_engine_destroy(a.engine);
+    pl_errands_release(&a.errands);
+    pl_weights_destroy(a.weights);
+    pl_shape_destroy(a.shape);
+    free(a.tensors);
+    free(a.values);
+    return rc;
+}

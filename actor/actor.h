@@ -1,0 +1,22 @@
+/*
+ * The actor daemon: leases prompt groups, samples them with the version of the policy each is
+ * pinned to, hands rollouts over.
+ *
+ *   main thread: the engine, which never waits for the network while it has work
+ *   I/O thread:  leases ahead, keeps leases alive, hands finished groups over, says it is alive
+ *
+ * Between them a list of groups, each in one state:
+ *
+ *   leased ─▶ running ─▶ done ─▶ (handed over, gone)
+ *
+ * Groups are let into the engine in the order they were leased. Weights are changed only when the
+ * engine is idle, for the next group's version, so that no response is sampled with two.
+ */
+#ifndef PL_ACTOR_ACTOR_H
+#define PL_ACTOR_ACTOR_H
+
+#include "common/app/daemon.h"
+
+int pl_actor_run(struct pl_daemon *daemon, struct pl_error *err);
+
+#endif

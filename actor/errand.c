@@ -1,0 +1,113 @@
+#include "actor/errand.h"
+
+#include "common/base/check.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+void pl_errands_init(struct pl_errands *errands)
+{
+    pthread_condattr_t attr;
+
+    *errands = (struct pl_errands){0};
+    pthread_mutex_init(&errands->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&errands->changed, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+void pl_errand_destroy(struct pl_errand *errand)
+{
+    if (!errand)
+        return;
+    pl_lease_release(&errand->lease);
+    pl_rollout_group_release(&errand->group);
+    free(errand->rollouts);
+    free(errand);
+}
+
+void pl_errands_release(struct pl_errands *errands)
+{
+    while (errands->first) {
+        struct pl_errand *next = errands->first->next;
+
+        pl_errand_destroy(errands->first);
+        errands->first = next;
+    }
+    pthread_mutex_destroy(&errands->lock);
+    pthread_cond_destroy(&errands->changed);
+}
+
+void pl_errands_add(struct pl_errands *errands, struct pl_errand *errand)
+{
+    struct pl_errand **at;
+
+    pthread_mutex_lock(&errands->lock);
+    for (at = &errands->first; *at; at = &(*at)->next)
+        ;
+    errand->next = NULL;
+    *at = errand;
+    errands->count++;
+    errands->samples += errand->group.samples;
+    pthread_cond_broadcast(&errands->changed);
+    pthread_mutex_unlock(&errands->lock);
+}
+
+struct pl_errand *pl_errands_begin(struct pl_errands *errands, uint64_t version)
+{
+    struct pl_errand *e;
+
+    pthread_mutex_lock(&errands->lock);
+    for (e = errands->first; e && e->state != PL_ERRAND_LEASED;)
+        e = e->next;
+    if (e && version && e->group.version != version)
+        e = NULL;
+    if (e)
+        e->state = PL_ERRAND_RUNNING;
+    pthread_mutex_unlock(&errands->lock);
+    return e;
+}
+
+void pl_errands_done(struct pl_errands *errands, struct pl_errand *errand)
+{
+    pthread_mutex_lock(&errands->lock);
+    PL_ASSERT(errand->state == PL_ERRAND_RUNNING);
+    errand->state = PL_ERRAND_DONE;
+    errands->count--;
+    errands->samples -= errand->group.samples;
+    pthread_cond_broadcast(&errands->changed);
+    pthread_mutex_unlock(&errands->lock);
+}
+
+struct pl_errand *pl_errands_take(struct pl_errands *errands, enum pl_errand_state state)
+{
+    struct pl_errand **at, *e;
+
+    pthread_mutex_lock(&errands->lock);
+    for (at = &errands->first; *at && (*at)->state != state;)
+        at = &(*at)->next;
+    e = *at;
+    if (e) {
+        *at = e->next;
+        if (state != PL_ERRAND_DONE) {
+            errands->count--;
+            errands->samples -= e->group.samples;
+        }
+    }
+    pthread_mutex_unlock(&errands->lock);
+    return e;
+}
+
+void pl_errands_wait(struct pl_errands *errands, unsigned ms)
+{
+    struct timespec end;
+
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_nsec += (long)(ms % 1000) * 1000000;
+    end.tv_sec += (time_t)(ms / 1000) + end.tv_nsec / 1000000000;
+    end.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&errands->lock);
+    (void)pthread_cond_timedwait(&errands->changed, &errands->lock, &end);
+    pthread_mutex_unlock(&errands->lock);
+}

@@ -1,0 +1,302 @@
+#include "actor/porter.h"
+
+#include "common/base/buf.h"
+#include "common/base/log.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    LEASE_WAIT_MS = 20, /* so that what is done does not wait long */
+    IDLE_MS = 5,
+    HEARTBEAT_MS = 2000,
+    MESSAGE_MAX = 256 << 20,
+    LEASES_MAX = 4096,
+};
+
+struct pl_porter {
+    const struct pl_daemon *daemon;
+    struct pl_errands *errands;
+    struct pl_stream *stream;
+    char *redis;
+    size_t vocab;
+    pthread_t thread;
+    struct pl_error err;
+    _Atomic bool ending, failed;
+    _Atomic uint64_t version;
+    uint64_t groups, samples, tokens; /* handed over */
+    uint64_t renewed_ms, beat_ms, beat_tokens;
+};
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* ---- handing over ---- */
+
+static int hand_over(struct pl_porter *p, struct pl_errand *e)
+{
+    const struct pl_rollout_group *g = &e->group;
+    char version[32], tokens_text[32];
+    const struct pl_field fields[] = {
+        {"actor", p->daemon->name}, {"version", version}, {"tokens", tokens_text}};
+    enum pl_outcome outcome = PL_OUTCOME_DONE;
+    size_t tokens = 0;
+    struct pl_buf pb;
+    int rc;
+
+    for (size_t i = 0; i < g->samples; i++)
+        tokens += g->rollouts[i].len;
+    snprintf(version, sizeof version, "%llu", (unsigned long long)g->version);
+    snprintf(tokens_text, sizeof tokens_text, "%zu", tokens);
+    pl_buf_init(&pb, MESSAGE_MAX);
+    rc = pl_rollout_group_encode(g, &pb);
+    if (rc < 0)
+        pl_fail(&p->err, rc, "no memory for the rollouts of group %s", e->lease.group);
+    else
+        rc = pl_stream_finish(p->stream, &e->lease, fields, 3, pb.data, pb.len, &outcome, &p->err);
+    pl_buf_release(&pb);
+    if (rc < 0)
+        return rc;
+    pl_debug("finished group=%s version=%s tokens=%zu outcome=%d", e->lease.group, version, tokens,
+             (int)outcome);
+    p->groups++;
+    p->samples += g->samples;
+    p->tokens += tokens;
+    return PL_OK;
+}
+
+static int hand_over_all(struct pl_porter *p)
+{
+    struct pl_errand *e;
+    int rc = PL_OK;
+
+    while (rc == PL_OK && (e = pl_errands_take(p->errands, PL_ERRAND_DONE))) {
+        rc = hand_over(p, e);
+        pl_errand_destroy(e);
+    }
+    return rc;
+}
+
+/* ---- leasing ---- */
+
+/* Twice what the engine can work on at once, so that it never waits for a lease. */
+static bool wants_more(struct pl_porter *p)
+{
+    bool more;
+
+    pthread_mutex_lock(&p->errands->lock);
+    more = p->errands->samples < 2 * p->daemon->conf.actor_slots && p->errands->count < LEASES_MAX;
+    pthread_mutex_unlock(&p->errands->lock);
+    return more;
+}
+
+static int take_in(struct pl_porter *p, struct pl_lease *lease)
+{
+    const struct pl_run_conf *c = &p->daemon->conf;
+    const struct pl_rollout_group_limits limits = {
+        .bytes = MESSAGE_MAX,
+        .samples = c->actor_slots > c->samples ? c->actor_slots : c->samples,
+        .tokens = c->prompt_tokens_max > c->response_tokens_max ? c->prompt_tokens_max
+                                                                : c->response_tokens_max,
+        .vocab = p->vocab,
+    };
+    struct pl_errand *e = calloc(1, sizeof *e);
+    struct pl_error why = {0};
+    int rc = e ? pl_rollout_group_decode(lease->pb, lease->pb_len, PL_STAGE_PROMPT, &limits,
+                                         &e->group, &why)
+               : pl_fail(&why, PL_ENOMEM, "no memory for group %s", lease->group);
+
+    if (rc == PL_OK) {
+        e->lease = *lease;
+        *lease = (struct pl_lease){0};
+        pl_errands_add(p->errands, e);
+        return PL_OK;
+    }
+    free(e);
+    if (rc == PL_EFORMAT) {
+        pl_warn("buried group=%s reason=\"%s\"", lease->group, why.text);
+        return pl_stream_bury(p->stream, PL_QUEUE_PROMPTS, lease, why.text, &p->err);
+    }
+    p->err = why;
+    return rc;
+}
+
+static int lease_more(struct pl_porter *p)
+{
+    struct pl_lease lease = {0};
+    int rc = pl_stream_lease(p->stream, PL_QUEUE_PROMPTS, LEASE_WAIT_MS, &lease, &p->err);
+
+    if (rc == PL_OK)
+        rc = take_in(p, &lease);
+    pl_lease_release(&lease);
+    return rc == PL_ENOENT || rc == PL_ECANCELED ? PL_OK : rc;
+}
+
+static int renew(struct pl_porter *p)
+{
+    const struct pl_lease *leases[LEASES_MAX];
+    const uint64_t now = now_ms();
+    size_t count = 0, lost = 0;
+    int rc;
+
+    if (now - p->renewed_ms < p->daemon->conf.lease_s * 1000 / 3)
+        return PL_OK;
+    p->renewed_ms = now;
+    /* Only this thread takes errands out, so that what is listed stays while it is being renewed.
+     */
+    pthread_mutex_lock(&p->errands->lock);
+    for (const struct pl_errand *e = p->errands->first; e && count < LEASES_MAX; e = e->next)
+        leases[count++] = &e->lease;
+    pthread_mutex_unlock(&p->errands->lock);
+    rc = pl_stream_renew(p->stream, PL_QUEUE_PROMPTS, leases, count, &lost, &p->err);
+    if (lost > 0) /* its rollouts will be repeated ones: the same bytes, and harmless */
+        pl_warn("leases event=lost count=%zu of=%zu", lost, count);
+    return rc;
+}
+
+static int beat(struct pl_porter *p)
+{
+    char version[32], groups[32], rate[32], leased[32];
+    const struct pl_field fields[] = {
+        {"version", version}, {"groups", groups}, {"tokens_per_s", rate}, {"leased", leased}};
+    const uint64_t now = now_ms(), since = now - p->beat_ms;
+
+    if (since < HEARTBEAT_MS)
+        return PL_OK;
+    snprintf(version, sizeof version, "%llu", (unsigned long long)atomic_load(&p->version));
+    snprintf(groups, sizeof groups, "%llu", (unsigned long long)p->groups);
+    snprintf(rate, sizeof rate, "%.0f",
+             p->beat_ms ? 1000.0 * (double)(p->tokens - p->beat_tokens) / (double)since : 0.0);
+    pthread_mutex_lock(&p->errands->lock);
+    snprintf(leased, sizeof leased, "%zu", p->errands->count);
+    pthread_mutex_unlock(&p->errands->lock);
+    p->beat_ms = now;
+    p->beat_tokens = p->tokens;
+    return pl_stream_heartbeat(p->stream, fields, 4, &p->err);
+}
+
+/* ---- the thread ---- */
+
+static void give_back(struct pl_porter *p)
+{
+    struct pl_errand *e;
+    size_t count = 0;
+
+    while ((e = pl_errands_take(p->errands, PL_ERRAND_LEASED)) ||
+           (!atomic_load(&p->failed) && atomic_load(&p->ending) &&
+            (e = pl_errands_take(p->errands, PL_ERRAND_RUNNING)))) {
+        count += pl_stream_return(p->stream, PL_QUEUE_PROMPTS, &e->lease, NULL) == PL_OK;
+        pl_errand_destroy(e);
+    }
+    if (count > 0)
+        pl_info("leases event=returned count=%zu", count);
+}
+
+static void announce_stop(struct pl_porter *p, bool failed)
+{
+    pthread_mutex_lock(&p->errands->lock);
+    p->errands->stop = true;
+    p->errands->failed = p->errands->failed || failed;
+    pthread_cond_broadcast(&p->errands->changed);
+    pthread_mutex_unlock(&p->errands->lock);
+}
+
+static void *run(void *at)
+{
+    struct pl_porter *p = at;
+    bool draining = false;
+    int rc = PL_OK;
+
+    while (rc == PL_OK && !atomic_load(&p->ending)) {
+        if (!draining && pl_daemon_stopping(NULL)) {
+            draining = true;
+            give_back(p);
+            announce_stop(p, false);
+        }
+        rc = hand_over_all(p);
+        if (rc == PL_OK)
+            rc = renew(p);
+        if (rc == PL_OK)
+            rc = beat(p);
+        if (rc == PL_OK && !draining && wants_more(p))
+            rc = lease_more(p);
+        else if (rc == PL_OK)
+            pl_errands_wait(p->errands, IDLE_MS);
+    }
+    if (rc == PL_OK)
+        rc = hand_over_all(p);
+    if (rc == PL_OK)
+        give_back(p);
+    p->err.code = rc;
+    announce_stop(p, rc < 0);
+    return NULL;
+}
+
+/* Draining must still be able to hand over: a signal does not cut its calls short. */
+int pl_porter_create(const struct pl_daemon *daemon, struct pl_errands *errands, size_t vocab,
+                     struct pl_porter **ret_porter, struct pl_error *err)
+{
+    struct pl_porter *p = calloc(1, sizeof *p);
+    int rc;
+
+    if (!p)
+        return pl_fail(err, PL_ENOMEM, "no memory for the actor's porter");
+    p->daemon = daemon;
+    p->errands = errands;
+    p->vocab = vocab;
+    p->redis = pl_run_conf_redis(&daemon->conf);
+    rc = p->redis ? pl_stream_open(
+                        &(struct pl_stream_opts){
+                            .url = p->redis,
+                            .run = daemon->conf.name,
+                            .worker = daemon->name,
+                            .role = "actor",
+                            .lease_ms = daemon->conf.lease_s * 1000,
+                            .deliveries_max = (uint32_t)daemon->conf.deliveries_max,
+                            .patience_ms = 0,
+                            .stop = pl_daemon_stopping,
+                            .event = pl_daemon_event,
+                        },
+                        &p->stream, err)
+                  : pl_fail(err, PL_ENOMEM, "no memory for the actor's porter");
+    if (rc == PL_OK && pthread_create(&p->thread, NULL, run, p) != 0)
+        rc = pl_fail(err, PL_EIO, "no thread for the actor's porter");
+    if (rc < 0) {
+        pl_stream_close(p->stream);
+        free(p->redis);
+        free(p);
+        return rc;
+    }
+    *ret_porter = p;
+    return PL_OK;
+}
+
+void pl_porter_version(struct pl_porter *porter, uint64_t version)
+{
+    atomic_store(&porter->version, version);
+}
+
+int pl_porter_end(struct pl_porter *porter, bool failed, struct pl_error *err)
+{
+    int rc;
+
+    atomic_store(&porter->failed, failed);
+    atomic_store(&porter->ending, true);
+    pthread_join(porter->thread, NULL);
+    rc = porter->err.code;
+    if (rc < 0)
+        *err = porter->err;
+    pl_info("handed_over groups=%llu samples=%llu tokens=%llu", (unsigned long long)porter->groups,
+            (unsigned long long)porter->samples, (unsigned long long)porter->tokens);
+    pl_stream_close(porter->stream);
+    free(porter->redis);
+    free(porter);
+    return rc;
+}

@@ -1,0 +1,26 @@
+/*
+ * The porter: the actor's I/O thread. It leases ahead of the engine, keeps leases alive, hands over
+ * what is done, and says that the actor lives. When it is to stop it gives back what has not begun.
+ */
+#ifndef PL_ACTOR_PORTER_H
+#define PL_ACTOR_PORTER_H
+
+#include "actor/errand.h"
+#include "common/app/daemon.h"
+
+struct pl_porter;
+
+/* Connects and starts the thread; `errands` is shared. Ended with pl_porter_end(). */
+int pl_porter_create(const struct pl_daemon *daemon, struct pl_errands *errands, size_t vocab,
+                     struct pl_porter **ret_porter, struct pl_error *err);
+
+/* The version that the engine has now, for the heartbeat. */
+void pl_porter_version(struct pl_porter *porter, uint64_t version);
+
+/*
+ * Hand over what is done, give back what is not, end. `failed`: the engine gave up, so that what it
+ * was working on counts as tried. What the thread failed with, or PL_OK.
+ */
+int pl_porter_end(struct pl_porter *porter, bool failed, struct pl_error *err);
+
+#endif

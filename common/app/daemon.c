@@ -1,0 +1,99 @@
+#include "common/app/daemon.h"
+
+#include "common/app/options.h"
+#include "common/app/signals.h"
+#include "common/base/log.h"
+
+#include <omp.h>
+#include <stdio.h>
+
+struct options {
+    const char *config, *name;
+    bool dry_run;
+    struct pl_option_list assignments;
+};
+
+static const struct pl_option rows[] = {
+    PL_ARG(struct options, config, "CONFIG", "YAML file of the run"),
+    PL_ARG_LIST(struct options, assignments, "NAME=VALUE", 0, "settings that go before the file's"),
+    PL_OPTION_STRING(struct options, name, "name", "NAME", "",
+                     "stable name of this worker; empty: the role's"),
+    PL_OPTION_FLAG(struct options, dry_run, "dry-run", 0, "print the resolved settings and leave"),
+};
+
+bool pl_daemon_stopping(void *unused)
+{
+    (void)unused;
+    return pl_signals_stop() != 0;
+}
+
+void pl_daemon_event(void *unused, const char *line)
+{
+    (void)unused;
+    pl_warn("%s", line);
+}
+
+static int dry_run(const struct pl_run_conf *conf)
+{
+    struct pl_buf text;
+    int status = PL_STATUS_FAILED;
+
+    pl_buf_init(&text, 1 << 20);
+    if (pl_run_conf_print(conf, true, &text) == PL_OK && fputs(text.data, stdout) >= 0 &&
+        fflush(stdout) == 0)
+        status = PL_STATUS_OK;
+    pl_buf_release(&text);
+    return status;
+}
+
+static int run(const struct pl_daemon_role *role, struct pl_daemon *daemon)
+{
+    const size_t threads = role->threads ? role->threads(&daemon->conf) : 0;
+    struct pl_error err = {0};
+    int rc;
+
+    if (threads > 0)
+        omp_set_num_threads((int)threads);
+    pl_signals_catch();
+    pl_info("start role=%s name=%s run=%s version=%s threads=%d", role->role, daemon->name,
+            daemon->conf.name, PL_VERSION, omp_get_max_threads());
+    rc = role->run(daemon, &err);
+    if (rc == PL_ECANCELED && pl_signals_stop())
+        rc = PL_OK;
+    if (rc < 0) {
+        pl_err("failed role=%s name=%s code=%s reason=\"%s\"", role->role, daemon->name,
+               pl_code_name(rc), err.text);
+        fprintf(stderr, "%s: %s\n", role->program, err.text);
+        return PL_STATUS_FAILED;
+    }
+    pl_info("stop role=%s name=%s signal=%d", role->role, daemon->name, pl_signals_stop());
+    return PL_STATUS_OK;
+}
+
+int pl_daemon_main(const struct pl_daemon_role *role, int argc, char **argv)
+{
+    const struct pl_command command = {
+        .name = role->program,
+        .about = role->about,
+        .options = rows,
+        .count = sizeof rows / sizeof *rows,
+        .after = "Settings are listed, with their defaults, by --dry-run.\n",
+    };
+    struct pl_daemon daemon = {0};
+    struct pl_error err = {0};
+    struct options options;
+    int status;
+
+    if (!pl_options_read(&command, argc, argv, &options, &status))
+        return status;
+    if (pl_run_conf_load(options.config, options.assignments.items, options.assignments.count,
+                         &daemon.conf, &err) < 0) {
+        status = pl_command_failed(&command, &err);
+    } else {
+        daemon.name = options.name[0] ? options.name : role->role;
+        status = options.dry_run ? dry_run(&daemon.conf) : run(role, &daemon);
+        pl_run_conf_release(&daemon.conf);
+    }
+    pl_options_release(&command, &options);
+    return status;
+}

@@ -1,0 +1,247 @@
+#include "rewarder/rewarder.h"
+
+#include "common/base/buf.h"
+#include "common/base/log.h"
+#include "common/link/stream.h"
+#include "rewarder/scorer.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { WAIT_MS = 500, HEARTBEAT_S = 2, MESSAGE_MAX = 256 << 20, SAMPLES_MAX = 4096 };
+
+/* What the threads share. */
+struct rewarder {
+    const struct pl_daemon *daemon;
+    const struct pl_tokenizer *tokenizer;
+    struct pl_reward_opts opts;
+    char *redis;
+    _Atomic uint64_t groups, samples, buried;
+    _Atomic int failed; /* a thread ended with this code */
+};
+
+struct worker {
+    struct rewarder *all;
+    char name[80];
+    pthread_t thread;
+    struct pl_stream *stream;
+    struct pl_scorer *scorer;
+    struct pl_error err;
+};
+
+void pl_rewarder_opts(const struct pl_run_conf *conf, struct pl_reward_opts *ret_opts)
+{
+    *ret_opts = (struct pl_reward_opts){
+        .lambda_format = conf->lambda_format,
+        .lambda_final = conf->lambda_final,
+        .right = conf->right,
+        .wrong = conf->wrong,
+        .unparsed = conf->unparsed,
+        .base = conf->reward_base,
+        .pay = (enum pl_reward_pay)conf->pay,
+        .strategy = (enum pl_reward_strategy)conf->strategy,
+        .wrong_step = conf->wrong_step,
+        .overlong_buffer = conf->overlong_buffer,
+        .overlong_factor = conf->overlong_factor,
+    };
+}
+
+/* "right=3/8 formatted=8/8 reward=1.25": what redis-cli shows beside the message. */
+static void sum_up(const struct pl_rollout_group *g, uint32_t right, uint32_t formatted,
+                   char text[160])
+{
+    double reward = 0.0, steps = 0.0;
+
+    for (size_t i = 0; i < g->samples; i++) {
+        reward += (double)pl_score_reward(&g->rollouts[i].score, true);
+        steps += g->rollouts[i].score.steps_right;
+    }
+    snprintf(text, 160, "right=%u/%u formatted=%u/%u reward_if_gate_open=%.4f steps_right=%.0f",
+             right, g->samples, formatted, g->samples, reward / g->samples, steps);
+}
+
+static int commit(struct worker *w, const struct pl_lease *lease,
+                  const struct pl_rollout_group *group, uint32_t right, uint32_t formatted)
+{
+    enum pl_outcome outcome;
+    struct pl_buf pb;
+    char text[160];
+    int rc;
+
+    pl_buf_init(&pb, MESSAGE_MAX);
+    rc = pl_rollout_group_encode(group, &pb);
+    sum_up(group, right, formatted, text);
+    if (rc < 0)
+        pl_fail(&w->err, rc, "no memory for the scores of group %s", lease->group);
+    else
+        rc = pl_stream_commit(w->stream, lease, group->samples, right, formatted, text, pb.data,
+                              pb.len, &outcome, &w->err);
+    pl_buf_release(&pb);
+    if (rc < 0)
+        return rc;
+    pl_debug("scored group=%s outcome=%d %s", lease->group, (int)outcome, text);
+    atomic_fetch_add(&w->all->groups, 1);
+    atomic_fetch_add(&w->all->samples, group->samples);
+    return PL_OK;
+}
+
+static int score(struct worker *w, const struct pl_lease *lease)
+{
+    const struct pl_run_conf *conf = &w->all->daemon->conf;
+    const struct pl_rollout_group_limits limits = {
+        .bytes = MESSAGE_MAX,
+        .samples = SAMPLES_MAX,
+        .tokens = conf->prompt_tokens_max > conf->response_tokens_max ? conf->prompt_tokens_max
+                                                                      : conf->response_tokens_max,
+    };
+    struct pl_rollout_group group = {0};
+    uint32_t right = 0, formatted = 0;
+    struct pl_error why = {0};
+    int rc =
+        pl_rollout_group_decode(lease->pb, lease->pb_len, PL_STAGE_ROLLOUT, &limits, &group, &why);
+
+    if (rc == PL_OK)
+        rc = pl_scorer_group(w->scorer, &group, w->name, &right, &formatted, &why);
+    if (rc == PL_OK) {
+        rc = commit(w, lease, &group, right, formatted);
+    } else if (rc == PL_EFORMAT) { /* nobody else would understand it either */
+        pl_warn("buried group=%s reason=\"%s\"", lease->group, why.text);
+        atomic_fetch_add(&w->all->buried, 1);
+        rc = pl_stream_bury(w->stream, PL_QUEUE_ROLLOUTS, lease, why.text, &w->err);
+    } else {
+        w->err = why;
+    }
+    pl_rollout_group_release(&group);
+    return rc;
+}
+
+static void *work(void *at)
+{
+    struct worker *w = at;
+    int rc = PL_OK;
+
+    while (rc == PL_OK && !pl_daemon_stopping(NULL) && atomic_load(&w->all->failed) == PL_OK) {
+        struct pl_lease lease = {0};
+
+        rc = pl_stream_lease(w->stream, PL_QUEUE_ROLLOUTS, WAIT_MS, &lease, &w->err);
+        if (rc == PL_ENOENT) {
+            rc = PL_OK;
+            continue;
+        }
+        if (rc == PL_OK)
+            rc = score(w, &lease);
+        pl_lease_release(&lease);
+    }
+    if (rc < 0 && rc != PL_ECANCELED)
+        atomic_store(&w->all->failed, rc);
+    return NULL;
+}
+
+static int open_stream(struct rewarder *r, const char *name, struct pl_stream **ret_stream,
+                       struct pl_error *err)
+{
+    const struct pl_run_conf *conf = &r->daemon->conf;
+    const struct pl_stream_opts opts = {
+        .url = r->redis,
+        .run = conf->name,
+        .worker = name,
+        .role = "rewarder",
+        .lease_ms = conf->lease_s * 1000,
+        .deliveries_max = (uint32_t)conf->deliveries_max,
+        .stop = pl_daemon_stopping,
+        .event = pl_daemon_event,
+    };
+
+    return pl_stream_open(&opts, ret_stream, err);
+}
+
+static int worker_start(struct worker *w, struct rewarder *r, size_t number, struct pl_error *err)
+{
+    int rc;
+
+    w->all = r;
+    snprintf(w->name, sizeof w->name, "%s.%zu", r->daemon->name, number);
+    rc = open_stream(r, w->name, &w->stream, err);
+    if (rc == PL_OK && pl_scorer_create(r->tokenizer, &r->opts, &w->scorer) < 0)
+        rc = pl_fail(err, PL_ENOMEM, "no memory for a scorer");
+    if (rc == PL_OK && pthread_create(&w->thread, NULL, work, w) != 0)
+        rc = pl_fail(err, PL_EIO, "no thread for a scorer");
+    if (rc < 0) {
+        pl_stream_close(w->stream);
+        pl_scorer_destroy(w->scorer);
+    }
+    return rc;
+}
+
+static void beat(struct rewarder *r, struct pl_stream *stream)
+{
+    char groups[32], samples[32], buried[32];
+    const struct pl_field fields[] = {{"groups", groups}, {"samples", samples}, {"buried", buried}};
+
+    snprintf(groups, sizeof groups, "%llu", (unsigned long long)atomic_load(&r->groups));
+    snprintf(samples, sizeof samples, "%llu", (unsigned long long)atomic_load(&r->samples));
+    snprintf(buried, sizeof buried, "%llu", (unsigned long long)atomic_load(&r->buried));
+    (void)pl_stream_heartbeat(stream, fields, 3, NULL);
+}
+
+/* Until a signal comes or a thread fails. */
+static int supervise(struct rewarder *r, struct pl_error *err)
+{
+    const struct timespec tick = {0, 100000000};
+    struct pl_stream *stream = NULL;
+    int rc = open_stream(r, r->daemon->name, &stream, err);
+
+    for (unsigned n = 0; rc == PL_OK && !pl_daemon_stopping(NULL); n++) {
+        if (n % (10 * HEARTBEAT_S) == 0)
+            beat(r, stream);
+        nanosleep(&tick, NULL);
+        if (atomic_load(&r->failed) != PL_OK)
+            break;
+    }
+    pl_stream_close(stream);
+    return rc;
+}
+
+int pl_rewarder_run(struct pl_daemon *daemon, struct pl_error *err)
+{
+    const size_t threads = daemon->conf.rewarder_threads;
+    struct rewarder r = {.daemon = daemon};
+    struct pl_tokenizer *tokenizer = NULL;
+    struct worker *workers = calloc(threads, sizeof *workers);
+    size_t started = 0;
+    int rc;
+
+    pl_rewarder_opts(&daemon->conf, &r.opts);
+    r.redis = pl_run_conf_redis(&daemon->conf);
+    rc = workers && r.redis ? pl_tokenizer_load(daemon->conf.model, &tokenizer, err)
+                            : pl_fail(err, PL_ENOMEM, "no memory for the rewarder");
+    r.tokenizer = tokenizer;
+    while (rc == PL_OK && started < threads) {
+        rc = worker_start(&workers[started], &r, started + 1, err);
+        started += rc == PL_OK;
+    }
+    if (rc == PL_OK)
+        rc = supervise(&r, err);
+    if (rc < 0)
+        atomic_store(&r.failed, rc);
+    for (size_t i = 0; i < started; i++) {
+        pthread_join(workers[i].thread, NULL);
+        if (rc == PL_OK && workers[i].err.code < 0 && workers[i].err.code != PL_ECANCELED) {
+            rc = workers[i].err.code;
+            *err = workers[i].err;
+        }
+        pl_stream_close(workers[i].stream);
+        pl_scorer_destroy(workers[i].scorer);
+    }
+    pl_info("scored groups=%llu samples=%llu buried=%llu",
+            (unsigned long long)atomic_load(&r.groups), (unsigned long long)atomic_load(&r.samples),
+            (unsigned long long)atomic_load(&r.buried));
+    pl_tokenizer_destroy(tokenizer);
+    free(r.redis);
+    free(workers);
+    return rc;
+}

@@ -1,0 +1,151 @@
+#include "rewarder/scorer.h"
+
+#include "common/base/buf.h"
+#include "rewarder/verify.h"
+
+#include <stdlib.h>
+
+enum { TEXT_MAX = 64 << 20 };
+
+struct pl_scorer {
+    const struct pl_tokenizer *tokenizer;
+    struct pl_reward_opts opts;
+    struct pl_buf text;
+    size_t *ends; /* (ends_cap) */
+    size_t ends_cap;
+    struct pl_reward_room *rooms; /* (rooms_cap), one a sample */
+    size_t rooms_cap;
+};
+
+int pl_scorer_create(const struct pl_tokenizer *tokenizer, const struct pl_reward_opts *opts,
+                     struct pl_scorer **ret_scorer)
+{
+    struct pl_scorer *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return PL_ENOMEM;
+    s->tokenizer = tokenizer;
+    s->opts = *opts;
+    pl_buf_init(&s->text, TEXT_MAX);
+    *ret_scorer = s;
+    return PL_OK;
+}
+
+void pl_scorer_destroy(struct pl_scorer *scorer)
+{
+    if (!scorer)
+        return;
+    pl_buf_release(&scorer->text);
+    free(scorer->ends);
+    free(scorer->rooms);
+    free(scorer);
+}
+
+/* Room for `samples` scores and `tokens` ends. */
+static int reserve(struct pl_scorer *s, size_t samples, size_t tokens, struct pl_error *err)
+{
+    if (samples > s->rooms_cap) {
+        struct pl_reward_room *rooms = realloc(s->rooms, samples * sizeof *rooms);
+
+        if (!rooms)
+            return pl_fail(err, PL_ENOMEM, "no memory to score %zu samples", samples);
+        s->rooms = rooms;
+        s->rooms_cap = samples;
+    }
+    if (tokens > s->ends_cap) {
+        size_t *ends = realloc(s->ends, tokens * sizeof *ends);
+
+        if (!ends)
+            return pl_fail(err, PL_ENOMEM, "no memory to score %zu tokens", tokens);
+        s->ends = ends;
+        s->ends_cap = tokens;
+    }
+    return PL_OK;
+}
+
+static int check_task(const struct pl_task *task, struct pl_error *err)
+{
+    const struct pl_verifier *verifier = pl_verifier_named(task->verifier);
+
+    if (!verifier)
+        return pl_fail(err, PL_EFORMAT, "task '%.80s' asks for the unknown verifier '%.40s'",
+                       task->id, task->verifier);
+    return verifier->check ? verifier->check(task, err) : PL_OK;
+}
+
+/* The bytes of a response; the token that ended it is no text. */
+static int spell(struct pl_scorer *s, const struct pl_rollout *r, size_t *ret_tokens,
+                 struct pl_error *err)
+{
+    const size_t tokens = r->len - (r->finish == PL_SAMPLE_STOP);
+
+    pl_buf_clear(&s->text);
+    for (size_t i = 0; i < tokens; i++) {
+        size_t len;
+        const char *bytes = pl_tokenizer_bytes(s->tokenizer, r->ids[i], &len);
+
+        if (!bytes)
+            return pl_fail(err, PL_EFORMAT,
+                           "token %zu of a response, %u, is none of the "
+                           "vocabulary's",
+                           i, r->ids[i]);
+        if (pl_buf_append(&s->text, bytes, len) < 0)
+            return pl_fail(err, PL_ENOMEM, "no memory for the text of a response");
+        s->ends[i] = s->text.len;
+    }
+    *ret_tokens = tokens;
+    return PL_OK;
+}
+
+int pl_scorer_group(struct pl_scorer *scorer, struct pl_rollout_group *group, const char *rewarder,
+                    uint32_t *ret_right, uint32_t *ret_formatted, struct pl_error *err)
+{
+    struct pl_reward_opts opts = scorer->opts;
+    size_t longest = 0;
+    struct pl_task task;
+    int rc = pl_task_parse(group->task, group->task_len, "a group's task", &task, err);
+
+    if (rc < 0)
+        return rc;
+    rc = check_task(&task, err);
+    *ret_right = *ret_formatted = 0;
+    for (size_t i = 0; i < group->samples; i++)
+        longest = group->rollouts[i].len > longest ? group->rollouts[i].len : longest;
+    if (rc == PL_OK)
+        rc = reserve(scorer, group->samples, longest, err);
+    opts.new_tokens_max = group->new_tokens_max;
+    for (size_t i = 0; rc == PL_OK && i < group->samples; i++) {
+        struct pl_rollout *r = &group->rollouts[i];
+        size_t tokens = 0;
+
+        rc = spell(scorer, r, &tokens, err);
+        if (rc < 0)
+            break;
+        pl_reward_score(&opts, &task, group->method, scorer->text.data ? scorer->text.data : "",
+                        scorer->text.len, scorer->ends, tokens, &scorer->rooms[i], &r->score);
+        *ret_right += r->score.verdict == PL_VERDICT_RIGHT;
+        *ret_formatted += r->score.format_ok;
+    }
+    if (rc == PL_OK) {
+        group->stage = PL_STAGE_SCORED;
+        group->rewarder = rewarder;
+    }
+    pl_task_release(&task);
+    return rc;
+}
+
+int pl_scorer_text(struct pl_scorer *scorer, const struct pl_task *task, enum pl_method method,
+                   const char *text, size_t len, struct pl_score *ret_score, struct pl_error *err)
+{
+    int rc = check_task(task, err);
+
+    if (rc == PL_OK)
+        rc = reserve(scorer, 1, len, err);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < len; i++)
+        scorer->ends[i] = i + 1;
+    pl_reward_score(&scorer->opts, task, method, text, len, scorer->ends, len, &scorer->rooms[0],
+                    ret_score);
+    return PL_OK;
+}
