@@ -126,9 +126,13 @@ static void score_final(struct work *w, struct pl_score *score)
     score->final = (float)(o->lambda_final * (score->verdict == PL_VERDICT_RIGHT   ? o->right
                                               : score->verdict == PL_VERDICT_WRONG ? o->wrong
                                                                                    : o->unparsed));
-    if (score->verdict == PL_VERDICT_UNPARSED)
-        snprintf(w->room->why, sizeof w->room->why, "the final answer cannot be read: %.*s",
-                 (int)min_size(p->end - p->begin, 60), w->text + p->begin);
+    if (score->verdict != PL_VERDICT_UNPARSED)
+        return;
+    snprintf(w->room->why, sizeof w->room->why, "the final answer cannot be read: %.*s",
+             (int)min_size(p->end - p->begin, 60), w->text + p->begin);
+    for (char *at = w->room->why; *at; at++)
+        if (*at < ' ' || *at > '~') /* it may be cut within a character, and is for a log */
+            *at = '?';
 }
 
 void pl_reward_score(const struct pl_reward_opts *opts, const struct pl_task *task,

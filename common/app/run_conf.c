@@ -48,6 +48,9 @@ static const struct pl_option rows[] = {
     LIST(train_files, "data.train_files", "", "task files to train on"),
     LIST(val_files, "data.val_files", "", "task files to evaluate on"),
     TEXT(template_file, "data.template", "FILE", "", "prompt template; empty: the model's"),
+    TEXT(instruction, "data.instruction", "FILE", "",
+         "what the model is told before the question: its system message where the template has "
+         "one, else in front of the question; empty: nothing"),
     ONE_OF(method, "data.method", "interleave", PL_METHOD_WORDS,
            "form of response that the prompt asks for and that counts as valid"),
     SIZE(prompt_tokens_max, "data.max_prompt_length", "512", 1, 1 << 20,

@@ -1,0 +1,139 @@
+#include "learner/feed.h"
+
+#include "proto/rollout.h"
+
+#include <stdio.h>
+
+enum { MESSAGE_MAX = 64 << 20 };
+
+void pl_feeder_init(struct pl_feeder *feeder, const struct pl_run_conf *conf,
+                    const struct pl_config *config, struct pl_stream *stream,
+                    struct pl_prompts *train, struct pl_prompts *val)
+{
+    *feeder = (struct pl_feeder){conf, config, stream, train, val, {0}};
+    pl_buf_init(&feeder->pb, MESSAGE_MAX);
+}
+
+void pl_feeder_release(struct pl_feeder *feeder)
+{
+    pl_buf_release(&feeder->pb);
+}
+
+uint64_t pl_feed_version(const struct pl_run_conf *conf, uint64_t batch)
+{
+    return batch + 1 > conf->staleness ? batch + 1 - conf->staleness : 1;
+}
+
+size_t pl_feed_val_count(const struct pl_feeder *feeder)
+{
+    const size_t most = feeder->conf->val_tasks_max;
+
+    return most && most < feeder->val->count ? most : feeder->val->count;
+}
+
+/* What all groups of the run have in common, and this one's prompt. */
+static struct pl_rollout_group group_of(const struct pl_feeder *f, const struct pl_prompt *prompt,
+                                        enum pl_purpose purpose, uint32_t stop_ids[PL_EOS_MAX])
+{
+    const struct pl_run_conf *c = f->conf;
+    const bool val = purpose == PL_PURPOSE_EVALUATE;
+
+    for (size_t i = 0; i < f->config->eos_count; i++)
+        stop_ids[i] = (uint32_t)f->config->eos[i];
+    return (struct pl_rollout_group){
+        .stage = PL_STAGE_PROMPT,
+        .purpose = purpose,
+        .seed = c->seed,
+        .method = (enum pl_method)c->method,
+        .temperature = (float)(val ? c->val_temperature : c->temperature),
+        .top_p = (float)c->top_p,
+        .min_p = (float)c->min_p,
+        .top_k = (uint32_t)c->top_k,
+        .samples = (uint32_t)(val ? c->val_samples : c->samples),
+        .new_tokens_max = (uint32_t)c->response_tokens_max,
+        .stop_ids = stop_ids,
+        .stop_count = f->config->eos_count,
+        .prompt = prompt->ids,
+        .prompt_len = prompt->len,
+        .task = prompt->task->line,
+        .task_len = prompt->task->line_len,
+    };
+}
+
+static int feed(struct pl_feeder *f, const struct pl_rollout_group *g, struct pl_feed *feed,
+                const struct pl_task *task, size_t *new_count, struct pl_error *err)
+{
+    char version[32], samples[16];
+    const struct pl_field fields[] = {
+        {"version", version}, {"samples", samples}, {"source", task->source}, {"task", task->id}};
+    bool fresh = false;
+    int rc;
+
+    snprintf(version, sizeof version, "%llu", (unsigned long long)g->version);
+    snprintf(samples, sizeof samples, "%u", g->samples);
+    pl_buf_clear(&f->pb);
+    rc = pl_rollout_group_encode(g, &f->pb);
+    if (rc < 0)
+        return pl_fail(err, rc, "no memory for a prompt");
+    feed->index = g->index;
+    feed->fields = fields;
+    feed->field_count = 4;
+    feed->pb = f->pb.data;
+    feed->pb_len = f->pb.len;
+    rc = pl_stream_feed(f->stream, feed, &fresh, err);
+    *new_count += rc == PL_OK && fresh;
+    return rc;
+}
+
+int pl_feed_train(struct pl_feeder *feeder, uint64_t batch, double previous, size_t *ret_new,
+                  struct pl_error *err)
+{
+    const struct pl_run_conf *c = feeder->conf;
+    char name[32], after[32] = "";
+    struct pl_feed entry = {.batch = name,
+                            .expected = c->batch_groups,
+                            .after = after,
+                            .previous = previous,
+                            .epsilon = c->gate_epsilon,
+                            .gated = c->pay == 0};
+    uint32_t stop_ids[PL_EOS_MAX];
+    int rc = PL_OK;
+
+    snprintf(name, sizeof name, "%llu", (unsigned long long)batch);
+    if (batch > 0)
+        snprintf(after, sizeof after, "%llu", (unsigned long long)batch - 1);
+    *ret_new = 0;
+    for (size_t i = 0; rc == PL_OK && i < c->batch_groups; i++) {
+        const struct pl_prompt *prompt =
+            pl_prompts_at(feeder->train, c->seed, batch, c->batch_groups, i, NULL);
+        struct pl_rollout_group g = group_of(feeder, prompt, PL_PURPOSE_TRAIN, stop_ids);
+
+        g.batch = batch;
+        g.index = (uint32_t)i;
+        g.version = pl_feed_version(c, batch);
+        rc = feed(feeder, &g, &entry, prompt->task, ret_new, err);
+    }
+    return rc;
+}
+
+int pl_feed_val(struct pl_feeder *feeder, uint64_t step, size_t *ret_new, struct pl_error *err)
+{
+    const size_t count = pl_feed_val_count(feeder);
+    char name[32];
+    struct pl_feed entry = {.batch = name, .expected = count, .after = ""};
+    uint32_t stop_ids[PL_EOS_MAX];
+    int rc = PL_OK;
+
+    snprintf(name, sizeof name, "e%llu", (unsigned long long)step);
+    *ret_new = 0;
+    for (size_t i = 0; rc == PL_OK && i < count; i++) {
+        const struct pl_prompt *prompt = &feeder->val->list[i];
+        struct pl_rollout_group g = group_of(feeder, prompt, PL_PURPOSE_EVALUATE, stop_ids);
+
+        g.batch = step;
+        g.index = (uint32_t)i;
+        g.version = step + 1;
+        rc = feed(feeder, &g, &entry, prompt->task, ret_new, err);
+    }
+    return rc;
+}

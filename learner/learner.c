@@ -1,0 +1,643 @@
+#include "learner/learner.h"
+
+#include "common/app/metrics.h"
+#include "common/base/buf.h"
+#include "common/base/check.h"
+#include "common/base/file.h"
+#include "common/base/log.h"
+#include "common/link/policy.h"
+#include "common/math/gemm.h"
+#include "common/model/checkpoint.h"
+#include "common/model/import.h"
+#include "common/text/tokenizer.h"
+#include "learner/feed.h"
+#include "learner/report.h"
+#include "learner/savepoint.h"
+#include "learner/schedule.h"
+#include "learner/update.h"
+#include "learner/versions.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    WAIT_MS = 1000,
+    FEED_AGAIN_S = 5, /* while waiting: what Redis may have lost is fed again */
+    SLOW_S = 60,      /* a wait that is worth a line in the log */
+    EVALS_MAX = 8,    /* not yet reported at once */
+    MESSAGE_MAX = 256 << 20,
+    SAMPLES_MAX = 4096,
+};
+
+struct learner {
+    struct pl_daemon *daemon;
+    const struct pl_run_conf *conf;
+    struct pl_rundir dir;
+    struct pl_tokenizer *tokenizer;
+    struct pl_shape *shape;
+    struct pl_weights *weights;
+    struct pl_shape *reference_shape;
+    struct pl_weights *reference; /* the model the run began with; NULL: no KL */
+    struct pl_weights *past;      /* room for an older version, to compare log-probabilities with */
+    struct pl_prompts train, val;
+    struct pl_trainer *trainer;
+    struct pl_pack *pack;
+    struct pl_stream *stream;
+    struct pl_feeder feeder;
+    struct pl_versions versions;
+    struct pl_metrics *metrics;
+    struct pl_update update;
+    json_t *agree;
+    struct pl_savepoint point; /* step: batches trained; accuracy: of the last */
+    uint64_t saved;            /* step of the last checkpoint */
+    uint64_t evals[EVALS_MAX]; /* steps whose evaluation was fed and not yet reported */
+    size_t eval_count;
+    uint64_t evals_reported[EVALS_MAX]; /* to be retired with the next checkpoint */
+    size_t reported_count;
+    uint64_t dropped;
+};
+
+static double seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- feeding ---- */
+
+/* Everything that may be sampled by now: batches up to step + staleness, evaluations not yet in. */
+static int feed(struct learner *l, size_t *ret_new, struct pl_error *err)
+{
+    const uint64_t step = l->point.step;
+    const uint64_t end = min_u64(step + l->conf->staleness + 1, l->conf->steps);
+    size_t fresh = 0;
+    int rc = PL_OK;
+
+    *ret_new = 0;
+    for (size_t i = 0; rc == PL_OK && i < l->eval_count; i++) {
+        rc = pl_feed_val(&l->feeder, l->evals[i], &fresh, err);
+        *ret_new += fresh;
+    }
+    for (uint64_t b = step; rc == PL_OK && b < end; b++) {
+        rc = pl_feed_train(&l->feeder, b, l->point.accuracy, &fresh, err);
+        *ret_new += fresh;
+    }
+    return rc;
+}
+
+static bool eval_is_due(const struct learner *l, uint64_t step)
+{
+    const struct pl_run_conf *c = l->conf;
+
+    if (c->val_files.count == 0)
+        return false;
+    if (step == 0)
+        return c->val_before_train;
+    return step == c->steps || (c->test_freq > 0 && step % c->test_freq == 0);
+}
+
+/* Evaluate the policy as it is now. */
+static void add_eval(struct learner *l)
+{
+    if (eval_is_due(l, l->point.step) && l->eval_count < EVALS_MAX)
+        l->evals[l->eval_count++] = l->point.step;
+}
+
+/* ---- batches ---- */
+
+static struct pl_rollouts_check check_of(const struct learner *l, uint64_t version)
+{
+    const struct pl_run_conf *c = l->conf;
+    const struct pl_version *known = pl_versions_find(&l->versions, version);
+
+    return (struct pl_rollouts_check){
+        .limits = {.bytes = MESSAGE_MAX,
+                   .samples = SAMPLES_MAX,
+                   .tokens = c->prompt_tokens_max > c->response_tokens_max ? c->prompt_tokens_max
+                                                                           : c->response_tokens_max,
+                   .vocab = l->shape->config.vocab},
+        .version = version,
+        .hash = known ? known->hash : NULL,
+    };
+}
+
+/* Report evaluations that are complete. */
+static int take_evals(struct learner *l, uint64_t wait_ms, struct pl_error *err)
+{
+    for (size_t i = 0; i < l->eval_count;) {
+        const uint64_t step = l->evals[i];
+        const struct pl_rollouts_check check = check_of(l, step + 1);
+        struct pl_rollouts rollouts = {0};
+        struct pl_ready ready = {0};
+        char name[32];
+        int rc;
+
+        snprintf(name, sizeof name, "e%llu", (unsigned long long)step);
+        rc = pl_stream_take(l->stream, name, wait_ms, &ready, err);
+        if (rc == PL_ENOENT) {
+            i++;
+            continue;
+        }
+        if (rc == PL_OK)
+            rc = pl_rollouts_read(&ready, &check, &rollouts, err);
+        if (rc == PL_OK)
+            rc = pl_report_val(l->metrics, l->stream, step, &rollouts, err);
+        if (rc == PL_OK && l->conf->rollouts_kept)
+            rc = pl_report_rollouts(l->conf->dir, name, &rollouts, l->tokenizer, err);
+        if (rc == PL_OK)
+            pl_info("evaluated step=%llu accuracy=%.4f samples=%zu", (unsigned long long)step,
+                    rollouts.accuracy, rollouts.samples);
+        pl_rollouts_release(&rollouts);
+        pl_ready_release(&ready);
+        if (rc < 0)
+            return rc;
+        PL_ASSERT(l->reported_count < EVALS_MAX);
+        l->evals_reported[l->reported_count++] = step;
+        l->eval_count--;
+        memmove(l->evals + i, l->evals + i + 1, (l->eval_count - i) * sizeof *l->evals);
+    }
+    return PL_OK;
+}
+
+/* The batch of this step; what is missing is fed until it comes. */
+static int take_batch(struct learner *l, struct pl_ready *ret_ready, double *ret_wait_s,
+                      struct pl_error *err)
+{
+    const double start = seconds();
+    double fed = start, said = start;
+    char name[32];
+    size_t fresh;
+
+    snprintf(name, sizeof name, "%llu", (unsigned long long)l->point.step);
+    for (;;) {
+        int rc = pl_stream_take(l->stream, name, WAIT_MS, ret_ready, err);
+
+        *ret_wait_s = seconds() - start;
+        if (rc != PL_ENOENT)
+            return rc;
+        if (pl_daemon_stopping(NULL))
+            return pl_fail(err, PL_ECANCELED, "stopped while waiting for batch %s", name);
+        rc = take_evals(l, 0, err);
+        if (rc == PL_OK && seconds() - fed > FEED_AGAIN_S) {
+            fed = seconds();
+            rc = feed(l, &fresh, err);
+            if (rc == PL_OK && fresh > 0)
+                pl_warn("fed event=again batch=%s groups=%zu reason=\"Redis had lost them\"", name,
+                        fresh);
+        }
+        if (rc < 0)
+            return rc;
+        if (seconds() - said > SLOW_S) {
+            said = seconds();
+            pl_warn("waiting event=slow batch=%s waited_s=%.0f reason=\"not all of its groups are "
+                    "sampled and scored\"",
+                    name, said - start);
+        }
+    }
+}
+
+/* Recorded against computed log-probabilities, at the version that sampled. NaN: it is gone. */
+static double difference(struct learner *l, const struct pl_rollouts *rollouts, uint64_t version)
+{
+    const struct pl_version *known = pl_versions_find(&l->versions, version);
+
+    if (!known || rollouts->samples == 0)
+        return NAN;
+    if (version == l->point.step + 1)
+        return pl_update_difference(&l->update, rollouts, NULL);
+    pl_policy_install(known->values, l->past);
+    return pl_update_difference(&l->update, rollouts, l->past);
+}
+
+/* ---- checkpoints ---- */
+
+static int save(struct learner *l, struct pl_error *err)
+{
+    struct pl_savepoint *p = &l->point;
+    const double start = seconds();
+    uint64_t oldest = pl_feed_version(l->conf, p->step);
+    int rc;
+
+    if (l->saved == p->step && p->step > 0)
+        return PL_OK;
+    p->behind_count = 0;
+    for (uint64_t v = oldest; v <= p->step; v++) {
+        const struct pl_version *known = pl_versions_find(&l->versions, v);
+
+        PL_ASSERT(known && p->behind_count < PL_BEHIND_MAX);
+        p->behind[p->behind_count++] = (struct pl_behind){v, known->values};
+    }
+    p->kl_coef = l->update.kl_coef;
+    p->train.skipped = l->update.skipped;
+    p->train.step = pl_trainer_state(l->trainer)->step + l->update.skipped;
+    rc = pl_savepoint_write(&l->dir, p, l->agree, l->weights, pl_trainer_state(l->trainer),
+                            l->conf->model, l->versions.table.values, err);
+    for (uint64_t b = l->saved; rc == PL_OK && b < p->step; b++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "%llu", (unsigned long long)b);
+        rc = pl_stream_retire(l->stream, name, err);
+    }
+    for (size_t i = 0; rc == PL_OK && i < l->reported_count; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "e%llu", (unsigned long long)l->evals_reported[i]);
+        rc = pl_stream_retire(l->stream, name, err);
+    }
+    if (rc < 0)
+        return rc;
+    l->reported_count = 0;
+    l->saved = p->step;
+    pl_info("saved step=%llu seconds=%.2f", (unsigned long long)p->step, seconds() - start);
+    return pl_rundir_prune(&l->dir, p->step, l->conf->keep, err);
+}
+
+/* ---- one step ---- */
+
+static double rate(const struct learner *l)
+{
+    const struct pl_run_conf *c = l->conf;
+    const struct pl_schedule schedule = {.kind = (enum pl_schedule_kind)c->schedule,
+                                         .peak = c->lr,
+                                         .warmup = c->warmup_steps,
+                                         .steps = c->steps};
+
+    return pl_schedule_lr(&schedule, l->point.step);
+}
+
+static int note_state(struct learner *l, const char *state, struct pl_error *err)
+{
+    char step[32];
+    const struct pl_field fields[] = {{"state", state}, {"step", step}};
+
+    snprintf(step, sizeof step, "%llu", (unsigned long long)l->point.step);
+    return pl_stream_note(l->stream, "run", fields, 2, err);
+}
+
+static void log_step(const struct pl_report_step *s)
+{
+    const struct pl_rollouts *r = s->rollouts;
+    double reward = 0.0;
+
+    for (size_t i = 0; i < r->samples; i++)
+        reward += r->scores[i] / (double)r->samples;
+    pl_info("trained step=%llu reward=%.4f accuracy=%.4f gate=%d loss=%.5f grad_norm=%.4f "
+            "tokens=%zu wait_s=%.2f step_s=%.2f logp_difference=%.3g",
+            (unsigned long long)s->step, reward, r->accuracy, r->gate, s->update->policy.pg_loss,
+            s->update->grad_norm, r->tokens, s->wait_s, s->step_s, s->logp_difference);
+}
+
+static int train_step(struct learner *l, struct pl_error *err)
+{
+    const uint64_t step = l->point.step, version = pl_feed_version(l->conf, step);
+    const struct pl_rollouts_check check = check_of(l, version);
+    const double start = seconds();
+    struct pl_report_step report = {.step = step + 1, .staleness = (size_t)(step + 1 - version)};
+    struct pl_rollouts rollouts = {0};
+    struct pl_update_stats stats = {0};
+    struct pl_ready ready = {0};
+    double mark;
+    size_t fresh;
+    int rc = feed(l, &fresh, err);
+
+    if (rc == PL_OK)
+        rc = take_batch(l, &ready, &report.wait_s, err);
+    if (rc == PL_OK)
+        rc = pl_rollouts_read(&ready, &check, &rollouts, err);
+    if (rc < 0)
+        goto out;
+    l->dropped += ready.dropped;
+    report.logp_difference = difference(l, &rollouts, version);
+    rc = pl_update_run(&l->update, &rollouts, rate(l), &stats, err);
+    if (rc < 0)
+        goto out;
+    mark = seconds();
+    rc = pl_versions_publish(&l->versions, step + 2, pl_trainer_state(l->trainer)->master, err);
+    if (rc < 0)
+        goto out;
+    report.publish_s = seconds() - mark;
+    report.previous = l->point.accuracy;
+    l->point.accuracy = ready.accuracy;
+    l->point.step = step + 1;
+    l->point.train.tokens += rollouts.tokens;
+    report.rollouts = &rollouts;
+    report.update = &stats;
+    report.kl_coef = l->update.kl_coef;
+    report.dropped = l->dropped;
+    report.step_s = seconds() - start;
+    (void)pl_prompts_at(&l->train, l->conf->seed, step, l->conf->batch_groups, 0, &report.epoch);
+    rc = pl_report_train(l->metrics, l->stream, &report, err);
+    if (rc == PL_OK && l->conf->rollouts_kept && step % l->conf->rollouts_kept == 0) {
+        char name[32];
+
+        snprintf(name, sizeof name, "%llu", (unsigned long long)step + 1);
+        rc = pl_report_rollouts(l->conf->dir, name, &rollouts, l->tokenizer, err);
+    }
+    if (rc == PL_OK)
+        log_step(&report);
+out:
+    pl_rollouts_release(&rollouts);
+    pl_ready_release(&ready);
+    return rc;
+}
+
+/* Versions that no batch and no evaluation will be pinned to any more. */
+static void forget(struct learner *l)
+{
+    uint64_t oldest = pl_feed_version(l->conf, l->point.step);
+
+    for (size_t i = 0; i < l->eval_count; i++)
+        oldest = min_u64(oldest, l->evals[i] + 1);
+    pl_versions_drop(&l->versions, oldest);
+}
+
+static int loop(struct learner *l, struct pl_error *err)
+{
+    const struct pl_run_conf *c = l->conf;
+    size_t fresh;
+    int rc = note_state(l, "running", err);
+
+    while (rc == PL_OK && l->point.step < c->steps && !pl_daemon_stopping(NULL)) {
+        rc = train_step(l, err);
+        if (rc == PL_OK)
+            add_eval(l);
+        if (rc == PL_OK && (l->point.step % c->save_freq == 0 || l->point.step == c->steps))
+            rc = save(l, err);
+        if (rc == PL_OK)
+            rc = take_evals(l, 0, err);
+        /* Evaluations that lag too far behind would keep too many versions. */
+        while (rc == PL_OK && l->eval_count > 0 && !pl_daemon_stopping(NULL) &&
+               l->evals[0] + PL_VERSIONS_MAX / 2 < l->point.step + 1)
+            rc = take_evals(l, WAIT_MS, err);
+        forget(l);
+        if (rc == PL_OK)
+            rc = note_state(l, "running", err);
+    }
+    while (rc == PL_OK && l->eval_count > 0 && !pl_daemon_stopping(NULL)) {
+        rc = feed(l, &fresh, err);
+        if (rc == PL_OK)
+            rc = take_evals(l, WAIT_MS, err);
+    }
+    if (rc == PL_ECANCELED)
+        rc = PL_OK;
+    if (rc == PL_OK && l->point.step > 0)
+        rc = save(l, err);
+    return rc;
+}
+
+/* The result, and that the run is over. */
+static int finish(struct learner *l, struct pl_error *err)
+{
+    char *path;
+    int rc;
+
+    if (l->point.step < l->conf->steps || l->eval_count > 0)
+        return note_state(l, "stopped", err);
+    /* Evaluations that came in after the last checkpoint are retired without a new one. */
+    for (size_t i = 0; i < l->reported_count; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "e%llu", (unsigned long long)l->evals_reported[i]);
+        rc = pl_stream_retire(l->stream, name, err);
+        if (rc < 0)
+            return rc;
+    }
+    path = pl_strf("%s/model", l->conf->dir);
+    rc = path ? pl_model_save(path, true, l->weights, l->conf->model, PL_SHARD_DEFAULT, err)
+              : pl_fail(err, PL_ENOMEM, "no memory to write the model");
+    free(path);
+    return rc == PL_OK ? note_state(l, "finished", err) : rc;
+}
+
+/* ---- from start to end ---- */
+
+/* The newest checkpoint, or the model to start from: weights and the trainer's memory. */
+static int open_model(struct learner *l, struct pl_error *err)
+{
+    const struct pl_run_conf *c = l->conf;
+    const size_t positions = c->prompt_tokens_max + c->response_tokens_max;
+    const struct pl_trainer_opts opts = {
+        .limits = {.rows = c->pack_tokens, .samples = c->batch_groups * c->samples},
+        .positions = positions,
+        .recompute = c->recompute,
+        .adamw = {.beta1 = c->beta1,
+                  .beta2 = c->beta2,
+                  .eps = 1e-8,
+                  .weight_decay = c->weight_decay,
+                  .clip = c->grad_clip},
+    };
+    char *checkpoint = NULL;
+    struct pl_plan plan;
+    int rc = pl_rundir_latest(c->dir, &checkpoint, err);
+
+    if (rc == PL_OK)
+        rc = pl_model_load(checkpoint ? checkpoint : c->model, NULL, &l->shape, &l->weights, err);
+    if (rc == PL_OK) {
+        pl_plan_init(&plan);
+        pl_trainer_plan(l->weights, &opts, &plan);
+        pl_info("plan bytes=%zu rows=%zu samples=%zu", pl_plan_total(&plan), opts.limits.rows,
+                opts.limits.samples);
+        rc = pl_plan_check(&plan, c->memory_max, err);
+    }
+    if (rc == PL_OK)
+        rc = pl_trainer_create(l->weights, &opts, &l->trainer, err);
+    if (rc == PL_OK)
+        rc = pl_pack_create(&opts.limits, &l->pack, err);
+    if (rc == PL_OK && checkpoint)
+        rc = pl_savepoint_read(checkpoint, l->agree, l->weights, pl_trainer_state(l->trainer), 0,
+                               &l->point, err);
+    free(checkpoint);
+    return rc;
+}
+
+static bool needs_reference(const struct pl_run_conf *c)
+{
+    return c->use_kl_loss || c->kl_in_reward;
+}
+
+static int open_reference(struct learner *l, struct pl_error *err)
+{
+    int rc = PL_OK;
+
+    if (needs_reference(l->conf))
+        rc = pl_model_load(l->conf->model, NULL, &l->reference_shape, &l->reference, err);
+    if (rc == PL_OK && l->conf->staleness > 0)
+        rc = pl_weights_create(l->shape, &l->past, err);
+    return rc;
+}
+
+static int open_prompts(struct learner *l, struct pl_error *err)
+{
+    const struct pl_run_conf *c = l->conf;
+    const size_t vocab = l->shape->config.vocab;
+    int rc = pl_tokenizer_load(c->model, &l->tokenizer, err);
+
+    if (rc == PL_OK)
+        rc = pl_prompts_load(c, &c->train_files, l->tokenizer, vocab, &l->train, err);
+    if (rc == PL_OK && c->val_files.count > 0)
+        rc = pl_prompts_load(c, &c->val_files, l->tokenizer, vocab, &l->val, err);
+    if (rc == PL_OK)
+        pl_info("tasks train=%zu left_out=%zu val=%zu left_out=%zu", l->train.count,
+                l->train.left_out, l->val.count, l->val.left_out);
+    return rc;
+}
+
+static int open_stream(struct learner *l, struct pl_error *err)
+{
+    const struct pl_run_conf *c = l->conf;
+    char *redis = pl_run_conf_redis(c);
+    const struct pl_stream_opts opts = {
+        .url = redis,
+        .run = c->name,
+        .worker = l->daemon->name,
+        .role = "learner",
+        .lease_ms = c->lease_s * 1000,
+        .deliveries_max = (uint32_t)c->deliveries_max,
+        .stop = NULL, /* the step that is begun when a signal comes is finished */
+        .event = pl_daemon_event,
+    };
+    int rc = redis ? pl_stream_open(&opts, &l->stream, err)
+                   : pl_fail(err, PL_ENOMEM, "no memory for the learner");
+
+    free(redis);
+    return rc;
+}
+
+/* The versions that batches to come are pinned to: from the checkpoint, then the policy itself. */
+static int publish_first(struct learner *l, struct pl_error *err)
+{
+    struct pl_savepoint *p = &l->point;
+    int rc = PL_OK;
+
+    for (size_t i = 0; i < p->behind_count; i++) {
+        if (rc == PL_OK)
+            rc = pl_versions_publish_values(&l->versions, p->behind[i].version, p->behind[i].values,
+                                            err);
+        free(p->behind[i].values);
+        p->behind[i].values = NULL;
+    }
+    if (rc == PL_OK)
+        rc = pl_versions_publish(&l->versions, p->step + 1, pl_trainer_state(l->trainer)->master,
+                                 err);
+    return rc;
+}
+
+static int open_metrics(struct learner *l, struct pl_error *err)
+{
+    char *path = pl_strf("%s/metrics.jsonl", l->conf->dir);
+    int rc = path ? pl_metrics_open(path, (int64_t)l->point.step, &l->metrics, err)
+                  : pl_fail(err, PL_ENOMEM, "no memory for the learner");
+
+    free(path);
+    return rc;
+}
+
+static int write_config(struct learner *l, struct pl_error *err)
+{
+    char *path = pl_strf("%s/config.yaml", l->conf->dir);
+    struct pl_outfile out;
+    struct pl_buf text;
+    int rc;
+
+    pl_buf_init(&text, 1 << 20);
+    rc = path ? pl_run_conf_print(l->conf, true, &text) : PL_ENOMEM;
+    rc = rc < 0 ? pl_fail(err, rc, "no memory for the learner") : pl_outfile_open(path, &out, err);
+    if (rc == PL_OK) {
+        rc = pl_outfile_write(&out, text.data, text.len, err);
+        if (rc == PL_OK)
+            rc = pl_outfile_commit(&out, err);
+        else
+            pl_outfile_abort(&out);
+    }
+    pl_buf_release(&text);
+    free(path);
+    return rc;
+}
+
+static int open_all(struct learner *l, struct pl_error *err)
+{
+    const struct pl_run_conf *c = l->conf;
+    char hash[65];
+    int rc = pl_rundir_open(c->dir, true, &l->dir, err);
+
+    if (rc == PL_OK && pl_run_conf_hash(c, hash) < 0)
+        rc = pl_fail(err, PL_ENOMEM, "no memory for the learner");
+    if (rc == PL_OK) {
+        l->agree = json_pack("{s:s}", "config_sha256", hash);
+        snprintf(l->point.train.core, sizeof l->point.train.core, "%s", pl_blas_core());
+        l->point.train.eval_best = NAN;
+        rc = open_model(l, err);
+    }
+    if (rc == PL_OK)
+        rc = write_config(l, err);
+    if (rc == PL_OK)
+        rc = open_reference(l, err);
+    if (rc == PL_OK)
+        rc = open_prompts(l, err);
+    if (rc == PL_OK)
+        rc = open_metrics(l, err);
+    if (rc == PL_OK)
+        rc = open_stream(l, err);
+    if (rc == PL_OK)
+        rc = pl_versions_init(&l->versions, c, l->shape, l->stream, err);
+    if (rc < 0)
+        return rc;
+    pl_feeder_init(&l->feeder, c, &l->shape->config, l->stream, &l->train, &l->val);
+    l->saved = l->point.step;
+    l->update = (struct pl_update){
+        .conf = c,
+        .trainer = l->trainer,
+        .pack = l->pack,
+        .reference = l->reference,
+        .kl_coef = l->point.step > 0 ? l->point.kl_coef : c->kl_coef,
+        .skipped = l->point.train.skipped,
+    };
+    add_eval(l);
+    return publish_first(l, err);
+}
+
+static void close_all(struct learner *l)
+{
+    pl_feeder_release(&l->feeder);
+    pl_versions_release(&l->versions);
+    pl_stream_close(l->stream);
+    pl_metrics_close(l->metrics);
+    pl_pack_destroy(l->pack);
+    pl_trainer_destroy(l->trainer);
+    pl_weights_destroy(l->past);
+    pl_weights_destroy(l->reference);
+    pl_shape_destroy(l->reference_shape);
+    pl_weights_destroy(l->weights);
+    pl_shape_destroy(l->shape);
+    pl_prompts_release(&l->train);
+    pl_prompts_release(&l->val);
+    pl_tokenizer_destroy(l->tokenizer);
+    json_decref(l->agree);
+    pl_rundir_close(&l->dir);
+}
+
+int pl_learner_run(struct pl_daemon *daemon, struct pl_error *err)
+{
+    struct learner l = {.daemon = daemon, .conf = &daemon->conf};
+    int rc = open_all(&l, err);
+
+    if (rc == PL_OK) {
+        pl_info("begin step=%llu of=%zu", (unsigned long long)l.point.step, l.conf->steps);
+        rc = loop(&l, err);
+    }
+    if (rc == PL_OK)
+        rc = finish(&l, err);
+    close_all(&l);
+    return rc;
+}

@@ -1,0 +1,36 @@
+/*
+ * What a step leaves for people and programs: a line of metrics.jsonl and an entry of the stream
+ * `metrics` by verl's names, and the rollouts as JSON lines with their rewards.
+ */
+#ifndef PL_LEARNER_REPORT_H
+#define PL_LEARNER_REPORT_H
+
+#include "common/app/metrics.h"
+#include "common/link/stream.h"
+#include "common/text/tokenizer.h"
+#include "learner/rollouts.h"
+#include "learner/update.h"
+
+struct pl_report_step {
+    uint64_t step; /* steps done, this one included */
+    uint64_t epoch;
+    const struct pl_rollouts *rollouts;
+    const struct pl_update_stats *update;
+    double previous, logp_difference; /* accuracy before; NaN: not measured */
+    double wait_s, publish_s, save_s, step_s, kl_coef;
+    size_t staleness;
+    uint64_t dropped;
+};
+
+int pl_report_train(struct pl_metrics *metrics, struct pl_stream *stream,
+                    const struct pl_report_step *step, struct pl_error *err);
+
+/* An evaluation: val-core/<source>/acc/mean@N and its like, by source and by level. */
+int pl_report_val(struct pl_metrics *metrics, struct pl_stream *stream, uint64_t step,
+                  const struct pl_rollouts *rollouts, struct pl_error *err);
+
+/* DIR/rollouts/<name>.jsonl, whole or not at all: one line a sample. */
+int pl_report_rollouts(const char *dir, const char *name, const struct pl_rollouts *rollouts,
+                       const struct pl_tokenizer *tokenizer, struct pl_error *err);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * A complete batch as arrays: what a step of training works on.
+ *
+ *   N groups, n samples in the order of their groups, T response tokens; sample i has tokens
+ *   [first[i], first[i+1]); a group that was dropped is not there
+ */
+#ifndef PL_LEARNER_ROLLOUTS_H
+#define PL_LEARNER_ROLLOUTS_H
+
+#include "common/link/stream.h"
+#include "learner/advantage.h"
+#include "learner/batch.h"
+#include "proto/rollout.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct pl_rollouts {
+    struct pl_rollout_group *groups; /* (N) decoded */
+    size_t group_count;
+    struct pl_group *packs;         /* (N) the same for packing */
+    struct pl_response *responses;  /* (n) */
+    const struct pl_rollout **list; /* (n) */
+    size_t *first, *group;          /* (n + 1), (n) */
+    size_t *group_first;            /* (N + 1) samples of each group */
+    size_t samples, tokens;         /* n, T */
+    bool gate;
+    double accuracy;
+    double *scores;     /* (n) reward of each sample, the gate applied */
+    double *components; /* (3, n) format, final, intermediate with the gate */
+    double *rewards;    /* (T) score at the last token, 0 elsewhere */
+    float *old;         /* (T) recorded log-probabilities */
+    float *advantages;  /* (T) */
+    float *ref;         /* (T) of the reference */
+    float *scratch;     /* (T) */
+    void *memory;
+};
+
+struct pl_rollouts_check {
+    struct pl_rollout_group_limits limits;
+    uint64_t version;          /* that all must be sampled with */
+    const unsigned char *hash; /* of that version; NULL: not known any more */
+};
+
+/*
+ * Decode a batch. PL_EFORMAT: a group is no message, of another version, or was sampled with
+ * weights that are not that version's; group and actor are named. PL_ENOMEM. Ended with
+ * pl_rollouts_release().
+ */
+int pl_rollouts_read(const struct pl_ready *ready, const struct pl_rollouts_check *check,
+                     struct pl_rollouts *ret_rollouts, struct pl_error *err);
+void pl_rollouts_release(struct pl_rollouts *rollouts); /* zeroed is fine */
+
+struct pl_samples pl_rollouts_samples(const struct pl_rollouts *rollouts);
+
+#endif

@@ -1,0 +1,144 @@
+#include "learner/savepoint.h"
+
+#include "common/base/buf.h"
+#include "common/base/file.h"
+#include "common/base/json.h"
+#include "common/model/checkpoint.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RUN_STATE "run_state.json"
+
+static int write_behind(const char *dir, const struct pl_behind *b, size_t values,
+                        struct pl_error *err)
+{
+    char *path = pl_strf("%s/policy-%llu.bf16", dir, (unsigned long long)b->version);
+    struct pl_outfile out;
+    int rc = path ? pl_outfile_open(path, &out, err)
+                  : pl_fail(err, PL_ENOMEM, "no memory for a checkpoint");
+
+    if (rc == PL_OK) {
+        rc = pl_outfile_write(&out, b->values, values * sizeof *b->values, err);
+        if (rc == PL_OK)
+            rc = pl_outfile_commit(&out, err);
+        else
+            pl_outfile_abort(&out);
+    }
+    free(path);
+    return rc;
+}
+
+static int write_run_state(const char *dir, const struct pl_savepoint *point, struct pl_error *err)
+{
+    json_t *behind = json_array();
+    json_t *root = json_pack("{s:I, s:f, s:f, s:o}", "step", (json_int_t)point->step, "accuracy",
+                             point->accuracy, "kl_coef", point->kl_coef, "behind", behind);
+    char *path = pl_strf("%s/" RUN_STATE, dir);
+    int rc;
+
+    for (size_t i = 0; root && i < point->behind_count; i++)
+        json_array_append_new(behind, json_integer((json_int_t)point->behind[i].version));
+    rc = root && path ? pl_json_save(path, root, 2, err)
+                      : pl_fail(err, PL_ENOMEM, "no memory for a checkpoint");
+    json_decref(root);
+    free(path);
+    return rc;
+}
+
+int pl_savepoint_write(const struct pl_rundir *dir, const struct pl_savepoint *point,
+                       const json_t *agree, const struct pl_weights *weights,
+                       const struct pl_adamw_state *adamw, const char *tokenizer_dir, size_t values,
+                       struct pl_error *err)
+{
+    struct pl_outdir out;
+    int rc = pl_rundir_begin(dir, point->step, &out, err);
+
+    if (rc < 0)
+        return rc;
+    rc = pl_model_write(out.tmp, weights, tokenizer_dir, PL_SHARD_DEFAULT, err);
+    if (rc == PL_OK)
+        rc = pl_state_write(out.tmp, &point->train, agree, weights->shape, adamw, err);
+    for (size_t i = 0; rc == PL_OK && i < point->behind_count; i++)
+        rc = write_behind(out.tmp, &point->behind[i], values, err);
+    if (rc == PL_OK)
+        rc = write_run_state(out.tmp, point, err);
+    if (rc == PL_OK)
+        return pl_rundir_commit(dir, point->step, &out, err);
+    pl_outdir_abort(&out);
+    return rc;
+}
+
+static int read_behind(const char *dir, uint64_t version, size_t values, struct pl_behind *ret,
+                       struct pl_error *err)
+{
+    char *path = pl_strf("%s/policy-%llu.bf16", dir, (unsigned long long)version);
+    const size_t bytes = values * sizeof *ret->values;
+    char *data = NULL;
+    size_t len = 0;
+    int rc = path ? pl_file_read(path, bytes, &data, &len, err)
+                  : pl_fail(err, PL_ENOMEM, "no memory for a checkpoint");
+
+    if (rc == PL_OK && len != bytes) {
+        rc = pl_fail(err, PL_EFORMAT, "'%s' has %zu bytes; %zu are expected", path, len, bytes);
+        free(data);
+    } else if (rc == PL_OK) {
+        *ret = (struct pl_behind){version, (uint16_t *)(void *)data};
+    }
+    free(path);
+    return rc;
+}
+
+static int read_run_state(const char *path, size_t values, struct pl_savepoint *point,
+                          struct pl_error *err)
+{
+    char *file = pl_strf("%s/" RUN_STATE, path);
+    const json_t *behind;
+    json_t *root = NULL;
+    size_t step = 0;
+    int rc = file ? pl_json_load(file, 1 << 20, &root, err)
+                  : pl_fail(err, PL_ENOMEM, "no memory for a checkpoint");
+
+    if (rc == PL_OK)
+        rc = pl_json_size(root, "step", file, 0, SIZE_MAX / 2, &step, err);
+    if (rc == PL_OK)
+        rc = pl_json_real(root, "accuracy", file, 0.0, 1.0, &point->accuracy, err);
+    if (rc == PL_OK)
+        rc = pl_json_real(root, "kl_coef", file, 0.0, 1e12, &point->kl_coef, err);
+    point->step = step;
+    behind = json_object_get(root, "behind");
+    if (rc == PL_OK && (!json_is_array(behind) || json_array_size(behind) > PL_BEHIND_MAX))
+        rc = pl_fail(err, PL_EFORMAT, "'%s': 'behind' must be a list of at most %d versions", file,
+                     PL_BEHIND_MAX);
+    for (size_t i = 0; rc == PL_OK && i < json_array_size(behind); i++) {
+        const json_t *version = json_array_get(behind, i);
+
+        rc = json_is_integer(version) && json_integer_value(version) > 0
+                 ? read_behind(path, (uint64_t)json_integer_value(version), values,
+                               &point->behind[i], err)
+                 : pl_fail(err, PL_EFORMAT, "'%s': 'behind' holds no version", file);
+        point->behind_count += rc == PL_OK;
+    }
+    json_decref(root);
+    free(file);
+    return rc;
+}
+
+int pl_savepoint_read(const char *path, const json_t *agree, const struct pl_weights *weights,
+                      struct pl_adamw_state *adamw, size_t values, struct pl_savepoint *ret_point,
+                      struct pl_error *err)
+{
+    struct pl_savepoint point = {0};
+    int rc = pl_state_read(path, agree, weights, adamw, &point.train, err);
+
+    if (rc == PL_OK)
+        rc = read_run_state(path, values, &point, err);
+    if (rc < 0) {
+        for (size_t i = 0; i < point.behind_count; i++)
+            free(point.behind[i].values);
+        return rc;
+    }
+    *ret_point = point;
+    return PL_OK;
+}

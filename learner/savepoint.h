@@ -1,0 +1,50 @@
+/*
+ * A checkpoint of a run: a model folder with its optimiser (state.h), and
+ *
+ *   run_state.json        step, accuracy of the last batch, KL coefficient, what must agree
+ *   policy-<v>.bf16       the values of each older version that batches still to come are pinned to
+ *
+ * so that a run that goes on from it feeds, samples and trains to the same bits.
+ */
+#ifndef PL_LEARNER_SAVEPOINT_H
+#define PL_LEARNER_SAVEPOINT_H
+
+#include "common/base/err.h"
+#include "common/model/weights.h"
+#include "learner/rundir.h"
+#include "learner/state.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { PL_BEHIND_MAX = 4 };
+
+struct pl_behind {
+    uint64_t version;
+    uint16_t *values; /* of the policy, flat (common/link/policy.h) */
+};
+
+struct pl_savepoint {
+    uint64_t step; /* batches trained */
+    double accuracy;
+    double kl_coef;
+    struct pl_train_state train;
+    struct pl_behind behind[PL_BEHIND_MAX];
+    size_t behind_count;
+};
+
+/* Written aside, renamed, made the latest. `agree`: what must be the same when the run goes on. */
+int pl_savepoint_write(const struct pl_rundir *dir, const struct pl_savepoint *point,
+                       const json_t *agree, const struct pl_weights *weights,
+                       const struct pl_adamw_state *adamw, const char *tokenizer_dir, size_t values,
+                       struct pl_error *err);
+
+/*
+ * From the folder of a checkpoint whose model is loaded already. `behind` values are the caller's
+ * to free(). Errors of pl_state_read(); PL_EFORMAT where a file is not as written.
+ */
+int pl_savepoint_read(const char *path, const json_t *agree, const struct pl_weights *weights,
+                      struct pl_adamw_state *adamw, size_t values, struct pl_savepoint *ret_point,
+                      struct pl_error *err);
+
+#endif

@@ -1,0 +1,258 @@
+#include "learner/update.h"
+
+#include "common/base/check.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static double seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/*
+ * Groups [g, end) pack by pack: *at_group and *at_response say where it goes on; false at the end.
+ */
+struct walk {
+    size_t group, response, end;
+};
+
+static bool next_pack(struct pl_update *u, const struct pl_rollouts *r, struct walk *w)
+{
+    pl_pack_clear(u->pack);
+    while (w->group < w->end) {
+        const struct pl_group *g = &r->packs[w->group];
+        const size_t sample = r->group_first[w->group] + w->response;
+        const size_t added = pl_pack_add(u->pack, g, w->response, (uint32_t)sample);
+
+        w->response += added;
+        if (w->response == g->count) {
+            w->group++;
+            w->response = 0;
+            continue;
+        }
+        break;
+    }
+    return u->pack->batch.rows > 0;
+}
+
+/* Log-probabilities of all tokens of groups [g, end) at some weights, to `out` (T). */
+static void score(struct pl_update *u, const struct pl_rollouts *r, size_t g, size_t end,
+                  const struct pl_weights *weights, float *out)
+{
+    struct walk walk = {.group = g, .end = end};
+
+    while (next_pack(u, r, &walk)) {
+        const float *logp = pl_trainer_score(u->trainer, weights, u->pack, NULL);
+
+        for (size_t i = 0; i < u->pack->prediction_count; i++) {
+            const struct pl_prediction *p = &u->pack->predictions[i];
+
+            out[r->first[p->sample] + p->index] = logp[i];
+        }
+    }
+}
+
+double pl_update_difference(struct pl_update *update, const struct pl_rollouts *rollouts,
+                            const struct pl_weights *weights)
+{
+    struct walk walk = {.end = rollouts->group_count};
+    double most = 0.0;
+    const float *logp;
+
+    if (!next_pack(update, rollouts, &walk))
+        return 0.0;
+    logp = pl_trainer_score(update->trainer, weights, update->pack, NULL);
+    for (size_t i = 0; i < update->pack->prediction_count; i++) {
+        const struct pl_prediction *p = &update->pack->predictions[i];
+        const size_t t = rollouts->first[p->sample] + p->index;
+
+        most = fmax(most, fabs((double)logp[i] - (double)rollouts->old[t]));
+    }
+    return most;
+}
+
+/* ---- rewards and advantages ---- */
+
+/* r_t = score_t - beta kl_t; the controller then adapts (verl: apply_kl_penalty). */
+static void charge_kl(struct pl_update *u, struct pl_rollouts *r, struct pl_update_stats *stats)
+{
+    const struct pl_run_conf *c = u->conf;
+    double mean = 0.0;
+
+    for (size_t i = 0; i < r->samples; i++) {
+        double sum = 0.0;
+
+        for (size_t t = r->first[i]; t < r->first[i + 1]; t++) {
+            const double kl =
+                pl_kl_value((enum pl_kl)c->kl_penalty, (double)r->old[t], (double)r->ref[t]);
+
+            sum += kl;
+            r->rewards[t] -= u->kl_coef * kl;
+            r->scores[i] -= u->kl_coef * kl;
+        }
+        mean += sum / (double)(r->first[i + 1] - r->first[i]) / (double)r->samples;
+    }
+    stats->kl = mean;
+    if (c->kl_ctrl == 1)
+        u->kl_coef = pl_kl_adapt(u->kl_coef, mean, c->kl_target, c->kl_horizon, r->samples);
+}
+
+static void estimate(struct pl_update *u, struct pl_rollouts *r)
+{
+    const struct pl_run_conf *c = u->conf;
+    const struct pl_samples s = pl_rollouts_samples(r);
+    double weights[3];
+
+    switch ((enum pl_advantage_kind)c->estimator) {
+    case PL_ADVANTAGE_GRPO:
+        pl_advantage_grpo(r->advantages, r->scores, &s, c->norm_by_std);
+        break;
+    case PL_ADVANTAGE_DR_GRPO:
+        pl_advantage_grpo(r->advantages, r->scores, &s, false);
+        break;
+    case PL_ADVANTAGE_RLOO:
+        pl_advantage_rloo(r->advantages, r->scores, &s);
+        break;
+    case PL_ADVANTAGE_RPP:
+        pl_advantage_rpp(r->advantages, r->rewards, c->gamma, &s);
+        break;
+    case PL_ADVANTAGE_RPP_BASELINE:
+        pl_advantage_rpp_baseline(r->advantages, r->scores, &s);
+        break;
+    case PL_ADVANTAGE_GDPO:
+        for (size_t k = 0; k < 3; k++)
+            weights[k] = strtod(c->gdpo_weights.items[k], NULL);
+        pl_advantage_gdpo(r->advantages, r->components, weights, 3, &s, r->scratch);
+        break;
+    case PL_ADVANTAGE_GAE:
+        PL_ASSERT(!"refused when the configuration was read");
+    }
+}
+
+/* ---- mini-batches ---- */
+
+static struct pl_policy_opts policy_opts(const struct pl_run_conf *c)
+{
+    return (struct pl_policy_opts){
+        .clip_low = c->clip_low,
+        .clip_high = c->clip_high,
+        .clip_c = c->clip_c,
+        .ratio = (enum pl_ratio)c->loss_mode,
+        .agg = (enum pl_agg)c->loss_agg,
+        .agg_scale = c->loss_scale > 0.0 ? c->loss_scale : (double)c->response_tokens_max,
+        .entropy_coef = c->entropy_coef,
+        .kl_coef = c->use_kl_loss ? c->kl_loss_coef : 0.0,
+        .kl = (enum pl_kl)c->kl_loss_type,
+    };
+}
+
+/* GSPO's ratio needs all of a sequence's log-probabilities before the first slope. */
+static void sequence_ratios(struct pl_update *u, const struct pl_rollouts *r, size_t g, size_t end,
+                            float *sequence)
+{
+    score(u, r, g, end, NULL, r->scratch);
+    for (size_t i = r->group_first[g]; i < r->group_first[end]; i++) {
+        double sum = 0.0;
+
+        for (size_t t = r->first[i]; t < r->first[i + 1]; t++)
+            sum += (double)r->scratch[t] - (double)r->old[t];
+        sequence[i] = (float)(sum / (double)(r->first[i + 1] - r->first[i]));
+    }
+}
+
+static void add_stats(struct pl_policy_stats *all, const struct pl_policy_stats *s)
+{
+    all->pg_loss += s->pg_loss;
+    all->kl_loss += s->kl_loss;
+    all->entropy_loss += s->entropy_loss;
+    all->clipped += s->clipped;
+    all->clipped_low += s->clipped_low;
+    all->minus_l += s->minus_l;
+    all->entropy += s->entropy;
+    all->diff_max = fmax(all->diff_max, s->diff_max);
+    all->ratio_max = fmax(all->ratio_max, s->ratio_max);
+    all->tokens += s->tokens;
+}
+
+/* Groups [g, end): one optimiser step. */
+static int mini_batch(struct pl_update *u, struct pl_rollouts *r, size_t g, size_t end, double lr,
+                      float *sequence, struct pl_update_stats *stats, struct pl_error *err)
+{
+    const size_t i = r->group_first[g], j = r->group_first[end];
+    struct pl_policy policy = {
+        .opts = policy_opts(u->conf),
+        .batch = {.first = r->first,
+                  .old = r->old,
+                  .ref = u->conf->use_kl_loss ? r->ref : NULL,
+                  .advantage = r->advantages,
+                  .sequences = j - i,
+                  .tokens = r->first[j] - r->first[i]},
+    };
+    struct walk walk = {.group = g, .end = end};
+    struct pl_objective objective;
+    struct pl_step_stats step = {0};
+    int rc;
+
+    if (policy.opts.ratio == PL_RATIO_SEQUENCE) {
+        sequence_ratios(u, r, g, end, sequence);
+        policy.batch.sequence = sequence;
+    }
+    objective = pl_policy_objective(&policy);
+    while (next_pack(u, r, &walk))
+        (void)pl_trainer_accumulate(u->trainer, u->pack, &objective);
+    rc = pl_trainer_step(u->trainer, lr, &step, err);
+    add_stats(&stats->policy, &policy.stats);
+    if (rc < 0) {
+        u->skipped++;
+        return rc;
+    }
+    stats->grad_norm += step.grad_norm;
+    stats->lr = step.lr;
+    stats->steps++;
+    return PL_OK;
+}
+
+int pl_update_run(struct pl_update *update, struct pl_rollouts *rollouts, double lr,
+                  struct pl_update_stats *ret_stats, struct pl_error *err)
+{
+    struct pl_update *u = update;
+    struct pl_rollouts *r = rollouts;
+    const struct pl_run_conf *c = u->conf;
+    const size_t mini = c->mini_groups ? c->mini_groups : c->batch_groups;
+    const struct pl_samples samples = pl_rollouts_samples(r);
+    struct pl_update_stats stats = {.diff_max = NAN};
+    float *sequence = calloc(r->samples + 1, sizeof *sequence);
+    double start = seconds();
+
+    if (!sequence)
+        return pl_fail(err, PL_ENOMEM, "no memory for %zu samples", r->samples);
+    if (u->reference)
+        score(u, r, 0, r->group_count, u->reference, r->ref);
+    stats.reference_s = seconds() - start;
+    start = seconds();
+    stats.zero_spread = pl_zero_spread_groups(r->scores, &samples);
+    if (c->kl_in_reward)
+        charge_kl(u, r, &stats);
+    estimate(u, r);
+    stats.adv_s = seconds() - start;
+    start = seconds();
+    for (size_t epoch = 0; epoch < c->epochs; epoch++) {
+        memset(&stats.policy, 0, sizeof stats.policy);
+        for (size_t g = 0; g < r->group_count; g += mini)
+            (void)mini_batch(u, r, g, g + mini < r->group_count ? g + mini : r->group_count, lr,
+                             sequence, &stats, err);
+    }
+    stats.update_s = seconds() - start;
+    free(sequence);
+    if (stats.steps == 0 && r->group_count > 0)
+        return pl_fail(err, PL_EINVAL, "no optimiser step of the batch had a finite gradient");
+    stats.grad_norm /= stats.steps > 0 ? (double)stats.steps : 1.0;
+    *ret_stats = stats;
+    return PL_OK;
+}

@@ -1,0 +1,120 @@
+#include "learner/versions.h"
+
+#include "common/app/run_conf.h"
+#include "common/base/check.h"
+#include "common/link/policy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int pl_versions_init(struct pl_versions *versions, const struct pl_run_conf *conf,
+                     const struct pl_shape *shape, struct pl_stream *stream, struct pl_error *err)
+{
+    char *pub = pl_run_conf_announce(conf), *serve = pl_run_conf_serve(conf);
+    int rc = PL_OK;
+
+    *versions = (struct pl_versions){.shape = shape, .stream = stream};
+    if (!pub || !serve || pl_policy_table(shape, &versions->tensors, &versions->table) < 0)
+        rc = pl_fail(err, PL_ENOMEM, "no memory for the versions of the policy");
+    if (rc == PL_OK)
+        rc = pl_source_create(&(struct pl_source_opts){.run = conf->name,
+                                                       .pub_bind = pub,
+                                                       .serve_bind = serve,
+                                                       .table = versions->table,
+                                                       .versions_max = PL_VERSIONS_MAX},
+                              &versions->source, err);
+    free(pub);
+    free(serve);
+    return rc;
+}
+
+void pl_versions_release(struct pl_versions *versions)
+{
+    for (size_t i = 0; i < versions->count; i++)
+        free(versions->list[i].values);
+    pl_source_destroy(versions->source);
+    free(versions->tensors);
+    *versions = (struct pl_versions){0};
+}
+
+/* What redis-cli shows: HGETALL plait:{RUN}:policy. */
+static int note(struct pl_versions *v, const struct pl_version *version, struct pl_error *err)
+{
+    char number[32], bytes[32], hash[2 * PL_HASH_BYTES + 1];
+    const struct pl_field fields[] = {{"version", number}, {"bytes", bytes}, {"sha256", hash}};
+
+    snprintf(number, sizeof number, "%llu", (unsigned long long)version->number);
+    snprintf(bytes, sizeof bytes, "%zu", v->table.values * sizeof *version->values);
+    for (size_t i = 0; i < PL_HASH_BYTES; i++)
+        snprintf(hash + 2 * i, 3, "%02x", version->hash[i]);
+    return pl_stream_note(v->stream, "policy", fields, 3, err);
+}
+
+/* Takes `values` over. */
+static int add(struct pl_versions *v, uint64_t number, uint16_t *values, struct pl_error *err)
+{
+    struct pl_version *version = &v->list[v->count];
+    int rc;
+
+    PL_ASSERT(v->count < PL_VERSIONS_MAX);
+    rc = pl_source_publish(v->source, number, number - 1, values, version->hash, err);
+    if (rc < 0) {
+        free(values);
+        return rc;
+    }
+    version->number = number;
+    version->values = values;
+    v->count++;
+    return note(v, version, err);
+}
+
+static uint16_t *room(const struct pl_versions *v, struct pl_error *err)
+{
+    uint16_t *values = malloc(v->table.values * sizeof *values);
+
+    if (!values)
+        pl_fail(err, PL_ENOMEM, "no memory for a version of the policy: %zu values",
+                v->table.values);
+    return values;
+}
+
+int pl_versions_publish(struct pl_versions *versions, uint64_t number, const float *master,
+                        struct pl_error *err)
+{
+    uint16_t *values = room(versions, err);
+
+    if (!values)
+        return PL_ENOMEM;
+    pl_policy_round(versions->shape, master, values);
+    return add(versions, number, values, err);
+}
+
+int pl_versions_publish_values(struct pl_versions *versions, uint64_t number,
+                               const uint16_t *values, struct pl_error *err)
+{
+    uint16_t *copy = room(versions, err);
+
+    if (!copy)
+        return PL_ENOMEM;
+    memcpy(copy, values, versions->table.values * sizeof *copy);
+    return add(versions, number, copy, err);
+}
+
+void pl_versions_drop(struct pl_versions *versions, uint64_t number)
+{
+    pl_source_drop(versions->source, number);
+    while (versions->count > 0 && versions->list[0].number < number) {
+        free(versions->list[0].values);
+        versions->count--;
+        memmove(versions->list, versions->list + 1, versions->count * sizeof *versions->list);
+    }
+}
+
+const struct pl_version *pl_versions_find(const struct pl_versions *versions, uint64_t number)
+{
+    for (size_t i = 0; i < versions->count; i++)
+        if (versions->list[i].number == number)
+            return &versions->list[i];
+    return NULL;
+}

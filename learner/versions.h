@@ -1,0 +1,50 @@
+/*
+ * The versions of the policy that are still needed: by batches that are pinned to them, and by
+ * evaluations. Each is kept as it was published, with its hash.
+ */
+#ifndef PL_LEARNER_VERSIONS_H
+#define PL_LEARNER_VERSIONS_H
+
+#include "common/link/bcast.h"
+#include "common/link/stream.h"
+#include "common/model/weights.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { PL_VERSIONS_MAX = 16 };
+
+struct pl_version {
+    uint64_t number;
+    uint16_t *values;
+    unsigned char hash[PL_HASH_BYTES];
+};
+
+struct pl_versions {
+    struct pl_source *source;
+    struct pl_stream *stream;
+    struct pl_bcast_tensor *tensors;
+    struct pl_bcast_table table;
+    const struct pl_shape *shape;
+    struct pl_version list[PL_VERSIONS_MAX]; /* oldest first */
+    size_t count;
+};
+
+/* Endpoints are taken from `conf`. Ended with pl_versions_release(). */
+struct pl_run_conf;
+int pl_versions_init(struct pl_versions *versions, const struct pl_run_conf *conf,
+                     const struct pl_shape *shape, struct pl_stream *stream, struct pl_error *err);
+void pl_versions_release(struct pl_versions *versions); /* zeroed is fine */
+
+/* Publish a version from the flat f32 master values (rounded), or from values as they are. */
+int pl_versions_publish(struct pl_versions *versions, uint64_t number, const float *master,
+                        struct pl_error *err);
+int pl_versions_publish_values(struct pl_versions *versions, uint64_t number,
+                               const uint16_t *values, struct pl_error *err);
+
+/* Forget those below `number`. */
+void pl_versions_drop(struct pl_versions *versions, uint64_t number);
+
+const struct pl_version *pl_versions_find(const struct pl_versions *versions, uint64_t number);
+
+#endif
