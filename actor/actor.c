@@ -199,7 +199,7 @@ static int open_engine(struct actor *a, struct pl_error *err)
         .slots = slots,
         .positions = positions,
         .chunk_tokens = 256,
-        .jobs = slots + 1,
+        .jobs = 3 * slots, /* the porter leases up to 2 slots of samples, and one group more */
         .bytes_max = c->memory_max,
     };
     struct pl_engine_plan plan;

@@ -318,6 +318,13 @@ static int train_step(struct learner *l, struct pl_error *err)
     if (rc < 0)
         goto out;
     l->dropped += ready.dropped;
+    if (rollouts.samples == 0) {
+        rc = pl_fail(err, PL_EFORMAT,
+                     "all %zu groups of batch %s went to the dead; their reasons are in the stream "
+                     "'dead' of the run",
+                     ready.dropped, ready.batch);
+        goto out;
+    }
     report.logp_difference = difference(l, &rollouts, version);
     rc = pl_update_run(&l->update, &rollouts, rate(l), &stats, err);
     if (rc < 0)

@@ -2,6 +2,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/file.h"
+#include "common/text/utf8.h"
 #include "proto/task.h"
 
 #include <jansson.h>
@@ -271,11 +272,25 @@ static json_t *segments_of(const struct pl_score *s)
     return list;
 }
 
+/* Valid UTF-8, whatever the model said: ids that are no tokens are U+FFFD. */
 static int text_of(const struct pl_tokenizer *tokenizer, const uint32_t *ids, size_t n,
                    struct pl_buf *buf, struct pl_error *err)
 {
+    struct pl_buf bytes;
+    int rc = PL_OK;
+
     pl_buf_clear(buf);
-    return pl_tokenizer_decode(tokenizer, ids, n, false, buf, err);
+    pl_buf_init(&bytes, LINE_MAX_BYTES);
+    for (size_t i = 0; rc == PL_OK && i < n; i++) {
+        size_t len;
+        const char *token = pl_tokenizer_bytes(tokenizer, ids[i], &len);
+
+        rc = token ? pl_buf_append(&bytes, token, len) : pl_buf_puts(&bytes, PL_UTF8_REPLACEMENT);
+    }
+    if (rc == PL_OK && bytes.len > 0)
+        rc = pl_utf8_repair(bytes.data, bytes.len, buf);
+    pl_buf_release(&bytes);
+    return rc < 0 ? pl_fail(err, rc, "no memory to write rollouts") : PL_OK;
 }
 
 static json_t *sample_json(const struct pl_rollouts *r, size_t g, size_t s, const char *prompt,

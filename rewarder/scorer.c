@@ -1,9 +1,11 @@
 #include "rewarder/scorer.h"
 
 #include "common/base/buf.h"
+#include "common/text/utf8.h"
 #include "rewarder/verify.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { TEXT_MAX = 64 << 20 };
 
@@ -84,11 +86,10 @@ static int spell(struct pl_scorer *s, const struct pl_rollout *r, size_t *ret_to
         size_t len;
         const char *bytes = pl_tokenizer_bytes(s->tokenizer, r->ids[i], &len);
 
-        if (!bytes)
-            return pl_fail(err, PL_EFORMAT,
-                           "token %zu of a response, %u, is none of the "
-                           "vocabulary's",
-                           i, r->ids[i]);
+        if (!bytes) { /* a model may have more rows than its tokenizer has tokens */
+            bytes = PL_UTF8_REPLACEMENT;
+            len = strlen(bytes);
+        }
         if (pl_buf_append(&s->text, bytes, len) < 0)
             return pl_fail(err, PL_ENOMEM, "no memory for the text of a response");
         s->ends[i] = s->text.len;

@@ -19,7 +19,7 @@ void pl_scorer_destroy(struct pl_scorer *scorer); /* NULL is fine */
 /*
  * Fill in the scores of a group at stage rollout, which becomes scored; they point into the scorer
  * until its next call. *ret_right, *ret_formatted: how many samples are right, of valid form.
- * PL_EFORMAT: the task, its verifier or a token id is none.
+ * PL_EFORMAT: the task or its verifier is none. An id that is no token reads as U+FFFD.
  */
 int pl_scorer_group(struct pl_scorer *scorer, struct pl_rollout_group *group, const char *rewarder,
                     uint32_t *ret_right, uint32_t *ret_formatted, struct pl_error *err);

@@ -247,7 +247,7 @@ local function retire(keys, argv)
     if f[1] then
         redis.call('XDEL', prefix .. 'ready', f[2])
         redis.call('HINCRBY', prefix .. 'ledger', 'trained', f[3])
-        redis.call('HINCRBY', prefix .. 'ledger', 'scored', -tonumber(f[3]))
+        redis.call('HINCRBY', prefix .. 'ledger', 'scored', string.format('%d', -tonumber(f[3])))
     end
     redis.call('DEL', key, prefix .. 'groups:' .. b, prefix .. 'scored:' .. b)
     redis.call('SADD', prefix .. 'retired', b)

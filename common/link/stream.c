@@ -225,12 +225,15 @@ static int outcome_of(struct pl_stream *s, const struct pl_redis_args *args,
 
     if (rc < 0)
         return rc;
-    rc = odd(err, args);
+    rc = PL_EIO;
     for (int i = PL_OUTCOME_DONE; reply->str && i <= PL_OUTCOME_RETIRED; i++)
         if (strcmp(reply->str, names[i]) == 0) {
             *ret_outcome = (enum pl_outcome)i;
             rc = PL_OK;
         }
+    if (rc < 0)
+        pl_fail(err, rc, "Redis gave '%s' the answer '%.80s'", args->words[1],
+                reply->str ? reply->str : "(none)");
     freeReplyObject(reply);
     return rc;
 }
