@@ -7,15 +7,22 @@
 
 #include "tests/scratch.h"
 
+#include "common/base/buf.h"
 #include "common/base/file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PATH_BYTES = 512, PATHS = 8, FILE_BYTES_MAX = 64 << 20 };
+enum { FILE_BYTES_MAX = 64 << 20 };
 
-static char dir[PATH_BYTES];
+static char dir[256];
+
+/* Each path that was asked for, once. */
+static struct path {
+    struct path *next;
+    char *text;
+} * paths;
 
 int pl_scratch_setup(void **state)
 {
@@ -29,18 +36,33 @@ int pl_scratch_setup(void **state)
 int pl_scratch_teardown(void **state)
 {
     (void)state;
+    while (paths) {
+        struct path *next = paths->next;
+
+        free(paths->text);
+        free(paths);
+        paths = next;
+    }
     return pl_dir_remove(dir, NULL);
 }
 
 const char *pl_scratch_in(const char *folder, const char *name)
 {
-    static char paths[PATHS][PATH_BYTES];
-    static size_t next;
-    char *path = paths[next++ % PATHS];
-    const int len = snprintf(path, PATH_BYTES, name[0] ? "%s/%s" : "%s%s", folder, name);
+    char *text = pl_strf(name[0] ? "%s/%s" : "%s%s", folder, name);
+    struct path *path = paths;
 
-    assert_true(len > 0 && len < PATH_BYTES);
-    return path;
+    assert_non_null(text);
+    while (path && strcmp(path->text, text) != 0)
+        path = path->next;
+    if (path) {
+        free(text);
+        return path->text;
+    }
+    path = malloc(sizeof *path);
+    assert_non_null(path);
+    *path = (struct path){paths, text};
+    paths = path;
+    return text;
 }
 
 const char *pl_scratch(const char *name)

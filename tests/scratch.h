@@ -11,10 +11,10 @@
 int pl_scratch_setup(void **state);
 int pl_scratch_teardown(void **state);
 
-/* The path of `name` in the folder ("" is the folder); good until the eighth call after it. */
+/* The path of `name` in the folder ("" is the folder), good until teardown. */
 const char *pl_scratch(const char *name);
 
-/* The path of `name` in a folder, borrowed as above. */
+/* The path of `name` in any folder, as long. */
 const char *pl_scratch_in(const char *dir, const char *name);
 
 void pl_scratch_write(const char *path, const void *bytes, size_t len);
