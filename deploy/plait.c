@@ -14,9 +14,7 @@
 #include "deploy/cmd_model.h"
 #include "deploy/cmd_tokenizer.h"
 #include "deploy/external.h"
-#ifdef PL_HAVE_SFT
 #include "learner/sft.h"
-#endif
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,9 +33,7 @@ static const struct builtin builtins[] = {
     {"tokenizer", pl_cmd_tokenizer, "train, inspect and apply tokenizers"},
     {"data", pl_cmd_data, "make and import tasks and worked answers"},
     {"chat", pl_cmd_chat, "talk to a model in the terminal"},
-#ifdef PL_HAVE_SFT
     {"sft", pl_cmd_sft, "fine-tune a model on prompts and responses"},
-#endif
     {0},
 };
 

@@ -155,7 +155,7 @@ static json_t *plan_json(const struct pl_plan *plan)
 /* One object on standard output, and its reference is given up. */
 static int print_json(json_t *root)
 {
-    const int failed = !root || json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    const int failed = !root || json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
 
     json_decref(root);
     return failed || putchar('\n') == EOF ? PL_EIO : PL_OK;
@@ -256,14 +256,13 @@ static int run(struct pl_sft_job *job, const struct pl_sft_conf *conf, struct pl
     pl_plan_init(&plan);
     if (rc == PL_OK)
         rc = pl_sft_plan(job, &plan, err);
-    if (rc == PL_OK && conf->dry_run)
-        return dry_run(job, &plan, err);
     if (rc == PL_OK)
-        rc = show_plan(job, &plan, err);
+        rc = conf->dry_run ? dry_run(job, &plan, err) : show_plan(job, &plan, err);
     if (rc == PL_OK)
         rc = pl_plan_check(&plan, conf->memory_limit, err);
-    if (rc == PL_OK)
-        rc = pl_sft_start(job, err);
+    if (rc < 0 || conf->dry_run)
+        return rc;
+    rc = pl_sft_start(job, err);
     if (rc < 0)
         return rc;
     pl_signals_catch(); /* until here there is nothing to lose, and a signal ends it at once */
