@@ -20,6 +20,7 @@
 #include "learner/sft.h"
 #include "tests/mini_tokenizer.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -353,6 +354,32 @@ static void compare_runs(void)
         fail_msg("call %ld: the resumed run has %zd files more", at, -(ssize_t)files);
 }
 
+/* What is under the name of a checkpoint has all that belongs to one. */
+static void check_checkpoints(void)
+{
+    static const char *const names[] = {"config.json",           "generation_config.json",
+                                        "model.safetensors",     "tokenizer.json",
+                                        "optimizer.safetensors", "trainer_state.json"};
+    char path[400];
+    struct dirent *entry;
+    DIR *dir;
+
+    snprintf(path, sizeof path, "%s/checkpoints", run_dir);
+    dir = opendir(path);
+    while (dir && (entry = readdir(dir))) {
+        if (strncmp(entry->d_name, "global_step_", 12) != 0 || strchr(entry->d_name, '.'))
+            continue;
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+            snprintf(path, sizeof path, "%s/checkpoints/%.40s/%s", run_dir, entry->d_name,
+                     names[i]);
+            if (!pl_path_exists(path))
+                fail_msg("call %ld: '%s' is missing", at, path);
+        }
+    }
+    if (dir)
+        closedir(dir);
+}
+
 /* One line, with the sentence of an error. */
 static void assert_one_sentence(void)
 {
@@ -395,6 +422,7 @@ static void at_each_call(enum mode how, long first, long step)
         if (met) {
             hits++;
             check_end(how, status);
+            check_checkpoints();
             if (job(run_dir, true, two ? 1 : 1 + (hits % 8 == 5), LEAVE) != 0) {
                 size_t len;
 
