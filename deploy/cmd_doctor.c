@@ -34,7 +34,7 @@ static const struct pl_command command = {
         "sequence do not depend on what else is computed with it. Takes some seconds.",
     .options = options,
     .count = sizeof options / sizeof options[0],
-    .after = "Exit status: 0 all is well, 1 the engine is not row invariant here or a check could "
+    .after = "Exit status: 0 all is well, 1 the engine is not row invariant here or a check could\n"
              "not be made.\n",
 };
 

@@ -10,9 +10,7 @@ static const struct pl_subcommand rows[] = {
 
 static const struct pl_subcommands commands = {
     .name = "plait model",
-    .about =
-        "Makes model folders as Hugging Face lays them out, and tells what is in them and what "
-        "they hold for likely.",
+    .about = "Makes model folders as Hugging Face lays them out, describes them, scores texts.",
     .rows = rows,
     .count = sizeof rows / sizeof rows[0],
 };

@@ -124,58 +124,36 @@ static uint32_t premises_but(const struct prover *p, struct facts facts, size_t 
     return facts.known;
 }
 
-/*
- * Which findings a contradiction needs that goes by `premises`, as a set of their places. Returns
- * the number of their steps; *premises become the roles that were known before.
- */
-static size_t mark_needed(const struct finding *findings, size_t count, uint32_t *premises,
-                          uint32_t *ret_needed)
+/* Whom the facts contradict; `people` where nobody. */
+static size_t contradicted(const struct prover *p, struct facts facts)
 {
-    size_t steps = 0;
+    size_t speaker = 0;
 
-    *ret_needed = 0;
-    for (size_t i = count; i-- > 0;) {
-        if (!(*premises >> findings[i].person & 1))
-            continue;
-        *premises = (*premises & ~(1u << findings[i].person)) | findings[i].premises;
-        *ret_needed |= 1u << i;
-        steps += findings[i].to - findings[i].from;
-    }
-    return steps;
+    while (speaker < p->people && !contradicts(p, facts, speaker))
+        speaker++;
+    return speaker;
 }
 
 /*
- * If the facts contradict somebody: of the findings, those needed for the contradiction that takes
- * the fewest are kept, packed together at `base`, and BUT is added.
+ * The facts contradict `speaker`: the findings that takes are kept, packed together at `base`, and
+ * BUT is added. Returns the known roles that it takes of those before the findings.
  */
-static bool conclude(struct prover *p, struct facts facts, const struct finding *findings,
-                     size_t count, size_t base, uint32_t *ret_premises)
+static uint32_t conclude(struct prover *p, struct facts facts, size_t speaker,
+                         const struct finding *findings, size_t count, size_t base)
 {
-    uint32_t needed = 0;
-    size_t best = SIZE_MAX, speaker = 0;
+    uint32_t premises = premises_but(p, facts, speaker);
+    bool needed[PL_KK_PEOPLE_MAX];
 
-    for (size_t i = 0; i < p->people; i++) {
-        uint32_t premises, kept;
-        size_t steps;
-
-        if (!contradicts(p, facts, i))
-            continue;
-        premises = premises_but(p, facts, i);
-        steps = mark_needed(findings, count, &premises, &kept);
-        if (steps >= best)
-            continue;
-        best = steps;
-        speaker = i;
-        needed = kept;
-        *ret_premises = premises;
+    for (size_t i = count; i-- > 0;) {
+        needed[i] = premises >> findings[i].person & 1;
+        if (needed[i])
+            premises = (premises & ~(1u << findings[i].person)) | findings[i].premises;
     }
-    if (best == SIZE_MAX)
-        return false;
     p->count = base;
     for (size_t i = 0; i < count; i++) {
         const size_t len = findings[i].to - findings[i].from;
 
-        if (!(needed >> i & 1))
+        if (!needed[i])
             continue;
         memmove(p->steps + p->count, p->steps + findings[i].from, len * sizeof p->steps[0]);
         p->count += len;
@@ -183,15 +161,7 @@ static bool conclude(struct prover *p, struct facts facts, const struct finding 
     add_step(p, (struct pl_kk_step){.move = PL_KK_BUT,
                                     .speaker = (uint8_t)speaker,
                                     .speaker_knight = facts.knights >> speaker & 1});
-    return true;
-}
-
-static bool contradiction(const struct prover *p, struct facts facts)
-{
-    for (size_t i = 0; i < p->people; i++)
-        if (contradicts(p, facts, i))
-            return true;
-    return false;
+    return premises;
 }
 
 /* Everything that one BY step gives from the same facts, up to a contradiction. */
@@ -212,7 +182,7 @@ static size_t infer_all(struct prover *p, struct facts *facts, struct finding *f
                                  .premises = premises_by(p, before, speaker, person)};
             add_step(p, step_by(before, speaker, person, knight));
             *facts = with(*facts, person, knight);
-            if (contradiction(p, *facts))
+            if (contradicted(p, *facts) < p->people)
                 return count;
         }
     }
@@ -269,8 +239,9 @@ static bool refute_any(struct prover *p, struct facts facts, uint32_t roles, boo
     return best > 0;
 }
 
-/* No single supposition is refuted: try the first open role both ways. One of the two
- * contradictions becomes a finding, the other one is what is left to find. */
+/* No single supposition is refuted: suppose the first open role to be a knave's and go as deep as
+ * it takes. That it is a knight's becomes a finding, and goes on being refuted where we came from.
+ */
 static void split(struct prover *p, struct facts facts, struct finding *ret_finding,
                   bool *ret_knight)
 {
@@ -298,11 +269,14 @@ static bool refute(struct prover *p, struct facts facts, bool nested, uint32_t *
     size_t count = 0;
 
     for (;;) {
+        const size_t speaker = contradicted(p, facts);
         size_t found;
         bool knight;
 
-        if (conclude(p, facts, findings, count, base, ret_premises))
+        if (speaker < p->people) {
+            *ret_premises = conclude(p, facts, speaker, findings, count, base);
             return true;
+        }
         found = infer_all(p, &facts, findings + count);
         count += found;
         if (found > 0)
@@ -311,7 +285,8 @@ static bool refute(struct prover *p, struct facts facts, bool nested, uint32_t *
             p->count = base;
             return false;
         }
-        PL_ASSERT(count < PL_KK_PEOPLE_MAX);
+        /* With all roles known, somebody was contradicted: else they are a second solution. */
+        PL_ASSERT(facts.known != (1u << p->people) - 1);
         if (!refute_any(p, facts, UINT32_MAX, false, &findings[count], &knight))
             split(p, facts, &findings[count], &knight);
         facts = with(facts, findings[count++].person, knight);

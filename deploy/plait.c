@@ -5,9 +5,7 @@
  * Exit statuses: 0 done; 1 failed, one sentence on standard error says why; 2 the command line was
  * wrong; 128 + n when signal n ended it.
  */
-#ifdef PL_HAVE_CHAT
 #include "actor/chat.h"
-#endif
 #include "common/app/nearest.h"
 #include "common/app/options.h"
 #include "common/app/term.h"
@@ -16,9 +14,7 @@
 #include "deploy/cmd_model.h"
 #include "deploy/cmd_tokenizer.h"
 #include "deploy/external.h"
-#ifdef PL_HAVE_SFT
 #include "learner/sft.h"
-#endif
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,12 +32,8 @@ static const struct builtin builtins[] = {
     {"model", pl_cmd_model, "make, describe and score with model folders"},
     {"tokenizer", pl_cmd_tokenizer, "train, inspect and apply tokenizers"},
     {"data", pl_cmd_data, "make and import tasks and worked answers"},
-#ifdef PL_HAVE_CHAT
     {"chat", pl_cmd_chat, "talk to a model in the terminal"},
-#endif
-#ifdef PL_HAVE_SFT
     {"sft", pl_cmd_sft, "fine-tune a model on prompts and responses"},
-#endif
     {0},
 };
 

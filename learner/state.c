@@ -317,25 +317,37 @@ static int read_fields(const json_t *root, const char *path, struct pl_train_sta
     return PL_OK;
 }
 
-/* "0.001" or "a text", as much as fits into a sentence; the caller frees it. */
-static char *value_text(const json_t *value)
+/* Two values as JSON, with as few digits as tell them apart. */
+static void value_texts(const json_t *was, const json_t *is, char *ret_texts[2])
 {
-    char *text = value ? json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17)) : NULL;
+    const json_t *const values[] = {was, is};
+    size_t digits = 15;
 
-    return text ? text : strdup("not known");
+    do {
+        for (size_t i = 0; i < 2; i++) {
+            free(ret_texts[i]);
+            ret_texts[i] =
+                values[i] ? json_dumps(values[i], JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits))
+                          : strdup("not known");
+        }
+        digits += 2;
+    } while (digits <= 17 && ret_texts[0] && ret_texts[1] &&
+             strcmp(ret_texts[0], ret_texts[1]) == 0);
 }
 
 static int disagree(const char *path, const char *key, const json_t *was, const json_t *is,
                     struct pl_error *err)
 {
-    char *before = value_text(was), *now = value_text(is);
-    const int rc = pl_fail(err, PL_EINVAL,
-                           "'%s': %s was %.100s when the run began and is %.100s now; a run goes "
-                           "on only as it began",
-                           path, key, before ? before : "?", now ? now : "?");
+    char *texts[2] = {NULL, NULL};
+    int rc;
 
-    free(before);
-    free(now);
+    value_texts(was, is, texts);
+    rc = pl_fail(err, PL_EINVAL,
+                 "'%s': %s was %.100s when the run began and is %.100s now; a run goes on only as "
+                 "it began",
+                 path, key, texts[0] ? texts[0] : "?", texts[1] ? texts[1] : "?");
+    free(texts[0]);
+    free(texts[1]);
     return rc;
 }
 

@@ -56,7 +56,25 @@ static size_t put_vocab(struct pl_buf *buf, const struct pl_test_mini *mini)
     return id;
 }
 
-static const char * or (const char *text, const char *otherwise)
+static void put_merges(struct pl_buf *buf, const struct pl_test_mini *mini)
+{
+    for (size_t i = 0; mini->merges && mini->merges[i]; i++) {
+        const char *merge = mini->merges[i], *space = strchr(merge, ' ');
+
+        assert_int_equal(pl_buf_puts(buf, i > 0 ? "," : ""), 0);
+        if (!mini->pairs) {
+            assert_int_equal(pl_json_quote(buf, merge, strlen(merge)), 0);
+            continue;
+        }
+        assert_int_equal(pl_buf_puts(buf, "["), 0);
+        assert_int_equal(pl_json_quote(buf, merge, (size_t)(space - merge)), 0);
+        assert_int_equal(pl_buf_puts(buf, ","), 0);
+        assert_int_equal(pl_json_quote(buf, space + 1, strlen(space + 1)), 0);
+        assert_int_equal(pl_buf_puts(buf, "]"), 0);
+    }
+}
+
+static const char *text_or(const char *text, const char *otherwise)
 {
     return text ? text : otherwise;
 }
@@ -70,7 +88,7 @@ char *pl_test_mini_json(const struct pl_test_mini *mini)
 
     pl_buf_init(&buf, 1 << 22);
     assert_int_equal(pl_buf_printf(&buf, "{\"version\":\"1.0\",\"normalizer\":%s,",
-                                   or (mini->normalizer, "{\"type\":\"NFC\"}")),
+                                   text_or(mini->normalizer, "{\"type\":\"NFC\"}")),
                      0);
     if (mini->pre_tokenizer) {
         assert_int_equal(pl_buf_printf(&buf, "\"pre_tokenizer\":%s,", mini->pre_tokenizer), 0);
@@ -84,16 +102,15 @@ char *pl_test_mini_json(const struct pl_test_mini *mini)
             pl_buf_printf(&buf, "},\"behavior\":\"Isolated\",\"invert\":false},%s]},", level), 0);
     }
     assert_int_equal(pl_buf_printf(&buf, "\"post_processor\":%s,\"decoder\":%s,",
-                                   or (mini->post_processor, level), or (mini->decoder, level)),
+                                   text_or(mini->post_processor, level),
+                                   text_or(mini->decoder, level)),
                      0);
     assert_int_equal(
-        pl_buf_printf(&buf, "\"model\":{\"type\":\"BPE\",%s\"vocab\":{", or (mini->model, "")), 0);
+        pl_buf_printf(&buf, "\"model\":{\"type\":\"BPE\",%s\"vocab\":{", text_or(mini->model, "")),
+        0);
     id = put_vocab(&buf, mini);
     assert_int_equal(pl_buf_puts(&buf, "},\"merges\":["), 0);
-    for (size_t i = 0; mini->merges && mini->merges[i]; i++) {
-        assert_int_equal(pl_buf_puts(&buf, i > 0 ? "," : ""), 0);
-        assert_int_equal(pl_json_quote(&buf, mini->merges[i], strlen(mini->merges[i])), 0);
-    }
+    put_merges(&buf, mini);
     assert_int_equal(pl_buf_puts(&buf, "]},\"added_tokens\":["), 0);
     assert_int_equal(mini->added ? pl_buf_puts(&buf, mini->added)
                                  : pl_buf_printf(&buf, default_added, id, id + 1, id + 2),

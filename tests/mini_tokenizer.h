@@ -14,6 +14,7 @@ struct pl_test_mini {
     const char *model; /* more members of the model: "\"ignore_merges\":true," */
     const char *added; /* entries of added_tokens; NULL: <|endoftext|>, <|im_start|>, <|im_end|> */
     int skip_byte;     /* this byte gets no entry; 0: none (NUL always has one) */
+    bool pairs;        /* merges as ["a", "b"] */
 };
 
 /* From malloc(). Fails the test when memory is out. */

@@ -222,6 +222,8 @@ int pl_json_quote(struct pl_buf *buf, const char *text, size_t len)
             rc = pl_buf_puts(buf, "\\n");
         else if (p[i] < 0x20 || p[i] == 0x7F)
             rc = pl_buf_printf(buf, "\\u%04x", p[i]);
+        else if (p[i] == 0xC2 && p[i + 1] < 0xA0) /* U+0080 to U+009F steer terminals too */
+            rc = pl_buf_printf(buf, "\\u%04x", p[i + 1]);
         else
             rc = pl_buf_append(buf, text + i, n);
         i += n ? n : 1;

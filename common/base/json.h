@@ -41,8 +41,8 @@ int pl_json_string(const json_t *obj, const char *key, const char *what, const c
 /* True if the key is there and not null: `if (pl_json_has(...)) rc = pl_json_size(...)`. */
 bool pl_json_has(const json_t *obj, const char *key);
 
-/* Add "text" as a JSON string, quotes and escapes included, to a buffer. Invalid UTF-8 becomes
- * U+FFFD. */
+/* Add "text" as a JSON string, quotes and escapes included, to a buffer. Control characters are
+ * escaped, U+007F to U+009F too; invalid UTF-8 becomes U+FFFD. */
 struct pl_buf;
 int pl_json_quote(struct pl_buf *buf, const char *text, size_t len);
 

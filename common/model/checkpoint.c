@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { PIECE_BYTES = 8 << 20, GENERATION_BYTES_MAX = 4 << 20, NAME_MAX_BYTES = 64 };
+enum { PIECE_BYTES = 1 << 20, GENERATION_BYTES_MAX = 4 << 20, NAME_MAX_BYTES = 64 };
 
 static const uint64_t SHARD_BYTES = 5000000000;
 static const char single_name[] = "model.safetensors";
@@ -78,7 +78,7 @@ static int write_tensor(struct pl_st_writer *writer, const struct pl_weights *w,
     for (size_t row = 0; row < t->rows && rc == PL_OK; row += step) {
         const size_t rows = t->rows - row < step ? t->rows - row : step;
 
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (rows > PL_PANEL)
         for (size_t r = 0; r < rows; r += PL_PANEL)
             pl_weights_get(w, t, row + r, rows - r < PL_PANEL ? rows - r : PL_PANEL,
                            scratch + r * t->cols);

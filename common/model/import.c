@@ -116,7 +116,7 @@ static void report(struct reader *reader, size_t bytes)
 
 #pragma omp atomic capture
     done = reader->done += bytes;
-    if (reader->watch && (omp_get_thread_num() == 0))
+    if (reader->watch && omp_get_thread_num() == 0)
         reader->watch->bytes(reader->watch->at, done, reader->total);
 }
 
@@ -132,7 +132,7 @@ static size_t read_tensor(struct reader *reader, const struct pl_tensor *t,
     const size_t row_bytes = t->cols * pl_dtype_bytes(e->dtype);
     size_t wrong = pl_tensor_size(t);
 
-#pragma omp parallel for schedule(dynamic) reduction(min : wrong)
+#pragma omp parallel for schedule(dynamic) reduction(min : wrong) if (blocks.count > 1)
     for (size_t i = 0; i < blocks.count; i++) {
         size_t rows;
         const size_t row = pl_blocks_row(&blocks, i, &rows), first = row * t->cols;
@@ -184,6 +184,8 @@ static int read_weights(const struct pl_inventory *inv, const struct pl_import_w
     if (!reader.scratch)
         return pl_fail(err, PL_ENOMEM, "'%s': no memory to read it", inv->dir);
     rc = read_all(&reader, inv, err);
+    if (rc == PL_OK && watch)
+        watch->bytes(watch->at, reader.done, reader.total);
     free(reader.scratch);
     return rc;
 }

@@ -41,7 +41,7 @@ static void init_tensor(struct pl_weights *w, size_t index, uint64_t seed, uint1
     const struct pl_blocks blocks = pl_blocks_of(&w->shape->config, t);
     const double deviation = w->shape->config.init_range;
 
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) if (blocks.count > 1)
     for (size_t i = 0; i < blocks.count; i++) {
         uint16_t *values = scratch + (size_t)omp_get_thread_num() * scratch_each;
         size_t rows;

@@ -1,6 +1,7 @@
 #include "common/model/rope.h"
 
 #include "common/base/buf.h"
+#include "common/base/check.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -58,7 +59,8 @@ int pl_rope_create(const struct pl_config *config, size_t positions, struct pl_r
     const size_t half = config->head_dim / 2;
     struct pl_rope *rope = calloc(1, sizeof *rope);
 
-    if (rope && positions > 0 && half <= SIZE_MAX / positions) {
+    PL_ASSERT(positions > 0);
+    if (rope && half <= SIZE_MAX / positions) {
         rope->positions = positions;
         rope->half = half;
         rope->cos = pl_alloc(positions * half, sizeof *rope->cos);

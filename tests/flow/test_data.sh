@@ -93,8 +93,10 @@ refused "argument FILE is given 0 times" import kk
 # What cannot be done: one sentence, status 1, no half a file.
 run 1 generate kk --count 3 --output no/such/folder
 has err "plait data generate: open 'no/such/folder.tmp' for writing: No such file or directory"
-run 1 generate kk --count 3 --output /dev/null
-has err "'/dev/null' is there already and is not a regular file"
+mkfifo pipe # stands for devices: no file may take their place
+run 1 generate kk --count 3 --output pipe
+has err "'pipe' is there already and is not a regular file"
+[ -p pipe ] || wrong "the pipe is gone"
 run 1 generate kk --count 3 --answers direct --templates nowhere
 has err "open 'nowhere/direct.txt': No such file or directory"
 run 1 generate kk --people 2 --names 2 --count 100000 --output many
@@ -129,6 +131,7 @@ for split in shape puzzle; do
     has out '"train": 120'
     has out '"test": 30'
     is train "$(lines parts/train.jsonl)" 120
+    is "capitals in plain wording" "$(tail -n 1 parts/train-answers.jsonl | tr -dc A-Z)" ""
     is test "$(lines parts/test.jsonl)" 30
     is answers "$(lines parts/train-answers.jsonl)" 120
     is answers "$(lines parts/test-answers.jsonl)" 30
