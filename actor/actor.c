@@ -24,7 +24,7 @@ struct actor {
     struct pl_engine *engine;
     struct pl_bcast_tensor *tensors;
     struct pl_bcast_table table;
-    struct pl_sink *sink;
+    struct pl_weights_sink *sink;
     uint16_t *values;
     uint64_t version; /* in weights; 0: none of the run's yet */
     unsigned char hash[PL_HASH_BYTES];
@@ -147,7 +147,7 @@ static int install(struct actor *a, uint64_t version, struct pl_error *err)
 
     for (;;) {
         struct pl_error why = {0};
-        const int rc = pl_sink_get(a->sink, version, WEIGHTS_MS, a->values, a->hash, &why);
+        const int rc = pl_weights_sink_get(a->sink, version, WEIGHTS_MS, a->values, a->hash, &why);
 
         if (rc == PL_OK)
             break;
@@ -229,12 +229,13 @@ static int open_all(struct actor *a, struct pl_error *err)
         rc = a->values ? open_engine(a, err) : pl_fail(err, PL_ENOMEM, "no memory for the actor");
     }
     if (rc == PL_OK)
-        rc = pl_sink_create(&(struct pl_sink_opts){.run = c->name,
-                                                   .pub = pub,
-                                                   .serve = serve,
-                                                   .table = a->table,
-                                                   .versions_max = c->staleness + 2},
-                            &a->sink, err);
+        rc =
+            pl_weights_sink_create(&(struct pl_weights_sink_opts){.run = c->name,
+                                                                  .pub = pub,
+                                                                  .serve = serve,
+                                                                  .table = a->table,
+                                                                  .versions_max = c->staleness + 2},
+                                   &a->sink, err);
     if (rc == PL_OK)
         rc = pl_porter_create(a->daemon, &a->errands, a->shape->config.vocab, &a->porter, err);
     free(pub);
@@ -274,7 +275,7 @@ int pl_actor_run(struct pl_daemon *daemon, struct pl_error *err)
 
         rc = rc == PL_OK ? last : rc;
     }
-    pl_sink_destroy(a.sink);
+    pl_weights_sink_destroy(a.sink);
     pl_engine_destroy(a.engine);
     pl_errands_release(&a.errands);
     pl_weights_destroy(a.weights);

@@ -5,7 +5,7 @@
 #ifndef PL_ACTOR_ERRAND_H
 #define PL_ACTOR_ERRAND_H
 
-#include "common/link/stream.h"
+#include "common/link/queues.h"
 #include "proto/rollout.h"
 
 #include <pthread.h>

@@ -19,7 +19,7 @@ enum {
 struct pl_porter {
     const struct pl_daemon *daemon;
     struct pl_errands *errands;
-    struct pl_stream *stream;
+    struct pl_queues *stream;
     char *redis;
     size_t vocab;
     pthread_t thread;
@@ -60,7 +60,7 @@ static int hand_over(struct pl_porter *p, struct pl_errand *e)
     if (rc < 0)
         pl_fail(&p->err, rc, "no memory for the rollouts of group %s", e->lease.group);
     else
-        rc = pl_stream_finish(p->stream, &e->lease, fields, 3, pb.data, pb.len, &outcome, &p->err);
+        rc = pl_queues_finish(p->stream, &e->lease, fields, 3, pb.data, pb.len, &outcome, &p->err);
     pl_buf_release(&pb);
     if (rc < 0)
         return rc;
@@ -122,7 +122,7 @@ static int take_in(struct pl_porter *p, struct pl_lease *lease)
     free(e);
     if (rc == PL_EFORMAT) {
         pl_warn("buried group=%s reason=\"%s\"", lease->group, why.text);
-        return pl_stream_bury(p->stream, PL_QUEUE_PROMPTS, lease, why.text, &p->err);
+        return pl_queues_bury(p->stream, PL_QUEUE_PROMPTS, lease, why.text, &p->err);
     }
     p->err = why;
     return rc;
@@ -131,7 +131,7 @@ static int take_in(struct pl_porter *p, struct pl_lease *lease)
 static int lease_more(struct pl_porter *p)
 {
     struct pl_lease lease = {0};
-    int rc = pl_stream_lease(p->stream, PL_QUEUE_PROMPTS, LEASE_WAIT_MS, &lease, &p->err);
+    int rc = pl_queues_lease(p->stream, PL_QUEUE_PROMPTS, LEASE_WAIT_MS, &lease, &p->err);
 
     if (rc == PL_OK)
         rc = take_in(p, &lease);
@@ -155,7 +155,7 @@ static int renew(struct pl_porter *p)
     for (const struct pl_errand *e = p->errands->first; e && count < LEASES_MAX; e = e->next)
         leases[count++] = &e->lease;
     pthread_mutex_unlock(&p->errands->lock);
-    rc = pl_stream_renew(p->stream, PL_QUEUE_PROMPTS, leases, count, &lost, &p->err);
+    rc = pl_queues_renew(p->stream, PL_QUEUE_PROMPTS, leases, count, &lost, &p->err);
     if (lost > 0) /* its rollouts will be repeated ones: the same bytes, and harmless */
         pl_warn("leases event=lost count=%zu of=%zu", lost, count);
     return rc;
@@ -179,7 +179,7 @@ static int beat(struct pl_porter *p)
     pthread_mutex_unlock(&p->errands->lock);
     p->beat_ms = now;
     p->beat_tokens = p->tokens;
-    return pl_stream_heartbeat(p->stream, fields, 4, &p->err);
+    return pl_queues_heartbeat(p->stream, fields, 4, &p->err);
 }
 
 /* ---- the thread ---- */
@@ -192,7 +192,7 @@ static void give_back(struct pl_porter *p)
     while ((e = pl_errands_take(p->errands, PL_ERRAND_LEASED)) ||
            (!atomic_load(&p->failed) && atomic_load(&p->ending) &&
             (e = pl_errands_take(p->errands, PL_ERRAND_RUNNING)))) {
-        count += pl_stream_return(p->stream, PL_QUEUE_PROMPTS, &e->lease, NULL) == PL_OK;
+        count += pl_queues_return(p->stream, PL_QUEUE_PROMPTS, &e->lease, NULL) == PL_OK;
         pl_errand_destroy(e);
     }
     if (count > 0)
@@ -252,8 +252,8 @@ int pl_porter_create(const struct pl_daemon *daemon, struct pl_errands *errands,
     p->errands = errands;
     p->vocab = vocab;
     p->redis = pl_run_conf_redis(&daemon->conf);
-    rc = p->redis ? pl_stream_open(
-                        &(struct pl_stream_opts){
+    rc = p->redis ? pl_queues_open(
+                        &(struct pl_queues_opts){
                             .url = p->redis,
                             .run = daemon->conf.name,
                             .worker = daemon->name,
@@ -269,7 +269,7 @@ int pl_porter_create(const struct pl_daemon *daemon, struct pl_errands *errands,
     if (rc == PL_OK && pthread_create(&p->thread, NULL, run, p) != 0)
         rc = pl_fail(err, PL_EIO, "no thread for the actor's porter");
     if (rc < 0) {
-        pl_stream_close(p->stream);
+        pl_queues_close(p->stream);
         free(p->redis);
         free(p);
         return rc;
@@ -295,7 +295,7 @@ int pl_porter_end(struct pl_porter *porter, bool failed, struct pl_error *err)
         *err = porter->err;
     pl_info("handed_over groups=%llu samples=%llu tokens=%llu", (unsigned long long)porter->groups,
             (unsigned long long)porter->samples, (unsigned long long)porter->tokens);
-    pl_stream_close(porter->stream);
+    pl_queues_close(porter->stream);
     free(porter->redis);
     free(porter);
     return rc;

@@ -7,7 +7,7 @@
 enum { MESSAGE_MAX = 64 << 20 };
 
 void pl_feeder_init(struct pl_feeder *feeder, const struct pl_run_conf *conf,
-                    const struct pl_config *config, struct pl_stream *stream,
+                    const struct pl_config *config, struct pl_queues *stream,
                     struct pl_prompts *train, struct pl_prompts *val)
 {
     *feeder = (struct pl_feeder){conf, config, stream, train, val, {0}};
@@ -80,7 +80,7 @@ static int feed(struct pl_feeder *f, const struct pl_rollout_group *g, struct pl
     feed->field_count = 4;
     feed->pb = f->pb.data;
     feed->pb_len = f->pb.len;
-    rc = pl_stream_feed(f->stream, feed, &fresh, err);
+    rc = pl_queues_feed(f->stream, feed, &fresh, err);
     *new_count += rc == PL_OK && fresh;
     return rc;
 }

@@ -9,20 +9,20 @@
 #ifndef PL_LEARNER_FEED_H
 #define PL_LEARNER_FEED_H
 
-#include "common/link/stream.h"
+#include "common/link/queues.h"
 #include "common/model/config.h"
 #include "learner/prompts.h"
 
 struct pl_feeder {
     const struct pl_run_conf *conf;
     const struct pl_config *config; /* for its stop ids */
-    struct pl_stream *stream;
+    struct pl_queues *stream;
     struct pl_prompts *train, *val;
     struct pl_buf pb;
 };
 
 void pl_feeder_init(struct pl_feeder *feeder, const struct pl_run_conf *conf,
-                    const struct pl_config *config, struct pl_stream *stream,
+                    const struct pl_config *config, struct pl_queues *stream,
                     struct pl_prompts *train, struct pl_prompts *val);
 void pl_feeder_release(struct pl_feeder *feeder);
 
@@ -30,7 +30,7 @@ uint64_t pl_feed_version(const struct pl_run_conf *conf, uint64_t batch);
 size_t pl_feed_val_count(const struct pl_feeder *feeder);
 
 /* *ret_new: groups that were not there. `previous`: accuracy of batch b - 1, for when Redis no
- * longer knows it. Errors of pl_stream_feed(). */
+ * longer knows it. Errors of pl_queues_feed(). */
 int pl_feed_train(struct pl_feeder *feeder, uint64_t batch, double previous, size_t *ret_new,
                   struct pl_error *err);
 int pl_feed_val(struct pl_feeder *feeder, uint64_t step, size_t *ret_new, struct pl_error *err);

@@ -46,7 +46,7 @@ struct learner {
     struct pl_prompts train, val;
     struct pl_trainer *trainer;
     struct pl_pack *pack;
-    struct pl_stream *stream;
+    struct pl_queues *stream;
     struct pl_feeder feeder;
     struct pl_versions versions;
     struct pl_metrics *metrics;
@@ -144,7 +144,7 @@ static int take_evals(struct learner *l, uint64_t wait_ms, struct pl_error *err)
         int rc;
 
         snprintf(name, sizeof name, "e%llu", (unsigned long long)step);
-        rc = pl_stream_take(l->stream, name, wait_ms, &ready, err);
+        rc = pl_queues_take(l->stream, name, wait_ms, &ready, err);
         if (rc == PL_ENOENT) {
             i++;
             continue;
@@ -181,7 +181,7 @@ static int take_batch(struct learner *l, struct pl_ready *ret_ready, double *ret
 
     snprintf(name, sizeof name, "%llu", (unsigned long long)l->point.step);
     for (;;) {
-        int rc = pl_stream_take(l->stream, name, WAIT_MS, ret_ready, err);
+        int rc = pl_queues_take(l->stream, name, WAIT_MS, ret_ready, err);
 
         *ret_wait_s = seconds() - start;
         if (rc != PL_ENOENT)
@@ -247,13 +247,13 @@ static int save(struct learner *l, struct pl_error *err)
         char name[32];
 
         snprintf(name, sizeof name, "%llu", (unsigned long long)b);
-        rc = pl_stream_retire(l->stream, name, err);
+        rc = pl_queues_retire(l->stream, name, err);
     }
     for (size_t i = 0; rc == PL_OK && i < l->reported_count; i++) {
         char name[32];
 
         snprintf(name, sizeof name, "e%llu", (unsigned long long)l->evals_reported[i]);
-        rc = pl_stream_retire(l->stream, name, err);
+        rc = pl_queues_retire(l->stream, name, err);
     }
     if (rc < 0)
         return rc;
@@ -282,7 +282,7 @@ static int note_state(struct learner *l, const char *state, struct pl_error *err
     const struct pl_field fields[] = {{"state", state}, {"step", step}};
 
     snprintf(step, sizeof step, "%llu", (unsigned long long)l->point.step);
-    return pl_stream_note(l->stream, "run", fields, 2, err);
+    return pl_queues_note(l->stream, "run", fields, 2, err);
 }
 
 static void log_step(const struct pl_report_step *s)
@@ -416,7 +416,7 @@ static int finish(struct learner *l, struct pl_error *err)
         char name[32];
 
         snprintf(name, sizeof name, "e%llu", (unsigned long long)l->evals_reported[i]);
-        rc = pl_stream_retire(l->stream, name, err);
+        rc = pl_queues_retire(l->stream, name, err);
         if (rc < 0)
             return rc;
     }
@@ -504,7 +504,7 @@ static int open_stream(struct learner *l, struct pl_error *err)
 {
     const struct pl_run_conf *c = l->conf;
     char *redis = pl_run_conf_redis(c);
-    const struct pl_stream_opts opts = {
+    const struct pl_queues_opts opts = {
         .url = redis,
         .run = c->name,
         .worker = l->daemon->name,
@@ -514,7 +514,7 @@ static int open_stream(struct learner *l, struct pl_error *err)
         .stop = NULL, /* the step that is begun when a signal comes is finished */
         .event = pl_daemon_event,
     };
-    int rc = redis ? pl_stream_open(&opts, &l->stream, err)
+    int rc = redis ? pl_queues_open(&opts, &l->stream, err)
                    : pl_fail(err, PL_ENOMEM, "no memory for the learner");
 
     free(redis);
@@ -618,7 +618,7 @@ static void close_all(struct learner *l)
 {
     pl_feeder_release(&l->feeder);
     pl_versions_release(&l->versions);
-    pl_stream_close(l->stream);
+    pl_queues_close(l->stream);
     pl_metrics_close(l->metrics);
     pl_pack_destroy(l->pack);
     pl_trainer_destroy(l->trainer);

@@ -32,11 +32,11 @@ static void real(struct line *l, const char *name, double value)
     l->count++;
 }
 
-static int finish(struct line *l, struct pl_stream *stream, struct pl_error *err)
+static int finish(struct line *l, struct pl_queues *stream, struct pl_error *err)
 {
     const int rc = pl_metrics_end(l->metrics, err);
 
-    return rc < 0 ? rc : pl_stream_metrics(stream, l->fields, l->count, err);
+    return rc < 0 ? rc : pl_queues_metrics(stream, l->fields, l->count, err);
 }
 
 struct spread {
@@ -139,7 +139,7 @@ static void put_update(struct line *l, const struct pl_report_step *step)
     real(l, "sampling/sampling_logp_difference/max", step->logp_difference);
 }
 
-int pl_report_train(struct pl_metrics *metrics, struct pl_stream *stream,
+int pl_report_train(struct pl_metrics *metrics, struct pl_queues *stream,
                     const struct pl_report_step *step, struct pl_error *err)
 {
     const struct pl_rollouts *r = step->rollouts;
@@ -225,7 +225,7 @@ static void put_accuracies(struct line *l, const struct pl_rollouts *r, const st
     }
 }
 
-int pl_report_val(struct pl_metrics *metrics, struct pl_stream *stream, uint64_t step,
+int pl_report_val(struct pl_metrics *metrics, struct pl_queues *stream, uint64_t step,
                   const struct pl_rollouts *rollouts, struct pl_error *err)
 {
     struct pl_task *tasks = calloc(rollouts->group_count + 1, sizeof *tasks);

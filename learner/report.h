@@ -6,7 +6,7 @@
 #define PL_LEARNER_REPORT_H
 
 #include "common/app/metrics.h"
-#include "common/link/stream.h"
+#include "common/link/queues.h"
 #include "common/text/tokenizer.h"
 #include "learner/rollouts.h"
 #include "learner/update.h"
@@ -22,11 +22,11 @@ struct pl_report_step {
     uint64_t dropped;
 };
 
-int pl_report_train(struct pl_metrics *metrics, struct pl_stream *stream,
+int pl_report_train(struct pl_metrics *metrics, struct pl_queues *stream,
                     const struct pl_report_step *step, struct pl_error *err);
 
 /* An evaluation: val-core/<source>/acc/mean@N and its like, by source and by level. */
-int pl_report_val(struct pl_metrics *metrics, struct pl_stream *stream, uint64_t step,
+int pl_report_val(struct pl_metrics *metrics, struct pl_queues *stream, uint64_t step,
                   const struct pl_rollouts *rollouts, struct pl_error *err);
 
 /* DIR/rollouts/<name>.jsonl, whole or not at all: one line a sample. */

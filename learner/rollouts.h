@@ -7,7 +7,7 @@
 #ifndef PL_LEARNER_ROLLOUTS_H
 #define PL_LEARNER_ROLLOUTS_H
 
-#include "common/link/stream.h"
+#include "common/link/queues.h"
 #include "learner/advantage.h"
 #include "learner/batch.h"
 #include "proto/rollout.h"

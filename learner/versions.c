@@ -9,7 +9,7 @@
 #include <string.h>
 
 int pl_versions_init(struct pl_versions *versions, const struct pl_run_conf *conf,
-                     const struct pl_shape *shape, struct pl_stream *stream, struct pl_error *err)
+                     const struct pl_shape *shape, struct pl_queues *stream, struct pl_error *err)
 {
     char *pub = pl_run_conf_announce(conf), *serve = pl_run_conf_serve(conf);
     int rc = PL_OK;
@@ -18,12 +18,13 @@ int pl_versions_init(struct pl_versions *versions, const struct pl_run_conf *con
     if (!pub || !serve || pl_policy_table(shape, &versions->tensors, &versions->table) < 0)
         rc = pl_fail(err, PL_ENOMEM, "no memory for the versions of the policy");
     if (rc == PL_OK)
-        rc = pl_source_create(&(struct pl_source_opts){.run = conf->name,
-                                                       .pub_bind = pub,
-                                                       .serve_bind = serve,
-                                                       .table = versions->table,
-                                                       .versions_max = PL_VERSIONS_MAX},
-                              &versions->source, err);
+        rc = pl_weights_source_create(
+            &(struct pl_weights_source_opts){.run = conf->name,
+                                             .pub_bind = pub,
+                                             .serve_bind = serve,
+                                             .table = versions->table,
+                                             .versions_max = PL_VERSIONS_MAX},
+            &versions->source, err);
     free(pub);
     free(serve);
     return rc;
@@ -33,7 +34,7 @@ void pl_versions_release(struct pl_versions *versions)
 {
     for (size_t i = 0; i < versions->count; i++)
         free(versions->list[i].values);
-    pl_source_destroy(versions->source);
+    pl_weights_source_destroy(versions->source);
     free(versions->tensors);
     *versions = (struct pl_versions){0};
 }
@@ -48,7 +49,7 @@ static int note(struct pl_versions *v, const struct pl_version *version, struct 
     snprintf(bytes, sizeof bytes, "%zu", v->table.values * sizeof *version->values);
     for (size_t i = 0; i < PL_HASH_BYTES; i++)
         snprintf(hash + 2 * i, 3, "%02x", version->hash[i]);
-    return pl_stream_note(v->stream, "policy", fields, 3, err);
+    return pl_queues_note(v->stream, "policy", fields, 3, err);
 }
 
 /* Takes `values` over. */
@@ -58,7 +59,7 @@ static int add(struct pl_versions *v, uint64_t number, uint16_t *values, struct 
     int rc;
 
     PL_ASSERT(v->count < PL_VERSIONS_MAX);
-    rc = pl_source_publish(v->source, number, number - 1, values, version->hash, err);
+    rc = pl_weights_source_publish(v->source, number, number - 1, values, version->hash, err);
     if (rc < 0) {
         free(values);
         return rc;
@@ -103,7 +104,7 @@ int pl_versions_publish_values(struct pl_versions *versions, uint64_t number,
 
 void pl_versions_drop(struct pl_versions *versions, uint64_t number)
 {
-    pl_source_drop(versions->source, number);
+    pl_weights_source_drop(versions->source, number);
     while (versions->count > 0 && versions->list[0].number < number) {
         free(versions->list[0].values);
         versions->count--;

@@ -6,7 +6,7 @@
 #define PL_LEARNER_VERSIONS_H
 
 #include "common/link/bcast.h"
-#include "common/link/stream.h"
+#include "common/link/queues.h"
 #include "common/model/weights.h"
 
 #include <stddef.h>
@@ -21,8 +21,8 @@ struct pl_version {
 };
 
 struct pl_versions {
-    struct pl_source *source;
-    struct pl_stream *stream;
+    struct pl_weights_source *source;
+    struct pl_queues *stream;
     struct pl_bcast_tensor *tensors;
     struct pl_bcast_table table;
     const struct pl_shape *shape;
@@ -33,7 +33,7 @@ struct pl_versions {
 /* Endpoints are taken from `conf`. Ended with pl_versions_release(). */
 struct pl_run_conf;
 int pl_versions_init(struct pl_versions *versions, const struct pl_run_conf *conf,
-                     const struct pl_shape *shape, struct pl_stream *stream, struct pl_error *err);
+                     const struct pl_shape *shape, struct pl_queues *stream, struct pl_error *err);
 void pl_versions_release(struct pl_versions *versions); /* zeroed is fine */
 
 /* Publish a version from the flat f32 master values (rounded), or from values as they are. */

@@ -2,7 +2,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/log.h"
-#include "common/link/stream.h"
+#include "common/link/queues.h"
 #include "rewarder/scorer.h"
 
 #include <pthread.h>
@@ -28,7 +28,7 @@ struct worker {
     struct rewarder *all;
     char name[80];
     pthread_t thread;
-    struct pl_stream *stream;
+    struct pl_queues *stream;
     struct pl_scorer *scorer;
     struct pl_error err;
 };
@@ -78,7 +78,7 @@ static int commit(struct worker *w, const struct pl_lease *lease,
     if (rc < 0)
         pl_fail(&w->err, rc, "no memory for the scores of group %s", lease->group);
     else
-        rc = pl_stream_commit(w->stream, lease, group->samples, right, formatted, text, pb.data,
+        rc = pl_queues_commit(w->stream, lease, group->samples, right, formatted, text, pb.data,
                               pb.len, &outcome, &w->err);
     pl_buf_release(&pb);
     if (rc < 0)
@@ -111,7 +111,7 @@ static int score(struct worker *w, const struct pl_lease *lease)
     } else if (rc == PL_EFORMAT) { /* nobody else would understand it either */
         pl_warn("buried group=%s reason=\"%s\"", lease->group, why.text);
         atomic_fetch_add(&w->all->buried, 1);
-        rc = pl_stream_bury(w->stream, PL_QUEUE_ROLLOUTS, lease, why.text, &w->err);
+        rc = pl_queues_bury(w->stream, PL_QUEUE_ROLLOUTS, lease, why.text, &w->err);
     } else {
         w->err = why;
     }
@@ -127,7 +127,7 @@ static void *work(void *at)
     while (rc == PL_OK && !pl_daemon_stopping(NULL) && atomic_load(&w->all->failed) == PL_OK) {
         struct pl_lease lease = {0};
 
-        rc = pl_stream_lease(w->stream, PL_QUEUE_ROLLOUTS, WAIT_MS, &lease, &w->err);
+        rc = pl_queues_lease(w->stream, PL_QUEUE_ROLLOUTS, WAIT_MS, &lease, &w->err);
         if (rc == PL_ENOENT) {
             rc = PL_OK;
             continue;
@@ -141,11 +141,11 @@ static void *work(void *at)
     return NULL;
 }
 
-static int open_stream(struct rewarder *r, const char *name, struct pl_stream **ret_stream,
+static int open_stream(struct rewarder *r, const char *name, struct pl_queues **ret_stream,
                        struct pl_error *err)
 {
     const struct pl_run_conf *conf = &r->daemon->conf;
-    const struct pl_stream_opts opts = {
+    const struct pl_queues_opts opts = {
         .url = r->redis,
         .run = conf->name,
         .worker = name,
@@ -156,7 +156,7 @@ static int open_stream(struct rewarder *r, const char *name, struct pl_stream **
         .event = pl_daemon_event,
     };
 
-    return pl_stream_open(&opts, ret_stream, err);
+    return pl_queues_open(&opts, ret_stream, err);
 }
 
 static int worker_start(struct worker *w, struct rewarder *r, size_t number, struct pl_error *err)
@@ -171,13 +171,13 @@ static int worker_start(struct worker *w, struct rewarder *r, size_t number, str
     if (rc == PL_OK && pthread_create(&w->thread, NULL, work, w) != 0)
         rc = pl_fail(err, PL_EIO, "no thread for a scorer");
     if (rc < 0) {
-        pl_stream_close(w->stream);
+        pl_queues_close(w->stream);
         pl_scorer_destroy(w->scorer);
     }
     return rc;
 }
 
-static void beat(struct rewarder *r, struct pl_stream *stream)
+static void beat(struct rewarder *r, struct pl_queues *stream)
 {
     char groups[32], samples[32], buried[32];
     const struct pl_field fields[] = {{"groups", groups}, {"samples", samples}, {"buried", buried}};
@@ -185,14 +185,14 @@ static void beat(struct rewarder *r, struct pl_stream *stream)
     snprintf(groups, sizeof groups, "%llu", (unsigned long long)atomic_load(&r->groups));
     snprintf(samples, sizeof samples, "%llu", (unsigned long long)atomic_load(&r->samples));
     snprintf(buried, sizeof buried, "%llu", (unsigned long long)atomic_load(&r->buried));
-    (void)pl_stream_heartbeat(stream, fields, 3, NULL);
+    (void)pl_queues_heartbeat(stream, fields, 3, NULL);
 }
 
 /* Until a signal comes or a thread fails. */
 static int supervise(struct rewarder *r, struct pl_error *err)
 {
     const struct timespec tick = {0, 100000000};
-    struct pl_stream *stream = NULL;
+    struct pl_queues *stream = NULL;
     int rc = open_stream(r, r->daemon->name, &stream, err);
 
     for (unsigned n = 0; rc == PL_OK && !pl_daemon_stopping(NULL); n++) {
@@ -202,7 +202,7 @@ static int supervise(struct rewarder *r, struct pl_error *err)
         if (atomic_load(&r->failed) != PL_OK)
             break;
     }
-    pl_stream_close(stream);
+    pl_queues_close(stream);
     return rc;
 }
 
@@ -234,7 +234,7 @@ int pl_rewarder_run(struct pl_daemon *daemon, struct pl_error *err)
             rc = workers[i].err.code;
             *err = workers[i].err;
         }
-        pl_stream_close(workers[i].stream);
+        pl_queues_close(workers[i].stream);
         pl_scorer_destroy(workers[i].scorer);
     }
     pl_info("scored groups=%llu samples=%llu buried=%llu",

@@ -29,10 +29,10 @@ struct pl_daemon_role {
 
 int pl_daemon_main(const struct pl_daemon_role *role, int argc, char **argv);
 
-/* Whether a signal asked to drain; for pl_stream_opts.stop too. */
+/* Whether a signal asked to drain; for pl_queues_opts.stop too. */
 bool pl_daemon_stopping(void *unused);
 
-/* For pl_stream_opts.event: a line at level warn. */
+/* For pl_queues_opts.event: a line at level warn. */
 void pl_daemon_event(void *unused, const char *line);
 
 #endif

@@ -40,41 +40,41 @@ struct pl_bcast_table {
 
 /* ---- source ---- */
 
-struct pl_source_opts {
+struct pl_weights_source_opts {
     const char *run;
     const char *pub_bind, *serve_bind; /* "ipc:///run/x.pub", "tcp://127.0.0.1:0" */
     struct pl_bcast_table table;
     size_t versions_max; /* kept in memory; older ones must be dropped first */
 };
 
-struct pl_source;
-int pl_source_create(const struct pl_source_opts *opts, struct pl_source **ret_source,
-                     struct pl_error *err);
-void pl_source_destroy(struct pl_source *source); /* NULL is fine */
+struct pl_weights_source;
+int pl_weights_source_create(const struct pl_weights_source_opts *opts,
+                             struct pl_weights_source **ret_source, struct pl_error *err);
+void pl_weights_source_destroy(struct pl_weights_source *source); /* NULL is fine */
 
 /* Where it really listens (ports that were 0 are filled in); borrowed. */
-const char *pl_source_pub(const struct pl_source *source);
-const char *pl_source_serve(const struct pl_source *source);
+const char *pl_weights_source_pub(const struct pl_weights_source *source);
+const char *pl_weights_source_serve(const struct pl_weights_source *source);
 
 /*
  * Publish version `version` (values are copied); a delta is made when version - 1 is still kept.
  * ret_hash: SHA-256 of the values. PL_EFULL: versions_max are kept. PL_EINVAL: not newer.
  */
-int pl_source_publish(struct pl_source *source, uint64_t version, uint64_t step,
-                      const uint16_t *values, unsigned char ret_hash[PL_HASH_BYTES],
-                      struct pl_error *err);
+int pl_weights_source_publish(struct pl_weights_source *source, uint64_t version, uint64_t step,
+                              const uint16_t *values, unsigned char ret_hash[PL_HASH_BYTES],
+                              struct pl_error *err);
 /* Forget versions below `version`. */
-void pl_source_drop(struct pl_source *source, uint64_t version);
+void pl_weights_source_drop(struct pl_weights_source *source, uint64_t version);
 
-struct pl_source_stats {
+struct pl_weights_source_stats {
     uint64_t chunks, bytes, manifests, errors, announcements;
     size_t kept;
 };
-struct pl_source_stats pl_source_stats(const struct pl_source *source);
+struct pl_weights_source_stats pl_weights_source_stats(const struct pl_weights_source *source);
 
 /* ---- sink ---- */
 
-struct pl_sink_opts {
+struct pl_weights_sink_opts {
     const char *run;
     const char *pub, *serve; /* where to connect to */
     struct pl_bcast_table table;
@@ -82,10 +82,10 @@ struct pl_sink_opts {
     size_t versions_max; /* kept ready, the newest ones that were announced or asked for; 0: 3 */
 };
 
-struct pl_sink;
-int pl_sink_create(const struct pl_sink_opts *opts, struct pl_sink **ret_sink,
-                   struct pl_error *err);
-void pl_sink_destroy(struct pl_sink *sink);
+struct pl_weights_sink;
+int pl_weights_sink_create(const struct pl_weights_sink_opts *opts,
+                           struct pl_weights_sink **ret_sink, struct pl_error *err);
+void pl_weights_sink_destroy(struct pl_weights_sink *sink);
 
 /*
  * A sink fetches each version that is announced as soon as it hears of it, and on request any
@@ -93,20 +93,22 @@ void pl_sink_destroy(struct pl_sink *sink);
  */
 
 /* The newest version that was announced, 0: none yet (versions begin at 1). */
-uint64_t pl_sink_newest(const struct pl_sink *sink);
+uint64_t pl_weights_sink_newest(const struct pl_weights_sink *sink);
 
 /*
  * Copy version `version` out: waits until it is there, up to wait_ms. values: table.values of them.
  * PL_ENOENT: it did not come in time; the sentence says what was last heard. PL_ECANCELED: woken.
  */
-int pl_sink_get(struct pl_sink *sink, uint64_t version, uint64_t wait_ms, uint16_t *values,
-                unsigned char ret_hash[PL_HASH_BYTES], struct pl_error *err);
-void pl_sink_wake(struct pl_sink *sink); /* from another thread: pl_sink_get() returns */
+int pl_weights_sink_get(struct pl_weights_sink *sink, uint64_t version, uint64_t wait_ms,
+                        uint16_t *values, unsigned char ret_hash[PL_HASH_BYTES],
+                        struct pl_error *err);
+void pl_weights_sink_wake(
+    struct pl_weights_sink *sink); /* from another thread: pl_weights_sink_get() returns */
 
-struct pl_sink_stats {
+struct pl_weights_sink_stats {
     uint64_t snapshots, deltas, bytes, retries, refused; /* refused: a hash or a value was wrong */
     double last_s;                                       /* how long the last version took */
 };
-struct pl_sink_stats pl_sink_stats(const struct pl_sink *sink);
+struct pl_weights_sink_stats pl_weights_sink_stats(const struct pl_weights_sink *sink);
 
 #endif

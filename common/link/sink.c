@@ -54,8 +54,8 @@ struct pull {
     uint64_t not_before_ms;
 };
 
-struct pl_sink {
-    struct pl_sink_opts opts;
+struct pl_weights_sink {
+    struct pl_weights_sink_opts opts;
     char *run, *pub, *serve;
     void *context, *sub, *dealer;
     int wake;
@@ -69,7 +69,7 @@ struct pl_sink {
     uint64_t newest, wanted;
     bool stop, woken;
     char heard[160]; /* what went wrong last */
-    struct pl_sink_stats stats;
+    struct pl_weights_sink_stats stats;
 };
 
 static uint64_t now_ms(void)
@@ -80,12 +80,12 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-static size_t values_bytes(const struct pl_sink *s)
+static size_t values_bytes(const struct pl_weights_sink *s)
 {
     return s->opts.table.values * sizeof(uint16_t);
 }
 
-static const struct ready *find(const struct pl_sink *s, uint64_t version)
+static const struct ready *find(const struct pl_weights_sink *s, uint64_t version)
 {
     for (size_t i = 0; i < s->count; i++)
         if (s->ready[i].version == version)
@@ -93,7 +93,7 @@ static const struct ready *find(const struct pl_sink *s, uint64_t version)
     return NULL;
 }
 
-static void hear(struct pl_sink *s, const char *what)
+static void hear(struct pl_weights_sink *s, const char *what)
 {
     pthread_mutex_lock(&s->lock);
     strncpy(s->heard, what, sizeof s->heard - 1);
@@ -102,7 +102,7 @@ static void hear(struct pl_sink *s, const char *what)
 
 /* ---- pulling ---- */
 
-static void pull_end(struct pl_sink *s)
+static void pull_end(struct pl_weights_sink *s)
 {
     pl_manifest_release(&s->pull.manifest);
     free(s->pull.payload);
@@ -110,7 +110,7 @@ static void pull_end(struct pl_sink *s)
 }
 
 /* Begin anew a little later. */
-static void pull_fail(struct pl_sink *s, const char *why, bool refused)
+static void pull_fail(struct pl_weights_sink *s, const char *why, bool refused)
 {
     hear(s, why);
     pthread_mutex_lock(&s->lock);
@@ -121,7 +121,7 @@ static void pull_fail(struct pl_sink *s, const char *why, bool refused)
     pull_end(s);
 }
 
-static void ask(struct pl_sink *s, enum pl_weights_what what, size_t chunk)
+static void ask(struct pl_weights_sink *s, enum pl_weights_what what, size_t chunk)
 {
     struct pl_weights_request r = {.version = s->pull.version,
                                    .what = what,
@@ -138,7 +138,7 @@ static void ask(struct pl_sink *s, enum pl_weights_what what, size_t chunk)
     pl_buf_release(&buf);
 }
 
-static void ask_chunks(struct pl_sink *s)
+static void ask_chunks(struct pl_weights_sink *s)
 {
     const struct pl_transfer *t = &s->pull.manifest.transfers[s->pull.transfer];
     const size_t window = s->opts.window ? s->opts.window : WINDOW;
@@ -148,7 +148,7 @@ static void ask_chunks(struct pl_sink *s)
 }
 
 /* The version that is to be pulled next, 0: none. What is asked for goes before what is newest. */
-static uint64_t next_version(struct pl_sink *s)
+static uint64_t next_version(struct pl_weights_sink *s)
 {
     uint64_t version = 0;
 
@@ -161,7 +161,7 @@ static uint64_t next_version(struct pl_sink *s)
     return version;
 }
 
-static void pull_begin(struct pl_sink *s)
+static void pull_begin(struct pl_weights_sink *s)
 {
     const uint64_t version = now_ms() < s->pull.not_before_ms ? 0 : next_version(s);
 
@@ -174,7 +174,7 @@ static void pull_begin(struct pl_sink *s)
 }
 
 /* Keep a version; the oldest that nobody waits for makes room. */
-static void keep(struct pl_sink *s, uint16_t *values)
+static void keep(struct pl_weights_sink *s, uint16_t *values)
 {
     const size_t most = s->opts.versions_max ? s->opts.versions_max : VERSIONS;
     struct ready new = {.version = s->pull.version, .values = values};
@@ -201,7 +201,7 @@ static void keep(struct pl_sink *s, uint16_t *values)
 }
 
 /* All chunks are there: put the values together, check them, hand them out. */
-static void pull_finish(struct pl_sink *s)
+static void pull_finish(struct pl_weights_sink *s)
 {
     struct pull *p = &s->pull;
     const struct pl_transfer *t = &p->manifest.transfers[p->transfer];
@@ -243,14 +243,14 @@ static void pull_finish(struct pl_sink *s)
 }
 
 /* Room for the payload of a transfer; a delta is never larger than the values and its framing. */
-static bool make_room(struct pl_sink *s)
+static bool make_room(struct pl_weights_sink *s)
 {
     s->pull.payload_cap = values_bytes(s) + s->opts.table.count * 8 + 64;
     s->pull.payload = malloc(s->pull.payload_cap);
     return s->pull.payload != NULL;
 }
 
-static void take_manifest(struct pl_sink *s, const void *bytes, size_t len)
+static void take_manifest(struct pl_weights_sink *s, const void *bytes, size_t len)
 {
     struct pull *p = &s->pull;
     struct pl_error err = {0};
@@ -302,7 +302,7 @@ static bool append(struct pull *p, bool raw, const void *bytes, size_t len)
     return true;
 }
 
-static void take_chunk(struct pl_sink *s, const struct pl_weights_request *answer,
+static void take_chunk(struct pl_weights_sink *s, const struct pl_weights_request *answer,
                        const void *bytes, size_t len)
 {
     struct pull *p = &s->pull;
@@ -333,8 +333,8 @@ static void take_chunk(struct pl_sink *s, const struct pl_weights_request *answe
         ask_chunks(s);
 }
 
-static void take_answer(struct pl_sink *s, const void *head, size_t head_len, const void *payload,
-                        size_t len)
+static void take_answer(struct pl_weights_sink *s, const void *head, size_t head_len,
+                        const void *payload, size_t len)
 {
     struct pl_weights_request answer;
 
@@ -357,7 +357,7 @@ static void take_answer(struct pl_sink *s, const void *head, size_t head_len, co
 
 /* ---- the thread ---- */
 
-static void *open_dealer(struct pl_sink *s)
+static void *open_dealer(struct pl_weights_sink *s)
 {
     const int linger = 0, immediate = 1, ivl = 100, ivl_max = 5000;
     const int64_t most = PL_WEIGHTS_MESSAGE_MAX;
@@ -377,7 +377,7 @@ static void *open_dealer(struct pl_sink *s)
     return socket;
 }
 
-static void take_announcements(struct pl_sink *s)
+static void take_announcements(struct pl_weights_sink *s)
 {
     struct pl_announcement a;
     zmq_msg_t m;
@@ -399,7 +399,7 @@ static void take_announcements(struct pl_sink *s)
 }
 
 /* All answers that have come: [head][payload]. */
-static void take_answers(struct pl_sink *s)
+static void take_answers(struct pl_weights_sink *s)
 {
     for (;;) {
         zmq_msg_t head, payload, rest;
@@ -428,7 +428,7 @@ static void take_answers(struct pl_sink *s)
 }
 
 /* A question was not answered: ask again, at last over a connection made anew. */
-static void check_time(struct pl_sink *s)
+static void check_time(struct pl_weights_sink *s)
 {
     struct pull *p = &s->pull;
 
@@ -457,7 +457,7 @@ static void check_time(struct pl_sink *s)
 
 static void *run(void *at)
 {
-    struct pl_sink *s = at;
+    struct pl_weights_sink *s = at;
     bool stop = false;
 
     while (!stop) {
@@ -488,11 +488,12 @@ static void *run(void *at)
 
 /* ---- the owner's side ---- */
 
-int pl_sink_create(const struct pl_sink_opts *opts, struct pl_sink **ret_sink, struct pl_error *err)
+int pl_weights_sink_create(const struct pl_weights_sink_opts *opts,
+                           struct pl_weights_sink **ret_sink, struct pl_error *err)
 {
     const int linger = 0;
     pthread_condattr_t attr;
-    struct pl_sink *s;
+    struct pl_weights_sink *s;
 
     if (opts->window > WINDOW_MAX || opts->versions_max > VERSIONS_MAX ||
         strlen(opts->run) >= PL_WEIGHTS_NAME_MAX)
@@ -515,7 +516,7 @@ int pl_sink_create(const struct pl_sink_opts *opts, struct pl_sink **ret_sink, s
     if (s->context)
         s->sub = zmq_socket(s->context, ZMQ_SUB);
     if (!s->run || !s->pub || !s->serve || s->wake < 0 || !s->sub) {
-        pl_sink_destroy(s);
+        pl_weights_sink_destroy(s);
         return pl_fail(err, PL_ENOMEM, "no memory for the weights' sink");
     }
     zmq_setsockopt(s->sub, ZMQ_LINGER, &linger, sizeof linger);
@@ -523,11 +524,11 @@ int pl_sink_create(const struct pl_sink_opts *opts, struct pl_sink **ret_sink, s
     s->dealer = open_dealer(s);
     if (!s->dealer || zmq_connect(s->sub, s->pub) < 0) {
         pl_fail(err, PL_EINVAL, "connect '%s' and '%s': %s", s->pub, s->serve, zmq_strerror(errno));
-        pl_sink_destroy(s);
+        pl_weights_sink_destroy(s);
         return PL_EINVAL;
     }
     if (pthread_create(&s->thread, NULL, run, s) != 0) {
-        pl_sink_destroy(s);
+        pl_weights_sink_destroy(s);
         return pl_fail(err, PL_EIO, "no thread for the weights' sink");
     }
     s->running = true;
@@ -535,14 +536,14 @@ int pl_sink_create(const struct pl_sink_opts *opts, struct pl_sink **ret_sink, s
     return PL_OK;
 }
 
-static void wake(struct pl_sink *s)
+static void wake(struct pl_weights_sink *s)
 {
     const uint64_t one = 1;
 
     PL_ASSERT(write(s->wake, &one, sizeof one) == sizeof one || errno == EAGAIN);
 }
 
-void pl_sink_destroy(struct pl_sink *sink)
+void pl_weights_sink_destroy(struct pl_weights_sink *sink)
 {
     if (!sink)
         return;
@@ -571,9 +572,9 @@ void pl_sink_destroy(struct pl_sink *sink)
     free(sink);
 }
 
-uint64_t pl_sink_newest(const struct pl_sink *sink)
+uint64_t pl_weights_sink_newest(const struct pl_weights_sink *sink)
 {
-    struct pl_sink *s = (struct pl_sink *)sink;
+    struct pl_weights_sink *s = (struct pl_weights_sink *)sink;
     uint64_t newest;
 
     pthread_mutex_lock(&s->lock);
@@ -582,8 +583,9 @@ uint64_t pl_sink_newest(const struct pl_sink *sink)
     return newest;
 }
 
-int pl_sink_get(struct pl_sink *sink, uint64_t version, uint64_t wait_ms, uint16_t *values,
-                unsigned char ret_hash[PL_HASH_BYTES], struct pl_error *err)
+int pl_weights_sink_get(struct pl_weights_sink *sink, uint64_t version, uint64_t wait_ms,
+                        uint16_t *values, unsigned char ret_hash[PL_HASH_BYTES],
+                        struct pl_error *err)
 {
     const struct ready *found;
     struct timespec end;
@@ -625,7 +627,7 @@ int pl_sink_get(struct pl_sink *sink, uint64_t version, uint64_t wait_ms, uint16
     return rc;
 }
 
-void pl_sink_wake(struct pl_sink *sink)
+void pl_weights_sink_wake(struct pl_weights_sink *sink)
 {
     pthread_mutex_lock(&sink->lock);
     sink->woken = true;
@@ -633,10 +635,10 @@ void pl_sink_wake(struct pl_sink *sink)
     pthread_mutex_unlock(&sink->lock);
 }
 
-struct pl_sink_stats pl_sink_stats(const struct pl_sink *sink)
+struct pl_weights_sink_stats pl_weights_sink_stats(const struct pl_weights_sink *sink)
 {
-    struct pl_sink *s = (struct pl_sink *)sink;
-    struct pl_sink_stats stats;
+    struct pl_weights_sink *s = (struct pl_weights_sink *)sink;
+    struct pl_weights_sink_stats stats;
 
     pthread_mutex_lock(&s->lock);
     stats = s->stats;

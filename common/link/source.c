@@ -27,8 +27,8 @@ struct version {
     struct pl_buf manifest;
 };
 
-struct pl_source {
-    struct pl_source_opts opts;
+struct pl_weights_source {
+    struct pl_weights_source_opts opts;
     char *run;
     void *context, *pub, *router;
     char pub_at[ENDPOINT_MAX], serve_at[ENDPOINT_MAX];
@@ -39,7 +39,7 @@ struct pl_source {
     struct version *versions[VERSIONS_MAX];
     size_t count;
     bool stop;
-    struct pl_source_stats stats;
+    struct pl_weights_source_stats stats;
 };
 
 static void version_destroy(struct version *v)
@@ -53,7 +53,7 @@ static void version_destroy(struct version *v)
     free(v);
 }
 
-static struct version *find(struct pl_source *s, uint64_t number)
+static struct version *find(struct pl_weights_source *s, uint64_t number)
 {
     for (size_t i = 0; i < s->count; i++)
         if (s->versions[i]->number == number)
@@ -63,7 +63,7 @@ static struct version *find(struct pl_source *s, uint64_t number)
 
 /* ---- the thread ---- */
 
-static void announce(struct pl_source *s)
+static void announce(struct pl_weights_source *s)
 {
     struct pl_announcement a = {0};
     struct pl_buf buf;
@@ -85,7 +85,8 @@ static void announce(struct pl_source *s)
 }
 
 /* The payload of an answer, copied under the lock; sets answer->error where there is none. */
-static void find_payload(struct pl_source *s, struct pl_weights_request *answer, zmq_msg_t *payload)
+static void find_payload(struct pl_weights_source *s, struct pl_weights_request *answer,
+                         zmq_msg_t *payload)
 {
     const void *bytes = NULL;
     size_t len = 0;
@@ -121,7 +122,8 @@ static void find_payload(struct pl_source *s, struct pl_weights_request *answer,
 }
 
 /* A peer that is gone or does not read loses its answer; it asks again. */
-static void answer_peer(struct pl_source *s, zmq_msg_t *peer, const void *question, size_t len)
+static void answer_peer(struct pl_weights_source *s, zmq_msg_t *peer, const void *question,
+                        size_t len)
 {
     struct pl_weights_request r;
     zmq_msg_t payload;
@@ -143,7 +145,7 @@ static void answer_peer(struct pl_source *s, zmq_msg_t *peer, const void *questi
 }
 
 /* All questions that have come: [peer][question], whatever else is dropped. */
-static void serve(struct pl_source *s)
+static void serve(struct pl_weights_source *s)
 {
     for (;;) {
         zmq_msg_t peer, part;
@@ -171,7 +173,7 @@ static void serve(struct pl_source *s)
     }
 }
 
-static bool is_to_stop(struct pl_source *s)
+static bool is_to_stop(struct pl_weights_source *s)
 {
     bool stop;
 
@@ -183,7 +185,7 @@ static bool is_to_stop(struct pl_source *s)
 
 static void *run(void *at)
 {
-    struct pl_source *s = at;
+    struct pl_weights_source *s = at;
 
     while (!is_to_stop(s)) {
         zmq_pollitem_t items[] = {{s->router, 0, ZMQ_POLLIN, 0},
@@ -210,7 +212,7 @@ static void *run(void *at)
 
 /* ---- the owner's side ---- */
 
-static int open_socket(struct pl_source *s, int type, const char *bind, void **ret_socket,
+static int open_socket(struct pl_weights_source *s, int type, const char *bind, void **ret_socket,
                        char at[ENDPOINT_MAX], struct pl_error *err)
 {
     const int linger = 0, hwm = SEND_HWM, yes = 1, verbose = 1;
@@ -233,10 +235,10 @@ static int open_socket(struct pl_source *s, int type, const char *bind, void **r
     return PL_OK;
 }
 
-int pl_source_create(const struct pl_source_opts *opts, struct pl_source **ret_source,
-                     struct pl_error *err)
+int pl_weights_source_create(const struct pl_weights_source_opts *opts,
+                             struct pl_weights_source **ret_source, struct pl_error *err)
 {
-    struct pl_source *s;
+    struct pl_weights_source *s;
     int rc;
 
     if (opts->versions_max == 0 || opts->versions_max > VERSIONS_MAX ||
@@ -259,7 +261,7 @@ int pl_source_create(const struct pl_source_opts *opts, struct pl_source **ret_s
     if (rc == PL_OK && pthread_create(&s->thread, NULL, run, s) != 0)
         rc = pl_fail(err, PL_EIO, "no thread for the weights' source");
     if (rc < 0) {
-        pl_source_destroy(s);
+        pl_weights_source_destroy(s);
         return rc;
     }
     s->running = true;
@@ -267,14 +269,14 @@ int pl_source_create(const struct pl_source_opts *opts, struct pl_source **ret_s
     return PL_OK;
 }
 
-static void wake(struct pl_source *s)
+static void wake(struct pl_weights_source *s)
 {
     const uint64_t one = 1;
 
     PL_ASSERT(write(s->wake, &one, sizeof one) == sizeof one || errno == EAGAIN);
 }
 
-void pl_source_destroy(struct pl_source *source)
+void pl_weights_source_destroy(struct pl_weights_source *source)
 {
     if (!source)
         return;
@@ -300,17 +302,17 @@ void pl_source_destroy(struct pl_source *source)
     free(source);
 }
 
-const char *pl_source_pub(const struct pl_source *source)
+const char *pl_weights_source_pub(const struct pl_weights_source *source)
 {
     return source->pub_at;
 }
 
-const char *pl_source_serve(const struct pl_source *source)
+const char *pl_weights_source_serve(const struct pl_weights_source *source)
 {
     return source->serve_at;
 }
 
-static int make_delta(struct pl_source *s, struct version *v, const struct version *before,
+static int make_delta(struct pl_weights_source *s, struct version *v, const struct version *before,
                       struct pl_error *err)
 {
     const size_t bytes = s->opts.table.values * sizeof *v->values;
@@ -330,7 +332,7 @@ static int make_delta(struct pl_source *s, struct version *v, const struct versi
     return PL_OK;
 }
 
-static int make_manifest(struct pl_source *s, struct version *v, struct pl_error *err)
+static int make_manifest(struct pl_weights_source *s, struct version *v, struct pl_error *err)
 {
     struct pl_manifest m = {.version = v->number,
                             .step = v->step,
@@ -351,9 +353,9 @@ static int make_manifest(struct pl_source *s, struct version *v, struct pl_error
                   : PL_OK;
 }
 
-int pl_source_publish(struct pl_source *source, uint64_t version, uint64_t step,
-                      const uint16_t *values, unsigned char ret_hash[PL_HASH_BYTES],
-                      struct pl_error *err)
+int pl_weights_source_publish(struct pl_weights_source *source, uint64_t version, uint64_t step,
+                              const uint16_t *values, unsigned char ret_hash[PL_HASH_BYTES],
+                              struct pl_error *err)
 {
     const size_t bytes = source->opts.table.values * sizeof *values;
     const struct version *before;
@@ -400,7 +402,7 @@ int pl_source_publish(struct pl_source *source, uint64_t version, uint64_t step,
     return PL_OK;
 }
 
-void pl_source_drop(struct pl_source *source, uint64_t version)
+void pl_weights_source_drop(struct pl_weights_source *source, uint64_t version)
 {
     pthread_mutex_lock(&source->lock);
     while (source->count > 0 && source->versions[0]->number < version) {
@@ -411,10 +413,10 @@ void pl_source_drop(struct pl_source *source, uint64_t version)
     pthread_mutex_unlock(&source->lock);
 }
 
-struct pl_source_stats pl_source_stats(const struct pl_source *source)
+struct pl_weights_source_stats pl_weights_source_stats(const struct pl_weights_source *source)
 {
-    struct pl_source *s = (struct pl_source *)source;
-    struct pl_source_stats stats;
+    struct pl_weights_source *s = (struct pl_weights_source *)source;
+    struct pl_weights_source_stats stats;
 
     pthread_mutex_lock(&s->lock);
     stats = s->stats;

@@ -44,48 +44,49 @@ static void fill(void)
     }
 }
 
-static struct pl_source *source(size_t versions_max)
+static struct pl_weights_source *source(size_t versions_max)
 {
-    const struct pl_source_opts opts = {.run = "r",
-                                        .pub_bind = pub,
-                                        .serve_bind = serve,
-                                        .table = table,
-                                        .versions_max = versions_max};
-    struct pl_source *s = NULL;
+    const struct pl_weights_source_opts opts = {.run = "r",
+                                                .pub_bind = pub,
+                                                .serve_bind = serve,
+                                                .table = table,
+                                                .versions_max = versions_max};
+    struct pl_weights_source *s = NULL;
     struct pl_error err = {0};
 
-    if (pl_source_create(&opts, &s, &err) < 0)
+    if (pl_weights_source_create(&opts, &s, &err) < 0)
         fail_msg("%s", err.text);
     return s;
 }
 
-static struct pl_sink *sink_at(const char *pub_at, const char *serve_at)
+static struct pl_weights_sink *sink_at(const char *pub_at, const char *serve_at)
 {
-    const struct pl_sink_opts opts = {.run = "r", .pub = pub_at, .serve = serve_at, .table = table};
-    struct pl_sink *s = NULL;
+    const struct pl_weights_sink_opts opts = {
+        .run = "r", .pub = pub_at, .serve = serve_at, .table = table};
+    struct pl_weights_sink *s = NULL;
     struct pl_error err = {0};
 
-    if (pl_sink_create(&opts, &s, &err) < 0)
+    if (pl_weights_sink_create(&opts, &s, &err) < 0)
         fail_msg("%s", err.text);
     return s;
 }
 
-static void publish(struct pl_source *s, uint64_t version)
+static void publish(struct pl_weights_source *s, uint64_t version)
 {
     unsigned char hash[PL_HASH_BYTES];
     struct pl_error err = {0};
 
-    if (pl_source_publish(s, version, version - 1, values[version - 1], hash, &err) < 0)
+    if (pl_weights_source_publish(s, version, version - 1, values[version - 1], hash, &err) < 0)
         fail_msg("%s", err.text);
 }
 
-static void expect(struct pl_sink *s, uint64_t version)
+static void expect(struct pl_weights_sink *s, uint64_t version)
 {
     unsigned char hash[PL_HASH_BYTES], want[PL_HASH_BYTES];
     struct pl_error err = {0};
 
     memset(got, 0, sizeof got);
-    if (pl_sink_get(s, version, 20000, got, hash, &err) < 0)
+    if (pl_weights_sink_get(s, version, 20000, got, hash, &err) < 0)
         fail_msg("%s", err.text);
     assert_memory_equal(got, values[version - 1], sizeof got);
     pl_sha256(got, sizeof got, want);
@@ -111,36 +112,36 @@ static void versions_follow_by_delta(void **state)
 {
     (void)state;
     for (int tcp = 0; tcp < 2; tcp++) {
-        struct pl_source *from;
-        struct pl_sink *to;
+        struct pl_weights_source *from;
+        struct pl_weights_sink *to;
 
         if (tcp)
             use("tcp://127.0.0.1:*", "tcp://127.0.0.1:*");
         else
             use_ipc();
         from = source(4);
-        to = sink_at(pl_source_pub(from), pl_source_serve(from));
+        to = sink_at(pl_weights_source_pub(from), pl_weights_source_serve(from));
         for (uint64_t v = 1; v <= 4; v++) {
             publish(from, v);
             expect(to, v);
-            assert_int_equal(pl_sink_newest(to) >= v, 1);
+            assert_int_equal(pl_weights_sink_newest(to) >= v, 1);
         }
-        const struct pl_sink_stats stats = pl_sink_stats(to);
+        const struct pl_weights_sink_stats stats = pl_weights_sink_stats(to);
 
         assert_int_equal(stats.snapshots, 1);
         assert_int_equal(stats.deltas, 3);
         assert_int_equal(stats.refused, 0);
         assert_true(stats.bytes < sizeof got + sizeof got / 20); /* deltas are small */
         expect(to, 3);                                           /* still kept */
-        pl_sink_destroy(to);
-        pl_source_destroy(from);
+        pl_weights_sink_destroy(to);
+        pl_weights_source_destroy(from);
     }
 }
 
 static void a_late_sink_takes_the_snapshot_it_asks_for(void **state)
 {
-    struct pl_source *from;
-    struct pl_sink *to;
+    struct pl_weights_source *from;
+    struct pl_weights_sink *to;
 
     (void)state;
     use_ipc();
@@ -150,15 +151,15 @@ static void a_late_sink_takes_the_snapshot_it_asks_for(void **state)
     to = sink_at(pub, serve);
     expect(to, 2);
     expect(to, 4);
-    pl_sink_destroy(to);
-    pl_source_destroy(from);
+    pl_weights_sink_destroy(to);
+    pl_weights_source_destroy(from);
 }
 
 static void what_is_absent_is_said_and_waited_for(void **state)
 {
     unsigned char hash[PL_HASH_BYTES];
-    struct pl_source *from;
-    struct pl_sink *to;
+    struct pl_weights_source *from;
+    struct pl_weights_sink *to;
     struct pl_error err = {0};
 
     (void)state;
@@ -166,24 +167,24 @@ static void what_is_absent_is_said_and_waited_for(void **state)
     from = source(2);
     publish(from, 1);
     publish(from, 2);
-    assert_int_equal(pl_source_publish(from, 2, 1, values[1], hash, &err), PL_EINVAL);
-    assert_int_equal(pl_source_publish(from, 3, 2, values[2], hash, &err), PL_EFULL);
-    pl_source_drop(from, 2);
-    assert_int_equal(pl_source_stats(from).kept, 1);
+    assert_int_equal(pl_weights_source_publish(from, 2, 1, values[1], hash, &err), PL_EINVAL);
+    assert_int_equal(pl_weights_source_publish(from, 3, 2, values[2], hash, &err), PL_EFULL);
+    pl_weights_source_drop(from, 2);
+    assert_int_equal(pl_weights_source_stats(from).kept, 1);
     to = sink_at(pub, serve);
-    assert_int_equal(pl_sink_get(to, 1, 300, got, hash, &err), PL_ENOENT);
+    assert_int_equal(pl_weights_sink_get(to, 1, 300, got, hash, &err), PL_ENOENT);
     assert_non_null(strstr(err.text, "version 1 of the weights did not come in time"));
     assert_non_null(strstr(err.text, "the source does not have it"));
     publish(from, 3);
     expect(to, 3);
-    pl_sink_destroy(to);
-    pl_source_destroy(from);
+    pl_weights_sink_destroy(to);
+    pl_weights_source_destroy(from);
 }
 
 static void a_source_that_dies_and_comes_back_is_found_again(void **state)
 {
-    struct pl_source *from;
-    struct pl_sink *to;
+    struct pl_weights_source *from;
+    struct pl_weights_sink *to;
 
     (void)state;
     use_ipc();
@@ -191,15 +192,15 @@ static void a_source_that_dies_and_comes_back_is_found_again(void **state)
     publish(from, 1);
     to = sink_at(pub, serve);
     expect(to, 1);
-    pl_source_destroy(from);
+    pl_weights_source_destroy(from);
     from = source(4);
     publish(from, 2); /* it has no version 1 any more: a snapshot */
     expect(to, 2);
     publish(from, 3);
     expect(to, 3);
-    assert_int_equal(pl_sink_stats(to).snapshots, 2);
-    pl_sink_destroy(to);
-    pl_source_destroy(from);
+    assert_int_equal(pl_weights_sink_stats(to).snapshots, 2);
+    pl_weights_sink_destroy(to);
+    pl_weights_source_destroy(from);
 }
 
 /* A source that answers as it is told: each way to lie is refused, and nothing is handed out. */
@@ -286,7 +287,7 @@ static void a_source_that_lies_is_refused(void **state)
         unsigned char hash[PL_HASH_BYTES];
         struct pl_error err = {0};
         const int linger = 0;
-        struct pl_sink *to;
+        struct pl_weights_sink *to;
         pthread_t thread;
 
         use_ipc();
@@ -294,11 +295,11 @@ static void a_source_that_lies_is_refused(void **state)
         assert_int_equal(zmq_bind(liar.router, serve), 0);
         pthread_create(&thread, NULL, lie_on, &liar);
         to = sink_at(pub, serve);
-        assert_int_equal(pl_sink_get(to, 1, 800, got, hash, &err), PL_ENOENT);
+        assert_int_equal(pl_weights_sink_get(to, 1, 800, got, hash, &err), PL_ENOENT);
         if (!strstr(err.text, said[lie]))
             fail_msg("'%s' does not say '%s'", err.text, said[lie]);
-        assert_true(pl_sink_stats(to).refused > 0);
-        pl_sink_destroy(to);
+        assert_true(pl_weights_sink_stats(to).refused > 0);
+        pl_weights_sink_destroy(to);
         pthread_mutex_lock(&liar.lock);
         liar.stop = true;
         pthread_mutex_unlock(&liar.lock);
@@ -313,8 +314,8 @@ static void garbage_does_not_stop_a_source(void **state)
     void *context = zmq_ctx_new(), *dealer = zmq_socket(context, ZMQ_DEALER);
     const struct pl_rng rng = {.seed = 4, .batch = (uint32_t)PL_RNG_TEST};
     const int linger = 0;
-    struct pl_source *from;
-    struct pl_sink *to;
+    struct pl_weights_source *from;
+    struct pl_weights_sink *to;
 
     (void)state;
     use_ipc();
@@ -333,8 +334,8 @@ static void garbage_does_not_stop_a_source(void **state)
     zmq_send(dealer, "", 0, 0);
     to = sink_at(pub, serve);
     expect(to, 1);
-    pl_sink_destroy(to);
-    pl_source_destroy(from);
+    pl_weights_sink_destroy(to);
+    pl_weights_source_destroy(from);
     zmq_close(dealer);
     zmq_ctx_term(context);
 }

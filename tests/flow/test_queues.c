@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "common/link/stream.h"
+#include "common/link/queues.h"
 #include "tests/redis.h"
 
 #include <stdio.h>
@@ -21,24 +21,24 @@ static struct pl_test_redis redis;
 static int runs;
 static char run_name[32];
 
-static struct pl_stream *worker_with(const char *name, uint64_t lease_ms, uint32_t deliveries)
+static struct pl_queues *worker_with(const char *name, uint64_t lease_ms, uint32_t deliveries)
 {
-    const struct pl_stream_opts opts = {.url = redis.url,
+    const struct pl_queues_opts opts = {.url = redis.url,
                                         .run = run_name,
                                         .worker = name,
                                         .role = "test",
                                         .lease_ms = lease_ms,
                                         .deliveries_max = deliveries,
                                         .patience_ms = 20000};
-    struct pl_stream *s = NULL;
+    struct pl_queues *s = NULL;
     struct pl_error err = {0};
 
-    if (pl_stream_open(&opts, &s, &err) < 0)
+    if (pl_queues_open(&opts, &s, &err) < 0)
         fail_msg("%s", err.text);
     return s;
 }
 
-static struct pl_stream *worker(const char *name)
+static struct pl_queues *worker(const char *name)
 {
     return worker_with(name, 60000, 5);
 }
@@ -48,7 +48,7 @@ static void new_run(void)
     snprintf(run_name, sizeof run_name, "run-%d", ++runs);
 }
 
-static bool feed(struct pl_stream *s, const char *batch, uint32_t index, size_t expected,
+static bool feed(struct pl_queues *s, const char *batch, uint32_t index, size_t expected,
                  const char *after, double previous)
 {
     const struct pl_field fields[] = {{"version", "1"}, {"source", "kk"}};
@@ -57,7 +57,7 @@ static bool feed(struct pl_stream *s, const char *batch, uint32_t index, size_t 
     struct pl_error err = {0};
 
     snprintf(pb, sizeof pb, "prompt %s %u", batch, index);
-    if (pl_stream_feed(s,
+    if (pl_queues_feed(s,
                        &(struct pl_feed){.batch = batch,
                                          .expected = expected,
                                          .index = index,
@@ -74,49 +74,49 @@ static bool feed(struct pl_stream *s, const char *batch, uint32_t index, size_t 
     return fresh;
 }
 
-static struct pl_lease lease(struct pl_stream *s, enum pl_queue queue)
+static struct pl_lease lease(struct pl_queues *s, enum pl_queue queue)
 {
     struct pl_lease l = {0};
     struct pl_error err = {0};
 
-    if (pl_stream_lease(s, queue, 3000, &l, &err) < 0)
+    if (pl_queues_lease(s, queue, 3000, &l, &err) < 0)
         fail_msg("no lease: %s", err.text);
     return l;
 }
 
-static bool nothing_to_lease(struct pl_stream *s, enum pl_queue queue)
+static bool nothing_to_lease(struct pl_queues *s, enum pl_queue queue)
 {
     struct pl_lease l = {0};
 
-    return pl_stream_lease(s, queue, 0, &l, NULL) == PL_ENOENT;
+    return pl_queues_lease(s, queue, 0, &l, NULL) == PL_ENOENT;
 }
 
-static enum pl_outcome finish(struct pl_stream *s, const struct pl_lease *l)
+static enum pl_outcome finish(struct pl_queues *s, const struct pl_lease *l)
 {
     enum pl_outcome outcome = PL_OUTCOME_DONE;
     struct pl_error err = {0};
 
-    if (pl_stream_finish(s, l, NULL, 0, "rollout\0x", 9, &outcome, &err) < 0)
+    if (pl_queues_finish(s, l, NULL, 0, "rollout\0x", 9, &outcome, &err) < 0)
         fail_msg("%s", err.text);
     return outcome;
 }
 
-static enum pl_outcome commit(struct pl_stream *s, const struct pl_lease *l, uint32_t right)
+static enum pl_outcome commit(struct pl_queues *s, const struct pl_lease *l, uint32_t right)
 {
     enum pl_outcome outcome = PL_OUTCOME_DONE;
     struct pl_error err = {0};
 
-    if (pl_stream_commit(s, l, 4, right, 4, "reward=1", "scored", 6, &outcome, &err) < 0)
+    if (pl_queues_commit(s, l, 4, right, 4, "reward=1", "scored", 6, &outcome, &err) < 0)
         fail_msg("%s", err.text);
     return outcome;
 }
 
-static struct pl_ledger ledger(struct pl_stream *s)
+static struct pl_ledger ledger(struct pl_queues *s)
 {
     struct pl_ledger l;
     struct pl_error err = {0};
 
-    if (pl_stream_ledger(s, &l, &err) < 0)
+    if (pl_queues_ledger(s, &l, &err) < 0)
         fail_msg("%s", err.text);
     if (!l.balanced)
         fail_msg("fed %lu, trained %lu, dropped %lu, queued %lu, leased %lu, rolled %lu, scoring "
@@ -125,13 +125,13 @@ static struct pl_ledger ledger(struct pl_stream *s)
     return l;
 }
 
-static int take(struct pl_stream *s, const char *batch, struct pl_ready *ret)
+static int take(struct pl_queues *s, const char *batch, struct pl_ready *ret)
 {
-    return pl_stream_take(s, batch, 0, ret, NULL);
+    return pl_queues_take(s, batch, 0, ret, NULL);
 }
 
 /* Lease, finish, lease, commit: one group all the way. */
-static void carry(struct pl_stream *s, uint32_t right)
+static void carry(struct pl_queues *s, uint32_t right)
 {
     struct pl_lease l = lease(s, PL_QUEUE_PROMPTS);
 
@@ -144,7 +144,7 @@ static void carry(struct pl_stream *s, uint32_t right)
 
 static void a_group_goes_all_the_way(void **state)
 {
-    struct pl_stream *s, *actor;
+    struct pl_queues *s, *actor;
     struct pl_ready ready = {0};
     struct pl_lease l;
 
@@ -181,19 +181,19 @@ static void a_group_goes_all_the_way(void **state)
     assert_memory_equal(ready.groups[1].pb, "scored", 6);
     assert_true(ready.gate && ready.accuracy >= 0.5 && ready.accuracy <= 0.5); /* 4 of 8 */
     pl_ready_release(&ready);
-    assert_int_equal(pl_stream_retire(s, "0", NULL), PL_OK);
-    assert_int_equal(pl_stream_retire(s, "0", NULL), PL_OK);
+    assert_int_equal(pl_queues_retire(s, "0", NULL), PL_OK);
+    assert_int_equal(pl_queues_retire(s, "0", NULL), PL_OK);
     assert_int_equal(ledger(s).trained, 2);
     assert_int_equal(ledger(s).scored, 0);
     assert_false(feed(s, "0", 0, 2, "", 0)); /* retired is retired */
     assert_int_equal(ledger(s).fed, 2);
-    pl_stream_close(s);
-    pl_stream_close(actor);
+    pl_queues_close(s);
+    pl_queues_close(actor);
 }
 
 static void two_actors_with_the_same_lease_make_one_rollout(void **state)
 {
-    struct pl_stream *a, *b;
+    struct pl_queues *a, *b;
     struct pl_lease la, lb;
     size_t lost = 9;
 
@@ -204,26 +204,26 @@ static void two_actors_with_the_same_lease_make_one_rollout(void **state)
     feed(a, "0", 0, 1, "", 0);
     la = lease(a, PL_QUEUE_PROMPTS);
     assert_int_equal(
-        pl_stream_renew(a, PL_QUEUE_PROMPTS, &(const struct pl_lease *){&la}, 1, &lost, NULL),
+        pl_queues_renew(a, PL_QUEUE_PROMPTS, &(const struct pl_lease *){&la}, 1, &lost, NULL),
         PL_OK);
     assert_int_equal(lost, 0);
     lb = lease(b, PL_QUEUE_PROMPTS); /* a is silent for longer than its lease */
     assert_string_equal(la.entry, lb.entry);
     assert_int_equal(lb.deliveries, 2);
-    pl_stream_renew(a, PL_QUEUE_PROMPTS, &(const struct pl_lease *){&la}, 1, &lost, NULL);
+    pl_queues_renew(a, PL_QUEUE_PROMPTS, &(const struct pl_lease *){&la}, 1, &lost, NULL);
     assert_int_equal(lost, 1); /* and did not get it back by asking */
     assert_int_equal(finish(a, &la), PL_OUTCOME_DONE);
     assert_int_equal(finish(b, &lb), PL_OUTCOME_REPEATED);
     assert_int_equal(ledger(a).rolled, 1);
     pl_lease_release(&la);
     pl_lease_release(&lb);
-    pl_stream_close(a);
-    pl_stream_close(b);
+    pl_queues_close(a);
+    pl_queues_close(b);
 }
 
 static void a_restarted_worker_finds_its_own_work_first(void **state)
 {
-    struct pl_stream *a;
+    struct pl_queues *a;
     struct pl_lease l;
 
     (void)state;
@@ -233,7 +233,7 @@ static void a_restarted_worker_finds_its_own_work_first(void **state)
     feed(a, "0", 1, 2, "", 0);
     l = lease(a, PL_QUEUE_PROMPTS);
     pl_lease_release(&l);
-    pl_stream_close(a); /* dies here */
+    pl_queues_close(a); /* dies here */
     a = worker("actor-a");
     l = lease(a, PL_QUEUE_PROMPTS);
     assert_string_equal(l.group, "0:0");
@@ -243,12 +243,12 @@ static void a_restarted_worker_finds_its_own_work_first(void **state)
     pl_lease_release(&l);
     assert_true(nothing_to_lease(a, PL_QUEUE_PROMPTS));
     ledger(a);
-    pl_stream_close(a);
+    pl_queues_close(a);
 }
 
 static void what_is_given_back_is_anothers_at_once(void **state)
 {
-    struct pl_stream *a, *b;
+    struct pl_queues *a, *b;
     struct pl_lease l, again;
 
     (void)state;
@@ -257,7 +257,7 @@ static void what_is_given_back_is_anothers_at_once(void **state)
     b = worker("actor-b");
     feed(a, "0", 0, 1, "", 0);
     l = lease(a, PL_QUEUE_PROMPTS);
-    assert_int_equal(pl_stream_return(a, PL_QUEUE_PROMPTS, &l, NULL), PL_OK);
+    assert_int_equal(pl_queues_return(a, PL_QUEUE_PROMPTS, &l, NULL), PL_OK);
     assert_int_equal(ledger(a).queued, 1);
     again = lease(b, PL_QUEUE_PROMPTS);
     assert_string_equal(again.group, "0:0");
@@ -269,14 +269,14 @@ static void what_is_given_back_is_anothers_at_once(void **state)
     assert_true(nothing_to_lease(b, PL_QUEUE_PROMPTS));
     pl_lease_release(&l);
     pl_lease_release(&again);
-    pl_stream_close(a);
-    pl_stream_close(b);
+    pl_queues_close(a);
+    pl_queues_close(b);
 }
 
 static void what_kills_its_workers_goes_to_dead_and_the_batch_goes_on(void **state)
 {
     struct pl_ready ready = {0};
-    struct pl_stream *s;
+    struct pl_queues *s;
     struct pl_lease l = {0};
 
     (void)state;
@@ -284,14 +284,14 @@ static void what_kills_its_workers_goes_to_dead_and_the_batch_goes_on(void **sta
     s = worker("learner");
     feed(s, "0", 0, 2, "", 0);
     for (int i = 0; i < 2; i++) { /* leased twice, by a worker that dies of it */
-        struct pl_stream *a = worker_with("actor-a", 60000, 2);
+        struct pl_queues *a = worker_with("actor-a", 60000, 2);
 
         l = lease(a, PL_QUEUE_PROMPTS);
         assert_int_equal(l.deliveries, i + 1);
         pl_lease_release(&l);
-        pl_stream_close(a);
+        pl_queues_close(a);
     }
-    struct pl_stream *a = worker_with("actor-a", 60000, 2);
+    struct pl_queues *a = worker_with("actor-a", 60000, 2);
 
     assert_true(nothing_to_lease(a, PL_QUEUE_PROMPTS));
     assert_int_equal(ledger(s).dropped, 1);
@@ -303,15 +303,15 @@ static void what_kills_its_workers_goes_to_dead_and_the_batch_goes_on(void **sta
     assert_int_equal(ready.count, 1);
     assert_int_equal(ready.dropped, 1);
     pl_ready_release(&ready);
-    assert_int_equal(pl_stream_retire(s, "0", NULL), PL_OK);
+    assert_int_equal(pl_queues_retire(s, "0", NULL), PL_OK);
     ledger(s);
-    pl_stream_close(a);
-    pl_stream_close(s);
+    pl_queues_close(a);
+    pl_queues_close(s);
 }
 
 static void a_rollout_that_does_not_decode_is_buried(void **state)
 {
-    struct pl_stream *s;
+    struct pl_queues *s;
     struct pl_lease l;
 
     (void)state;
@@ -322,13 +322,13 @@ static void a_rollout_that_does_not_decode_is_buried(void **state)
     finish(s, &l);
     pl_lease_release(&l);
     l = lease(s, PL_QUEUE_ROLLOUTS);
-    assert_int_equal(pl_stream_bury(s, PL_QUEUE_ROLLOUTS, &l, "no message", NULL), PL_OK);
-    assert_int_equal(pl_stream_bury(s, PL_QUEUE_ROLLOUTS, &l, "no message", NULL), PL_OK);
+    assert_int_equal(pl_queues_bury(s, PL_QUEUE_ROLLOUTS, &l, "no message", NULL), PL_OK);
+    assert_int_equal(pl_queues_bury(s, PL_QUEUE_ROLLOUTS, &l, "no message", NULL), PL_OK);
     assert_int_equal(ledger(s).dead, 1);
     assert_int_equal(commit(s, &l, 1), PL_OUTCOME_REPEATED);
     assert_int_equal(ledger(s).scored, 0);
     pl_lease_release(&l);
-    pl_stream_close(s);
+    pl_queues_close(s);
 }
 
 /* Gates are decided in the order of batches, though these are completed from the last to the first.
@@ -337,7 +337,7 @@ static void the_gate_follows_the_order_of_batches(void **state)
 {
     static const uint32_t right[] = {4, 2, 3}; /* accuracy 1, 0.5, 0.75 */
     static const bool open[] = {true, false, true};
-    struct pl_stream *s;
+    struct pl_queues *s;
     struct pl_lease l[3];
     struct pl_ready ready = {0};
 
@@ -366,7 +366,7 @@ static void the_gate_follows_the_order_of_batches(void **state)
         assert_int_equal(ready.gate, open[i]);
         pl_ready_release(&ready);
         if (i < 2)
-            assert_int_equal(pl_stream_retire(s, name, NULL), PL_OK);
+            assert_int_equal(pl_queues_retire(s, name, NULL), PL_OK);
     }
     feed(s, "3", 0, 1, "2", 0); /* after one that is decided and not retired: 0.75 */
     carry(s, 2);
@@ -374,20 +374,20 @@ static void the_gate_follows_the_order_of_batches(void **state)
     assert_false(ready.gate);
     assert_true(ready.previous >= 0.75 && ready.previous <= 0.75);
     pl_ready_release(&ready);
-    assert_int_equal(pl_stream_retire(s, "2", NULL), PL_OK);
-    assert_int_equal(pl_stream_retire(s, "3", NULL), PL_OK);
+    assert_int_equal(pl_queues_retire(s, "2", NULL), PL_OK);
+    assert_int_equal(pl_queues_retire(s, "3", NULL), PL_OK);
     feed(s, "4", 0, 1, "3", 0.125); /* after one that is retired: what the learner says */
     carry(s, 1);
     assert_int_equal(take(s, "4", &ready), PL_OK);
     assert_true(ready.gate && ready.previous <= 0.125);
     pl_ready_release(&ready);
     ledger(s);
-    pl_stream_close(s);
+    pl_queues_close(s);
 }
 
 static void late_calls_for_a_retired_batch_change_nothing(void **state)
 {
-    struct pl_stream *s, *slow;
+    struct pl_queues *s, *slow;
     struct pl_lease l, other;
 
     (void)state;
@@ -401,36 +401,36 @@ static void late_calls_for_a_retired_batch_change_nothing(void **state)
     pl_lease_release(&other);
     other = lease(s, PL_QUEUE_ROLLOUTS);
     commit(s, &other, 1);
-    assert_int_equal(pl_stream_retire(s, "0", NULL), PL_OK);
+    assert_int_equal(pl_queues_retire(s, "0", NULL), PL_OK);
     assert_int_equal(finish(slow, &l), PL_OUTCOME_RETIRED);
     assert_int_equal(commit(slow, &other, 1), PL_OUTCOME_RETIRED);
-    assert_int_equal(pl_stream_return(slow, PL_QUEUE_PROMPTS, &l, NULL), PL_OK);
+    assert_int_equal(pl_queues_return(slow, PL_QUEUE_PROMPTS, &l, NULL), PL_OK);
     assert_int_equal(ledger(s).rolled + ledger(s).queued, 0);
     pl_lease_release(&l);
     pl_lease_release(&other);
-    pl_stream_close(s);
-    pl_stream_close(slow);
+    pl_queues_close(s);
+    pl_queues_close(slow);
 }
 
 static void an_incomplete_batch_is_not_retired(void **state)
 {
-    struct pl_stream *s;
+    struct pl_queues *s;
     struct pl_error err = {0};
 
     (void)state;
     new_run();
     s = worker("learner");
     feed(s, "0", 0, 1, "", 0);
-    assert_int_equal(pl_stream_retire(s, "0", &err), PL_EIO);
+    assert_int_equal(pl_queues_retire(s, "0", &err), PL_EIO);
     assert_non_null(strstr(err.text, "batch 0 is not complete"));
     ledger(s);
-    pl_stream_close(s);
+    pl_queues_close(s);
 }
 
 /* Redis killed at each step of a group's way, and started again. */
 static void redis_killed_at_each_step_loses_nothing(void **state)
 {
-    struct pl_stream *s;
+    struct pl_queues *s;
     struct pl_ready ready = {0};
     struct pl_lease l;
 
@@ -458,12 +458,12 @@ static void redis_killed_at_each_step_loses_nothing(void **state)
     assert_int_equal(ledger(s).scored, 1);
     assert_int_equal(take(s, "0", &ready), PL_OK);
     pl_ready_release(&ready);
-    assert_int_equal(pl_stream_retire(s, "0", NULL), PL_OK);
+    assert_int_equal(pl_queues_retire(s, "0", NULL), PL_OK);
     pl_test_redis_kill(&redis);
     pl_test_redis_again(&redis);
-    assert_int_equal(pl_stream_retire(s, "0", NULL), PL_OK);
+    assert_int_equal(pl_queues_retire(s, "0", NULL), PL_OK);
     assert_int_equal(ledger(s).trained, 1);
-    pl_stream_close(s);
+    pl_queues_close(s);
 }
 
 /* Redis emptied in between: groups and library come back, and feeding again makes up for the rest.
@@ -474,7 +474,7 @@ static void redis_emptied_is_fed_again(void **state)
 
     (void)state;
     for (size_t i = 0; i < 2; i++) {
-        struct pl_stream *s;
+        struct pl_queues *s;
         struct pl_ready ready = {0};
         struct pl_lease l;
 
@@ -498,31 +498,31 @@ static void redis_emptied_is_fed_again(void **state)
         pl_lease_release(&l);
         assert_int_equal(take(s, "7", &ready),
                          PL_ENOENT); /* it is "after" one nobody has decided */
-        assert_int_equal(pl_stream_retire(s, "6", NULL), PL_OK);
+        assert_int_equal(pl_queues_retire(s, "6", NULL), PL_OK);
         ledger(s);
-        pl_stream_close(s);
+        pl_queues_close(s);
     }
 }
 
 static void what_is_no_address_or_name_is_refused(void **state)
 {
-    struct pl_stream_opts opts = {.url = "ftp://x", .run = "r", .worker = "w", .role = "t"};
-    struct pl_stream *s = NULL;
+    struct pl_queues_opts opts = {.url = "ftp://x", .run = "r", .worker = "w", .role = "t"};
+    struct pl_queues *s = NULL;
     struct pl_error err = {0};
 
     (void)state;
-    assert_int_equal(pl_stream_open(&opts, &s, &err), PL_EINVAL);
+    assert_int_equal(pl_queues_open(&opts, &s, &err), PL_EINVAL);
     assert_non_null(strstr(err.text, "'ftp://x' is no address of Redis"));
     opts.url = "redis://:nocolon";
-    assert_int_equal(pl_stream_open(&opts, &s, &err), PL_EINVAL);
+    assert_int_equal(pl_queues_open(&opts, &s, &err), PL_EINVAL);
     opts.url = redis.url;
     opts.run = "a b";
-    assert_int_equal(pl_stream_open(&opts, &s, &err), PL_EINVAL);
+    assert_int_equal(pl_queues_open(&opts, &s, &err), PL_EINVAL);
     assert_non_null(strstr(err.text, "the run 'a b' is no name"));
     opts.run = "r";
     opts.url = "unix:///nowhere/sock";
     opts.patience_ms = 200;
-    assert_int_equal(pl_stream_open(&opts, &s, &err), PL_EIO);
+    assert_int_equal(pl_queues_open(&opts, &s, &err), PL_EIO);
     assert_non_null(strstr(err.text, "unix:///nowhere/sock"));
 }
 

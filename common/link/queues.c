@@ -1,4 +1,4 @@
-#include "common/link/stream.h"
+#include "common/link/queues.h"
 
 #include "common/base/check.h"
 #include "common/link/redis.h"
@@ -30,8 +30,8 @@ struct reclaim {
     uint64_t next_ms; /* when abandoned entries are looked for again */
 };
 
-struct pl_stream {
-    struct pl_stream_opts opts;
+struct pl_queues {
+    struct pl_queues_opts opts;
     struct pl_redis *redis;
     char *prefix, *worker, *role, *url, *run;
     struct reclaim reclaim[2];
@@ -53,7 +53,7 @@ static int odd(struct pl_error *err, const struct pl_redis_args *args)
     return pl_fail(err, PL_EIO, "Redis gave '%s' an answer of an unexpected form", args->words[0]);
 }
 
-static int check_version(struct pl_stream *s, struct pl_error *err)
+static int check_version(struct pl_queues *s, struct pl_error *err)
 {
     unsigned major = 0, minor = 0, patch = 0;
     struct pl_redis_args args;
@@ -78,7 +78,7 @@ static int check_version(struct pl_stream *s, struct pl_error *err)
     return rc;
 }
 
-static int load_library(struct pl_stream *s, struct pl_error *err)
+static int load_library(struct pl_queues *s, struct pl_error *err)
 {
     struct pl_redis_args args;
 
@@ -89,7 +89,7 @@ static int load_library(struct pl_stream *s, struct pl_error *err)
     return pl_redis_try(s->redis, &args, NULL, err);
 }
 
-static int make_group(struct pl_stream *s, enum pl_queue queue, struct pl_error *err)
+static int make_group(struct pl_queues *s, enum pl_queue queue, struct pl_error *err)
 {
     struct pl_redis_args args;
     struct pl_error met = {0};
@@ -111,7 +111,7 @@ static int make_group(struct pl_stream *s, enum pl_queue queue, struct pl_error 
 
 static int mend(void *at, struct pl_error *err)
 {
-    struct pl_stream *s = at;
+    struct pl_queues *s = at;
     int rc = check_version(s, err);
 
     if (rc == PL_OK)
@@ -134,10 +134,10 @@ static int check_name(const char *what, const char *name, struct pl_error *err)
                    name);
 }
 
-int pl_stream_open(const struct pl_stream_opts *opts, struct pl_stream **ret_stream,
+int pl_queues_open(const struct pl_queues_opts *opts, struct pl_queues **ret_stream,
                    struct pl_error *err)
 {
-    struct pl_stream *s = NULL;
+    struct pl_queues *s = NULL;
     struct pl_redis_args args;
     char client[160];
     int rc = check_name("run", opts->run, err);
@@ -180,11 +180,11 @@ int pl_stream_open(const struct pl_stream_opts *opts, struct pl_stream **ret_str
     *ret_stream = s;
     return PL_OK;
 fail:
-    pl_stream_close(s);
+    pl_queues_close(s);
     return rc;
 }
 
-void pl_stream_close(struct pl_stream *stream)
+void pl_queues_close(struct pl_queues *stream)
 {
     if (!stream)
         return;
@@ -198,7 +198,7 @@ void pl_stream_close(struct pl_stream *stream)
 
 /* ---- calls of the library ---- */
 
-static void begin(const struct pl_stream *s, struct pl_redis_args *args, const char *function)
+static void begin(const struct pl_queues *s, struct pl_redis_args *args, const char *function)
 {
     pl_redis_begin(args, "FCALL");
     pl_redis_word(args, function);
@@ -216,7 +216,7 @@ static void add_fields(struct pl_redis_args *args, const struct pl_field *fields
     }
 }
 
-static int outcome_of(struct pl_stream *s, const struct pl_redis_args *args,
+static int outcome_of(struct pl_queues *s, const struct pl_redis_args *args,
                       enum pl_outcome *ret_outcome, struct pl_error *err)
 {
     static const char *const names[] = {"DONE", "REPEATED", "RETIRED"};
@@ -250,7 +250,7 @@ static int place_of(const char *group, struct place *ret_place, struct pl_error 
     return pl_fail(err, PL_EFORMAT, "'%.48s' is no id of a group", group);
 }
 
-int pl_stream_feed(struct pl_stream *stream, const struct pl_feed *feed, bool *ret_new,
+int pl_queues_feed(struct pl_queues *stream, const struct pl_feed *feed, bool *ret_new,
                    struct pl_error *err)
 {
     struct pl_redis_args args;
@@ -273,7 +273,7 @@ int pl_stream_feed(struct pl_stream *stream, const struct pl_feed *feed, bool *r
     return rc;
 }
 
-int pl_stream_finish(struct pl_stream *stream, const struct pl_lease *lease,
+int pl_queues_finish(struct pl_queues *stream, const struct pl_lease *lease,
                      const struct pl_field *fields, size_t count, const void *pb, size_t pb_len,
                      enum pl_outcome *ret_outcome, struct pl_error *err)
 {
@@ -292,7 +292,7 @@ int pl_stream_finish(struct pl_stream *stream, const struct pl_lease *lease,
     return outcome_of(stream, &args, ret_outcome, err);
 }
 
-int pl_stream_commit(struct pl_stream *stream, const struct pl_lease *lease, uint32_t samples,
+int pl_queues_commit(struct pl_queues *stream, const struct pl_lease *lease, uint32_t samples,
                      uint32_t right, uint32_t formatted, const char *text, const void *pb,
                      size_t pb_len, enum pl_outcome *ret_outcome, struct pl_error *err)
 {
@@ -314,7 +314,7 @@ int pl_stream_commit(struct pl_stream *stream, const struct pl_lease *lease, uin
     return outcome_of(stream, &args, ret_outcome, err);
 }
 
-int pl_stream_bury(struct pl_stream *stream, enum pl_queue queue, const struct pl_lease *lease,
+int pl_queues_bury(struct pl_queues *stream, enum pl_queue queue, const struct pl_lease *lease,
                    const char *reason, struct pl_error *err)
 {
     struct pl_redis_args args;
@@ -336,7 +336,7 @@ int pl_stream_bury(struct pl_stream *stream, enum pl_queue queue, const struct p
     return outcome_of(stream, &args, &outcome, err);
 }
 
-int pl_stream_return(struct pl_stream *stream, enum pl_queue queue, const struct pl_lease *lease,
+int pl_queues_return(struct pl_queues *stream, enum pl_queue queue, const struct pl_lease *lease,
                      struct pl_error *err)
 {
     struct pl_redis_args args;
@@ -354,7 +354,7 @@ int pl_stream_return(struct pl_stream *stream, enum pl_queue queue, const struct
     return outcome_of(stream, &args, &outcome, err);
 }
 
-int pl_stream_retire(struct pl_stream *stream, const char *batch, struct pl_error *err)
+int pl_queues_retire(struct pl_queues *stream, const char *batch, struct pl_error *err)
 {
     struct pl_redis_args args;
     enum pl_outcome outcome = PL_OUTCOME_DONE;
@@ -364,7 +364,7 @@ int pl_stream_retire(struct pl_stream *stream, const char *batch, struct pl_erro
     return outcome_of(stream, &args, &outcome, err);
 }
 
-int pl_stream_renew(struct pl_stream *stream, enum pl_queue queue,
+int pl_queues_renew(struct pl_queues *stream, enum pl_queue queue,
                     const struct pl_lease *const *leases, size_t count, size_t *ret_lost,
                     struct pl_error *err)
 {
@@ -437,7 +437,7 @@ static int lease_from(const redisReply *entry, struct pl_lease *ret_lease, struc
 }
 
 /* XREADGROUP: own history behind `from`, or new entries where it is ">". PL_ENOENT: none. */
-static int read_group(struct pl_stream *s, enum pl_queue queue, const char *from, uint64_t wait_ms,
+static int read_group(struct pl_queues *s, enum pl_queue queue, const char *from, uint64_t wait_ms,
                       struct pl_lease *ret_lease, struct pl_error *err)
 {
     const bool fresh = strcmp(from, ">") == 0;
@@ -472,7 +472,7 @@ static int read_group(struct pl_stream *s, enum pl_queue queue, const char *from
 }
 
 /* One abandoned entry of another worker. */
-static int claim(struct pl_stream *s, enum pl_queue queue, struct pl_lease *ret_lease,
+static int claim(struct pl_queues *s, enum pl_queue queue, struct pl_lease *ret_lease,
                  struct pl_error *err)
 {
     char key[160], cursor[48] = "0-0";
@@ -506,7 +506,7 @@ static int claim(struct pl_stream *s, enum pl_queue queue, struct pl_lease *ret_
     return rc;
 }
 
-static int count_deliveries(struct pl_stream *s, enum pl_queue queue, struct pl_lease *lease,
+static int count_deliveries(struct pl_queues *s, enum pl_queue queue, struct pl_lease *lease,
                             struct pl_error *err)
 {
     struct pl_redis_args args;
@@ -531,7 +531,7 @@ static int count_deliveries(struct pl_stream *s, enum pl_queue queue, struct pl_
 }
 
 /* An entry that was leased before, by this worker or another. */
-static int lease_again(struct pl_stream *s, enum pl_queue queue, struct pl_lease *ret_lease,
+static int lease_again(struct pl_queues *s, enum pl_queue queue, struct pl_lease *ret_lease,
                        struct pl_error *err)
 {
     struct reclaim *r = &s->reclaim[queue];
@@ -555,7 +555,7 @@ static int lease_again(struct pl_stream *s, enum pl_queue queue, struct pl_lease
     return rc == PL_OK ? count_deliveries(s, queue, ret_lease, err) : rc;
 }
 
-int pl_stream_lease(struct pl_stream *stream, enum pl_queue queue, uint64_t wait_ms,
+int pl_queues_lease(struct pl_queues *stream, enum pl_queue queue, uint64_t wait_ms,
                     struct pl_lease *ret_lease, struct pl_error *err)
 {
     const uint64_t end = now_ms() + wait_ms;
@@ -566,7 +566,7 @@ int pl_stream_lease(struct pl_stream *stream, enum pl_queue queue, uint64_t wait
         int rc = lease_again(stream, queue, &lease, err);
 
         if (rc == PL_OK && lease.deliveries > stream->opts.deliveries_max) {
-            rc = pl_stream_bury(stream, queue, &lease, "delivered too often", err);
+            rc = pl_queues_bury(stream, queue, &lease, "delivered too often", err);
             pl_lease_release(&lease);
             if (rc < 0)
                 return rc;
@@ -598,7 +598,7 @@ void pl_ready_release(struct pl_ready *ready)
 }
 
 /* HMGET of the batch; PL_ENOENT unless it is ready. */
-static int batch_state(struct pl_stream *s, const char *batch, struct pl_ready *ready,
+static int batch_state(struct pl_queues *s, const char *batch, struct pl_ready *ready,
                        struct pl_error *err)
 {
     static const char *const names[] = {"state",    "gate",     "accuracy",
@@ -645,7 +645,7 @@ static int by_index(const void *a, const void *b)
     return (x->index > y->index) - (x->index < y->index);
 }
 
-static int fetch_groups(struct pl_stream *s, struct pl_ready *ready, struct pl_error *err)
+static int fetch_groups(struct pl_queues *s, struct pl_ready *ready, struct pl_error *err)
 {
     struct pl_redis_args args;
     redisReply *reply;
@@ -682,7 +682,7 @@ static int fetch_groups(struct pl_stream *s, struct pl_ready *ready, struct pl_e
     return PL_OK;
 }
 
-int pl_stream_take(struct pl_stream *stream, const char *batch, uint64_t wait_ms,
+int pl_queues_take(struct pl_queues *stream, const char *batch, uint64_t wait_ms,
                    struct pl_ready *ret_ready, struct pl_error *err)
 {
     const uint64_t end = now_ms() + wait_ms;
@@ -708,7 +708,7 @@ int pl_stream_take(struct pl_stream *stream, const char *batch, uint64_t wait_ms
 
 /* ---- for people ---- */
 
-int pl_stream_note(struct pl_stream *stream, const char *key, const struct pl_field *fields,
+int pl_queues_note(struct pl_queues *stream, const char *key, const struct pl_field *fields,
                    size_t count, struct pl_error *err)
 {
     struct pl_redis_args args;
@@ -725,7 +725,7 @@ int pl_stream_note(struct pl_stream *stream, const char *key, const struct pl_fi
     return pl_redis_call(stream->redis, &args, NULL, err);
 }
 
-int pl_stream_metrics(struct pl_stream *stream, const struct pl_field *fields, size_t count,
+int pl_queues_metrics(struct pl_queues *stream, const struct pl_field *fields, size_t count,
                       struct pl_error *err)
 {
     struct pl_redis_args args;
@@ -746,7 +746,7 @@ int pl_stream_metrics(struct pl_stream *stream, const struct pl_field *fields, s
     return pl_redis_call(stream->redis, &args, NULL, err);
 }
 
-int pl_stream_heartbeat(struct pl_stream *stream, const struct pl_field *fields, size_t count,
+int pl_queues_heartbeat(struct pl_queues *stream, const struct pl_field *fields, size_t count,
                         struct pl_error *err)
 {
     struct pl_redis_args args;
@@ -754,9 +754,9 @@ int pl_stream_heartbeat(struct pl_stream *stream, const struct pl_field *fields,
     int rc;
 
     snprintf(name, sizeof name, "worker:%s", stream->worker);
-    rc = pl_stream_note(stream, name, fields, count, err);
+    rc = pl_queues_note(stream, name, fields, count, err);
     if (rc == PL_OK)
-        rc = pl_stream_note(stream, name, &(struct pl_field){"role", stream->role}, 1, err);
+        rc = pl_queues_note(stream, name, &(struct pl_field){"role", stream->role}, 1, err);
     if (rc < 0)
         return rc;
     snprintf(key, sizeof key, "%s%s", stream->prefix, name);
@@ -766,7 +766,7 @@ int pl_stream_heartbeat(struct pl_stream *stream, const struct pl_field *fields,
     return pl_redis_call(stream->redis, &args, NULL, err);
 }
 
-int pl_stream_ledger(struct pl_stream *stream, struct pl_ledger *ret_ledger, struct pl_error *err)
+int pl_queues_ledger(struct pl_queues *stream, struct pl_ledger *ret_ledger, struct pl_error *err)
 {
     enum { COUNTS = 10 };
     uint64_t n[COUNTS];

@@ -14,8 +14,8 @@
  *
  * One thread owns a stream.
  */
-#ifndef PL_LINK_STREAM_H
-#define PL_LINK_STREAM_H
+#ifndef PL_LINK_QUEUES_H
+#define PL_LINK_QUEUES_H
 
 #include "common/base/buf.h"
 #include "common/base/err.h"
@@ -24,7 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct pl_stream_opts {
+struct pl_queues_opts {
     const char *url;         /* unix:///path/to.sock, redis://[user:password@]host[:port], PORT */
     const char *run;         /* name of the run: letters, digits, '-', '_', '.' */
     const char *worker;      /* stable name of this worker: "actor-3" */
@@ -37,13 +37,13 @@ struct pl_stream_opts {
     void (*event)(void *at, const char *line); /* state changes, for the log; NULL: none */
 };
 
-struct pl_stream;
+struct pl_queues;
 
 /* Connects, checks that Redis is 7.0.5 or later, loads the function library, makes groups.
  * PL_EUNSUPPORTED: an older Redis. PL_EINVAL: an option. PL_EIO, PL_ENOMEM, PL_ECANCELED. */
-int pl_stream_open(const struct pl_stream_opts *opts, struct pl_stream **ret_stream,
+int pl_queues_open(const struct pl_queues_opts *opts, struct pl_queues **ret_stream,
                    struct pl_error *err);
-void pl_stream_close(struct pl_stream *stream); /* NULL is fine */
+void pl_queues_close(struct pl_queues *stream); /* NULL is fine */
 
 /* ---- what the learner does ---- */
 
@@ -68,7 +68,7 @@ struct pl_feed {
 };
 /* *ret_new: whether the group was not there in any stage. Feeding again what is there is harmless.
  */
-int pl_stream_feed(struct pl_stream *stream, const struct pl_feed *feed, bool *ret_new,
+int pl_queues_feed(struct pl_queues *stream, const struct pl_feed *feed, bool *ret_new,
                    struct pl_error *err);
 
 /* A complete batch and its groups, in order of index; dropped ones are not there. */
@@ -86,17 +86,17 @@ struct pl_ready {
 };
 /* The batch `batch`, if it is complete: PL_OK, PL_ENOENT when it is not (yet). Waits up to wait_ms
  * for one to become ready. Ended with pl_ready_release(). */
-int pl_stream_take(struct pl_stream *stream, const char *batch, uint64_t wait_ms,
+int pl_queues_take(struct pl_queues *stream, const char *batch, uint64_t wait_ms,
                    struct pl_ready *ret_ready, struct pl_error *err);
 void pl_ready_release(struct pl_ready *ready);
 
 /* After the checkpoint that contains it is durable. Repeating is harmless. */
-int pl_stream_retire(struct pl_stream *stream, const char *batch, struct pl_error *err);
+int pl_queues_retire(struct pl_queues *stream, const char *batch, struct pl_error *err);
 
 /* HSET of a hash of the run ("run", "policy"), and one capped entry to "metrics". */
-int pl_stream_note(struct pl_stream *stream, const char *key, const struct pl_field *fields,
+int pl_queues_note(struct pl_queues *stream, const char *key, const struct pl_field *fields,
                    size_t count, struct pl_error *err);
-int pl_stream_metrics(struct pl_stream *stream, const struct pl_field *fields, size_t count,
+int pl_queues_metrics(struct pl_queues *stream, const struct pl_field *fields, size_t count,
                       struct pl_error *err);
 
 /* ---- what actors and rewarders do ---- */
@@ -117,14 +117,14 @@ void pl_lease_release(struct pl_lease *lease);
  * ones; waits up to wait_ms. PL_ENOENT: none came. Entries delivered too often go to `dead` on the
  * way.
  */
-int pl_stream_lease(struct pl_stream *stream, enum pl_queue queue, uint64_t wait_ms,
+int pl_queues_lease(struct pl_queues *stream, enum pl_queue queue, uint64_t wait_ms,
                     struct pl_lease *ret_lease, struct pl_error *err);
 /* Keep leases alive; call every lease_ms / 3. *ret_lost counts those that are another's by now. */
-int pl_stream_renew(struct pl_stream *stream, enum pl_queue queue,
+int pl_queues_renew(struct pl_queues *stream, enum pl_queue queue,
                     const struct pl_lease *const *leases, size_t count, size_t *ret_lost,
                     struct pl_error *err);
 /* Give a lease back so that another worker gets it at once; its delivery does not count. */
-int pl_stream_return(struct pl_stream *stream, enum pl_queue queue, const struct pl_lease *lease,
+int pl_queues_return(struct pl_queues *stream, enum pl_queue queue, const struct pl_lease *lease,
                      struct pl_error *err);
 
 enum pl_outcome {
@@ -133,20 +133,20 @@ enum pl_outcome {
     PL_OUTCOME_RETIRED,  /* its batch is retired or unknown; the lease was taken off the queue */
 };
 /* prompts → rollouts. */
-int pl_stream_finish(struct pl_stream *stream, const struct pl_lease *lease,
+int pl_queues_finish(struct pl_queues *stream, const struct pl_lease *lease,
                      const struct pl_field *fields, size_t count, const void *pb, size_t pb_len,
                      enum pl_outcome *ret_outcome, struct pl_error *err);
 /* rollouts → its batch. `right` and `formatted` of `samples` enter the batch's accuracy; `text` is
  * what a person reads beside it. */
-int pl_stream_commit(struct pl_stream *stream, const struct pl_lease *lease, uint32_t samples,
+int pl_queues_commit(struct pl_queues *stream, const struct pl_lease *lease, uint32_t samples,
                      uint32_t right, uint32_t formatted, const char *text, const void *pb,
                      size_t pb_len, enum pl_outcome *ret_outcome, struct pl_error *err);
 /* To `dead`, with a reason; the batch goes on without it (expected - 1, dropped + 1). */
-int pl_stream_bury(struct pl_stream *stream, enum pl_queue queue, const struct pl_lease *lease,
+int pl_queues_bury(struct pl_queues *stream, enum pl_queue queue, const struct pl_lease *lease,
                    const char *reason, struct pl_error *err);
 
 /* Refresh worker:<id>, which lives 3 * lease_ms. */
-int pl_stream_heartbeat(struct pl_stream *stream, const struct pl_field *fields, size_t count,
+int pl_queues_heartbeat(struct pl_queues *stream, const struct pl_field *fields, size_t count,
                         struct pl_error *err);
 
 /* ---- what a person sees ---- */
@@ -159,6 +159,6 @@ struct pl_ledger {
     uint64_t dead;
     bool balanced; /* fed = trained + dropped + queued + leased + rolled + scoring + scored */
 };
-int pl_stream_ledger(struct pl_stream *stream, struct pl_ledger *ret_ledger, struct pl_error *err);
+int pl_queues_ledger(struct pl_queues *stream, struct pl_ledger *ret_ledger, struct pl_error *err);
 
 #endif
