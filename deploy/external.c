@@ -14,6 +14,9 @@ enum { PATH_BYTES_MAX = 4096 };
 
 static const char prefix[] = "plait-";
 
+/* From where plait lies: installed, and in a build folder. */
+static const char *const beside[] = {"../libexec/plait", "../actor", "../learner", "../rewarder"};
+
 /* The folder plait itself lies in; false when the kernel does not tell. */
 static bool own_folder(char folder[PATH_BYTES_MAX])
 {
@@ -46,9 +49,13 @@ static bool each_folder(bool (*see)(void *at, const char *folder), void *at)
     bool stop = false;
 
     if (own_folder(own)) {
-        snprintf(libexec, sizeof libexec, "%s/../libexec/plait", own);
-        if (see(at, own) || see(at, libexec))
+        if (see(at, own))
             return true;
+        for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
+            snprintf(libexec, sizeof libexec, "%s/%s", own, beside[i]);
+            if (see(at, libexec))
+                return true;
+        }
     }
     copy = path ? strdup(path) : NULL;
     rest = copy;

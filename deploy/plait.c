@@ -13,6 +13,7 @@
 #include "deploy/cmd_doctor.h"
 #include "deploy/cmd_model.h"
 #include "deploy/cmd_tokenizer.h"
+#include "deploy/cmd_up.h"
 #include "deploy/external.h"
 #include "learner/sft.h"
 
@@ -33,6 +34,7 @@ static const struct builtin builtins[] = {
     {"tokenizer", pl_cmd_tokenizer, "train, inspect and apply tokenizers"},
     {"data", pl_cmd_data, "make and import tasks and worked answers"},
     {"chat", pl_cmd_chat, "talk to a model in the terminal"},
+    {"up", pl_cmd_up, "train by reward: a whole run on this machine"},
     {"sft", pl_cmd_sft, "fine-tune a model on prompts and responses"},
     {0},
 };
