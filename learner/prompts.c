@@ -16,6 +16,7 @@ struct maker {
     struct pl_chat *chat;
     struct pl_encoder *encoder;
     char *instruction; /* without the white space around it; NULL: none */
+    bool in_front;     /* of the question: a control token, or no place for a system message */
     size_t len_max, vocab;
 };
 
@@ -49,6 +50,10 @@ static int maker_init(struct maker *m, const struct pl_run_conf *conf,
                           tokenizer, &m->chat, err);
     if (rc == PL_OK && pl_encoder_create(tokenizer, &m->encoder) < 0)
         rc = pl_fail(err, PL_ENOMEM, "no memory to read tasks");
+    if (rc == PL_OK && m->instruction)
+        m->in_front =
+            !pl_chat_has_system(m->chat) ||
+            pl_tokenizer_id(tokenizer, m->instruction, strlen(m->instruction)) != PL_TOKEN_NONE;
     return rc;
 }
 
@@ -62,13 +67,12 @@ static void maker_release(struct maker *m)
 /* Append the prompt of a question to ids. */
 static int make(struct maker *m, const char *question, struct pl_ids *ids, struct pl_error *err)
 {
-    const bool system = pl_chat_has_system(m->chat);
     struct pl_buf user;
     int rc;
 
-    if (!m->instruction || system)
-        return pl_chat_turn(m->chat, m->encoder, true, system ? m->instruction : NULL, question,
-                            strlen(question), ids, err);
+    if (!m->in_front)
+        return pl_chat_turn(m->chat, m->encoder, true, m->instruction, question, strlen(question),
+                            ids, err);
     pl_buf_init(&user, PL_TASK_BYTES_MAX + INSTRUCTION_MAX);
     rc = pl_buf_printf(&user, "%s%s", m->instruction, question);
     rc = rc < 0 ? pl_fail(err, rc, "no memory for a prompt")
