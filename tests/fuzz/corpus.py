@@ -334,7 +334,67 @@ MACHINE = {
     "nul": machine(b"\0MemTotal: 5 kB\n", cpuinfo=b"flags\0: avx2"),
 }
 
+# --- published rows of Knights and Knaves ---
+
+TWO = "(('and', ('lying', 0), ('lying', 1)), ('or', ('lying', 0), ('lying', 1)))"
+PARITY = ("(('<=>', ('telling-truth', 0), ('<=>', ('lying', 1), ('<=>', ('telling-truth', 2), ('lying', 3)))), "
+          "('<=>', ('lying', 1), ('<=>', ('lying', 0), ('lying', 2))), "
+          "('<=>', ('lying', 2), ('<=>', ('telling-truth', 1), ('telling-truth', 3))), "
+          "('<=>', ('telling-truth', 3), ('<=>', ('lying', 0), ('telling-truth', 1))))")
+EIGHT = "(" + ", ".join(["('or', ('telling-truth', 0), ('lying', 0))"] + [f"('lying', {i})" for i in range(7)]) + ")"
+
+
+def row(names=("Zoey", "Max"), solution=(False, True), statements=TWO, **more):
+    fields = {"quiz": " and ".join(map(str, names)) + ".", "names": list(names), "solution": list(solution),
+              "statements": statements, **more}
+    return json.dumps({key: value for key, value in fields.items() if value is not None}, ensure_ascii=False)
+
+
+KK = {
+    "good-two": row(),
+    "good-all-keys": row(solution_text="Zoey is a knave, and Max is a knight.", index=7, cot_foot="so",
+                         knight_knave={"knight": "knight", "knave": "knave", "a_knight": "a knight"}),
+    "good-name-in-name": row(names=("Ella", "Isabella")),
+    "good-beyond-ascii": row(names=("Zoë", "Мaкс")),
+    "good-blanks": row(statements=TWO.replace(" ", "\n\t ").replace("(", "( ").replace("'", '"')),
+    "good-trailing-commas": row(statements=TWO.replace(")", ",)")),
+    "good-nested": row(names=("Ann", "Bob", "Cid"), solution=(True, True, False),
+                       statements="(('or', ('telling-truth', 0), ('not', ('not', ('lying', 0)))), ('and', "
+                       "('telling-truth', 0), ('not', ('and', ('lying', 0), ('telling-truth', 2)))), ('->', ('<=>', "
+                       "('telling-truth', 0), ('telling-truth', 1)), ('lying', 1)))"),
+    "good-parity": row(names=("Ann", "Bob", "Cid", "Dot"), solution=(True, False, False, True), statements=PARITY),
+    "good-eight": row(names=("Ann", "Bob", "Cid", "Dot", "Eve", "Fay", "Gus", "Hal"),
+                      solution=(True, False, True, False, True, False, True, False), statements=EIGHT),
+    "bad-other-solution": row(solution=(True, True)),
+    "bad-two-solutions": row(statements="(('lying', 1), ('lying', 0))"),
+    "bad-no-solution": row(statements="(('lying', 0), ('lying', 0))"),
+    "bad-person": row(statements=TWO.replace("1", "9" * 100)),
+    "bad-kind": row(statements=TWO.replace("and", "xor")),
+    "bad-parts": row(statements=TWO.replace("'and'", "'not'")),
+    "bad-deep": row(statements="(" + "('not', " * 400),
+    "bad-wide": row(statements="(('and', " + "('lying', 0), " * 200),
+    "bad-quote": row(statements="(('lying" + "x" * 100),
+    "bad-cut": row()[:-40],
+    "bad-names": row(names=("Zoey", "Zoey")),
+    "bad-name-role": row(names=("Zoey", "knave")),
+    "bad-name-empty": row(names=("Zoey", "")),
+    "bad-name-long": row(names=("Zoey", "M" * 32)),
+    "bad-name-number": row(names=("Zoey", 5)),
+    "bad-one-person": row(names=("Zoey",), solution=(True,), statements="(('telling-truth', 0),)"),
+    "bad-nine-people": row(names=[chr(65 + i) * 2 for i in range(9)]),
+    "bad-angels": row(knight_knave={"knight": "angel", "knave": "devil"}),
+    "bad-text": row(solution_text="Zoey is a knight, and Max is a knight."),
+    "bad-quiz": row(quiz="Zoey and Tom."),
+    "bad-index": row(index=-1),
+    "bad-no-names": "{}",
+    "bad-array": "[]",
+    "bad-control": row(names=("Zoey", "M\x1b[31m")),
+    "literal-two": TWO,
+    "literal-eight": EIGHT,
+    "literal-deep": "(" + "('not', " * 70,
+}
+
 for name, seeds in {
-        "config": CONFIG, "json": JSON, "machine": MACHINE, "metrics": METRICS, "options": OPTIONS, "pretok": PRETOK,
-        "safetensors": SAFETENSORS, "unicode": UNICODE}.items():
+        "config": CONFIG, "json": JSON, "kk": KK, "machine": MACHINE, "metrics": METRICS, "options": OPTIONS,
+        "pretok": PRETOK, "safetensors": SAFETENSORS, "unicode": UNICODE}.items():
     write(name, seeds)
