@@ -13,10 +13,10 @@
  * Always true:
  *   - what a sample is depends on (weights, prompt, sampling, rng, its index, limit and stop ids)
  *     alone: to the bit the same whatever else runs, in what order, chunk size or on how many
- * threads;
+ *     threads;
  *   - jobs are let in in the order they came, so that none starves;
  *   - big memory is asked for once, by create, as pl_engine_plan() said; a submit allocates the
- * job's own few kilobytes, a step nothing;
+ *     job's own few kilobytes, a step nothing;
  *   - rows of a job's samples stand next to each other, so that attention reads their prompt once.
  *
  * One thread owns an engine; the step itself uses all OpenMP threads.
@@ -45,8 +45,8 @@ struct pl_engine_opts {
     size_t chunk_tokens;        /* prompt tokens a step */
     size_t jobs;                /* not yet dropped at once */
     size_t bytes_max;           /* refuse a plan over it; 0: none */
-    bool
-        keep_prefix; /* keep the last single-sample job's cache for one that begins alike: a chat */
+    /* Keep the last single-sample job's cache for one that begins alike: a chat. */
+    bool keep_prefix;
 };
 
 /* What create will ask for, in bytes. The weights are there already. */
@@ -99,8 +99,8 @@ struct pl_request {
     size_t samples;         /* G, at least 1 */
     size_t new_tokens_max;  /* at least 1 */
     struct pl_sampling sampling;
-    struct pl_rng
-        rng; /* sample s draws with rng.sample + s, at position = index of the new token */
+    /* Sample s draws with rng.sample + s, at position = index of the new token. */
+    struct pl_rng rng;
     uint32_t stop_ids[PL_STOP_IDS_MAX];
     size_t stop_count;
     void *user; /* handed back by pl_job_user() and in tokens */
@@ -150,15 +150,13 @@ bool pl_engine_idle(const struct pl_engine *engine);
  */
 bool pl_engine_poll(struct pl_engine *engine, struct pl_job **ret_job, size_t *ret_sample);
 
-/* What there is of a sample. Borrowed until the job is dropped; grows with steps while not
- * finished. */
+/* What there is of a sample; grows with steps. Borrowed until the job is dropped. */
 const struct pl_sample *pl_job_sample(const struct pl_job *job, size_t sample);
 size_t pl_job_samples(const struct pl_job *job);
 size_t pl_job_unfinished(const struct pl_job *job); /* samples not yet finished */
 void *pl_job_user(const struct pl_job *job);
 
-/* Finish what is unfinished of the job as canceled, at once; its memory stays. Not within on_token.
- */
+/* Finish what is unfinished of the job as canceled, at once; its memory stays. Not in on_token. */
 void pl_engine_cancel(struct pl_engine *engine, struct pl_job *job);
 
 /* End the job and its memory; cancels it first where need be. Not within on_token. */

@@ -48,7 +48,7 @@ static const struct pl_command command = {
     .options = options,
     .count = sizeof options / sizeof options[0],
     .after = "Example:\n"
-             "  plait tokenizer train text.txt --vocab-size 1024 --output tok\n"
+             "  plait tokenizer train --size 1024 --output tok text.txt\n"
              "  plait model init small.json small --tokenizer tok\n",
 };
 
@@ -112,18 +112,36 @@ static int set_ids(struct draft *draft, struct pl_error *err)
     return rc;
 }
 
+/* Said before the ids are looked at: those of a tokenizer that does not fit would not fit either.
+ */
+static int check_fit(const struct draft *draft, struct pl_error *err)
+{
+    const size_t size = pl_tokenizer_size(draft->tokenizer);
+    size_t vocab = 0;
+    int rc =
+        pl_json_size(draft->root, "vocab_size", draft->config_path, 1, PL_VOCAB_MAX, &vocab, err);
+
+    if (rc == PL_OK && size > vocab)
+        rc = pl_fail(err, PL_EINVAL,
+                     "%s: vocab_size is %zu, but the tokenizer of '%s' has %zu tokens",
+                     draft->config_path, vocab, draft->tokenizer_dir, size);
+    return rc;
+}
+
 static int use_tokenizer(struct draft *draft, struct pl_error *err)
 {
-    size_t size;
     int rc = pl_tokenizer_load(draft->tokenizer_dir, &draft->tokenizer, err);
+    json_t *size;
 
     if (rc < 0)
         return rc;
-    size = pl_tokenizer_size(draft->tokenizer);
-    if (!pl_json_has(draft->root, "vocab_size") &&
-        json_object_set_new(draft->root, "vocab_size", json_integer((json_int_t)size)) < 0)
+    size = json_integer((json_int_t)pl_tokenizer_size(draft->tokenizer));
+    if (pl_json_has(draft->root, "vocab_size"))
+        json_decref(size);
+    else if (json_object_set_new(draft->root, "vocab_size", size) < 0)
         return pl_fail(err, PL_ENOMEM, "'%s': no memory", draft->config_path);
-    return set_ids(draft, err);
+    rc = check_fit(draft, err);
+    return rc == PL_OK ? set_ids(draft, err) : rc;
 }
 
 static int read_draft(const struct conf *conf, struct draft *draft, struct pl_error *err)
@@ -159,11 +177,6 @@ static int make_config(const struct draft *draft, struct pl_config *config, stru
 
     if (rc == PL_OK && draft->model_dir)
         rc = pl_config_generation(draft->model_dir, config, err);
-    if (rc == PL_OK && draft->tokenizer && pl_tokenizer_size(draft->tokenizer) > config->vocab)
-        rc = pl_fail(err, PL_EINVAL,
-                     "%s: vocab_size is %zu, but the tokenizer of '%s' has %zu tokens",
-                     draft->config_path, config->vocab, draft->tokenizer_dir,
-                     pl_tokenizer_size(draft->tokenizer));
     return rc;
 }
 

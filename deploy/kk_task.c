@@ -87,12 +87,17 @@ static const json_t *array_of(const json_t *row, const char *key, const char *wh
     return NULL;
 }
 
-/* Letters, in ASCII or beyond it: what a verifier can find again in lower case, without
- * punctuation. */
+/* A word of letters, in ASCII or beyond it, and none of those that answers are made of: what a
+ * verifier can find again in lower case, without punctuation. */
 static bool is_name(const char *name)
 {
+    static const char *const taken[] = {"a",  "all",    "and",     "are",   "both",
+                                        "is", "knight", "knights", "knave", "knaves"};
     const size_t len = strlen(name);
 
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+        if (strcasecmp(name, taken[i]) == 0)
+            return false;
     for (size_t i = 0; i < len; i++) {
         const unsigned char c = (unsigned char)name[i];
 
@@ -118,9 +123,11 @@ static int read_names(const json_t *row, const char *what, struct pl_kk *puzzle,
         const char *name = json_string_value(json_array_get(names, i));
 
         if (!name || !is_name(name))
-            return pl_fail(err, PL_EFORMAT,
-                           "%s: name %zu in 'names' is not a word of 1 to %d letters", what, i,
-                           PL_KK_NAME_BYTES - 1);
+            return pl_fail(
+                err, PL_EFORMAT,
+                "%s: name %zu in 'names' is not a word of 1 to %d letters that stands for a "
+                "person",
+                what, i, PL_KK_NAME_BYTES - 1);
         strcpy(puzzle->names[i], name);
         for (size_t k = 0; k < i; k++)
             if (strcasecmp(puzzle->names[k], name) == 0)

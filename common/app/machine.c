@@ -19,7 +19,8 @@ static const char *line_value(const char *text, const char *key)
         if (strncmp(text, key, len) == 0 && strchr(" \t:", text[len]))
             return text + len + strspn(text + len, " \t:");
         text = strchr(text, '\n');
-        text += text != NULL;
+        if (text)
+            text++;
     }
     return NULL;
 }
@@ -129,10 +130,10 @@ static uint64_t limit_value(const char *root, const char *path)
 static void read_limits(const char *root, struct pl_machine *machine)
 {
     char *quota = read_under(root, "/sys/fs/cgroup/cpu.max");
-    double used_us = 0, period_us = 0;
+    unsigned long quota_us = 0, period_us = 0; /* "max 100000" where there is none */
 
-    if (quota && sscanf(quota, "%lf %lf", &used_us, &period_us) == 2 && period_us > 0)
-        machine->cpus_limit = used_us / period_us;
+    if (quota && sscanf(quota, "%lu %lu", &quota_us, &period_us) == 2 && period_us > 0)
+        machine->cpus_limit = (double)quota_us / (double)period_us;
     free(quota);
     machine->memory_limit = limit_value(root, "/sys/fs/cgroup/memory.max");
     machine->memory_limit_used = limit_value(root, "/sys/fs/cgroup/memory.current");

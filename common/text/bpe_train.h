@@ -10,8 +10,8 @@
  * Ids: the 256 bytes, then the merges, then the added tokens. The same text in the same order gives
  * the same tokenizer; its parts in another order too, as long as no words had to be forgotten.
  *
- * Memory grows with the number of different words, which is bounded: about 40 bytes for each, and
- * 30 for each of its own.
+ * Memory grows with the number of different words, which is bounded: about 50 bytes for each word,
+ * and while it learns 30 for each byte of one.
  */
 #ifndef PL_TEXT_BPE_TRAIN_H
 #define PL_TEXT_BPE_TRAIN_H

@@ -7,7 +7,7 @@ cd "$dir" || exit 1
 unset PLAIT_ISA NO_COLOR
 failures=0
 checks=0
-said=
+said= shown=
 
 # expect STATUS PROGRAM WORD...: what it prints goes to ./out and ./err; its standard input is ./in,
 # which is used up, or nothing
@@ -25,9 +25,10 @@ expect() {
 
 wrong() {
     echo "WRONG: $said: $1"
-    for at in out err; do
+    [ "$shown" = "$said" ] || for at in out err; do # once is enough
         [ ! -e $at ] || cut -c 1-300 $at | head -n 20 | sed "s/^/    $at: /"
     done
+    shown=$said
     failures=$((failures + 1))
 }
 

@@ -71,7 +71,8 @@ static void expect_at(int line, const char *text)
     pl_ids_init(&want, 4096);
     assert_int_equal(pl_tokenizer_encode(encoder, text, strlen(text), PL_ENCODE_ALL, &want, NULL),
                      PL_OK);
-    if (ids.len != want.len || memcmp(ids.data, want.data, want.len * sizeof *want.data) != 0) {
+    if (ids.len != want.len ||
+        (want.len > 0 && memcmp(ids.data, want.data, want.len * sizeof *want.data) != 0)) {
         struct pl_buf got;
 
         pl_buf_init(&got, 1 << 16);

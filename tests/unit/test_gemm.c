@@ -7,6 +7,7 @@
 #include "common/base/buf.h"
 #include "common/math/kernels.h"
 
+#include <math.h>
 #include <omp.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -158,13 +159,14 @@ static void forward_equals_plain_to_the_bit(void **state)
     omp_set_num_threads(2);
 }
 
-/* dx and dw against double sums, adding to what is there, the same bits for 1 to 3 threads. */
+/* dx and dw against double sums, set or added to what is there, the same bits for 1 to 3 threads.
+ */
 static void one_backward(size_t M, size_t N, size_t K)
 {
     struct pl_mat w = mat_random(N, K, 3);
     float *dy = malloc(M * N * 4), *x = malloc(M * K * 4), *wide = malloc(N * K * 4);
     float *dx = malloc(M * K * 4), *dw = malloc(N * K * 4), *db = calloc(N, 4);
-    float *dx_first = malloc(M * K * 4), *dw_first = malloc(N * K * 4);
+    float *dx_first = malloc(M * K * 4), *dw_first = malloc(N * K * 4), *dx_set = malloc(M * K * 4);
     float *scratch = pl_alloc(pl_gemm_dx_scratch(&w), 4);
 
     pl_test_fill(dy, M * N, 1);
@@ -174,7 +176,9 @@ static void one_backward(size_t M, size_t N, size_t K)
         omp_set_num_threads(threads);
         pl_test_set(dx, M * K, 1.0f);
         pl_test_set(dw, N * K, 1.0f);
+        pl_test_set(dx_set, M * K, NAN);
         pl_gemm_dx(dx, K, dy, N, &w, M, 1.0f, scratch);
+        pl_gemm_dx(dx_set, K, dy, N, &w, M, 0.0f, scratch);
         pl_gemm_dw(dw, dy, N, x, K, M, N, K);
         if (threads == 3) {
             for (size_t i = 0; i < M * K; i++)
@@ -193,6 +197,7 @@ static void one_backward(size_t M, size_t N, size_t K)
             for (size_t n = 0; n < N; n++)
                 want += (double)dy[m * N + n] * (double)wide[n * K + k];
             pl_assert_close(dx[m * K + k], want, 1e-4, 1e-5);
+            pl_assert_close(dx_set[m * K + k], want - 1.0, 1e-4, 1e-5);
         }
     for (size_t n = 0; n < N; n += 5) {
         double sum = 0.0;
@@ -212,6 +217,7 @@ static void one_backward(size_t M, size_t N, size_t K)
     free(x);
     free(wide);
     free(dx);
+    free(dx_set);
     free(dw);
     free(db);
     free(dx_first);

@@ -236,6 +236,34 @@ static void weights_are_masked(void **state)
     }
 }
 
+/* What is not finite must reach the norm of the gradient, or a broken step would be taken. */
+static void not_a_number_stays_one(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"plain", "avx2", "avx512"};
+    enum { N = 37, PAD = 48 };
+
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
+        for (size_t bad = 0; set_named(sets[i]) && bad < N; bad++) {
+            const struct pl_grad_kernels *k = set_named(sets[i]);
+            float s[PAD] = {0}, dp[PAD] = {0}, x[N], y[N] = {0};
+
+            fill_inputs(N);
+            a[bad] = NAN;
+            memcpy(s, a, sizeof a[0] * N);
+            k->weights(s, dp, 90.0f, 0.0f, N, PAD);
+            assert_true(isnan(s[bad]) && isnan(dp[bad]));
+            memcpy(x, a, sizeof x);
+            k->softmax(x, 90.0f, 1.0f, 0.0f, N);
+            assert_true(isnan(x[bad]) && isnan(k->neg_entropy(a, 90.0f, N)));
+            k->silu_mul(x, y, c, a, b, N);
+            assert_true(isnan(x[bad]) && isnan(y[bad]));
+            k->rmsnorm(x, y, a, b, c, 0.5f, N);
+            assert_true(isnan(x[0]) && isnan(y[bad]));
+            assert_true(isnan(k->squares(a, N)));
+        }
+}
+
 static void sums_are_close(void **state)
 {
     (void)state;
@@ -264,6 +292,7 @@ int main(void)
         cmocka_unit_test(nothing_is_written_past_the_end),
         cmocka_unit_test(softmax_is_the_gradient_of_logits),
         cmocka_unit_test(weights_are_masked),
+        cmocka_unit_test(not_a_number_stays_one),
         cmocka_unit_test(sums_are_close),
     };
 

@@ -383,7 +383,6 @@ static void what_is_written_is_read(void **state)
     (void)state;
     for (size_t piece = 1; piece <= 40; piece += 13) {
         const char *path = pl_scratch("written.safetensors");
-        uint64_t header = 0;
         struct pl_st st;
         size_t at = 0;
 
@@ -401,24 +400,28 @@ static void what_is_written_is_read(void **state)
         assert_int_equal(at, WRITTEN_BYTES);
         assert_int_equal(json_object_size(st.metadata), 1);
         assert_string_equal(json_string_value(json_object_get(st.metadata, "format")), "pt");
-        memcpy(&header, st.map.data, sizeof header);
-        assert_int_equal((8 + header) % 8, 0); /* as the format asks for */
-        assert_int_equal(st.map.data[8], '{');
         pl_st_close(&st);
     }
 }
 
+/* And whatever the length of the header, data begins at a multiple of 8, as the format asks for. */
 static void metadata_is_written(void **state)
 {
-    json_t *metadata = json_pack("{s:s, s:s}", "step", "12", "a \"b\"", "\n");
-    struct pl_st st;
-
     (void)state;
-    write_pieces(pl_scratch("meta.safetensors"), 100, metadata);
-    assert_int_equal(pl_st_open(pl_scratch("meta.safetensors"), &st, &err), PL_OK);
-    assert_true(json_equal(st.metadata, metadata));
-    pl_st_close(&st);
-    json_decref(metadata);
+    for (size_t n = 0; n < 8; n++) {
+        json_t *metadata = json_pack("{s:s#, s:s}", "step", "1234567", (int)n, "a \"b\"", "\n");
+        uint64_t header = 0;
+        struct pl_st st;
+
+        write_pieces(pl_scratch("meta.safetensors"), 100, metadata);
+        assert_int_equal(pl_st_open(pl_scratch("meta.safetensors"), &st, &err), PL_OK);
+        assert_true(json_equal(st.metadata, metadata));
+        memcpy(&header, st.map.data, sizeof header);
+        assert_int_equal(header % 8, 0);
+        assert_int_equal(st.map.data[8], '{');
+        pl_st_close(&st);
+        json_decref(metadata);
+    }
 }
 
 static void assert_writer_refuses(const struct pl_st_entry *entries, size_t count,

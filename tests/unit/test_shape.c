@@ -18,7 +18,7 @@ static struct pl_config config(enum pl_arch arch, bool tied)
 {
     return (struct pl_config){
         .arch = arch,
-        .hidden = 18,
+        .hidden = 19,
         .layers = 12,
         .heads = 4,
         .kv_heads = 2,
@@ -52,18 +52,18 @@ struct row {
 };
 
 static const struct row layer_rows[] = {
-    {"self_attn.q_proj.weight", 2, 24, 18, false},
+    {"self_attn.q_proj.weight", 2, 24, 19, false},
     {"self_attn.q_proj.bias", 1, 24, 1, true},
-    {"self_attn.k_proj.weight", 2, 12, 18, false},
+    {"self_attn.k_proj.weight", 2, 12, 19, false},
     {"self_attn.k_proj.bias", 1, 12, 1, true},
-    {"self_attn.v_proj.weight", 2, 12, 18, false},
+    {"self_attn.v_proj.weight", 2, 12, 19, false},
     {"self_attn.v_proj.bias", 1, 12, 1, true},
-    {"self_attn.o_proj.weight", 2, 18, 24, false},
-    {"mlp.gate_proj.weight", 2, 14, 18, false},
-    {"mlp.up_proj.weight", 2, 14, 18, false},
-    {"mlp.down_proj.weight", 2, 18, 14, false},
-    {"input_layernorm.weight", 1, 18, 1, false},
-    {"post_attention_layernorm.weight", 1, 18, 1, false},
+    {"self_attn.o_proj.weight", 2, 19, 24, false},
+    {"mlp.gate_proj.weight", 2, 14, 19, false},
+    {"mlp.up_proj.weight", 2, 14, 19, false},
+    {"mlp.down_proj.weight", 2, 19, 14, false},
+    {"input_layernorm.weight", 1, 19, 1, false},
+    {"post_attention_layernorm.weight", 1, 19, 1, false},
 };
 
 static void assert_row(const struct pl_tensor *t, const char *name, const struct row *want)
@@ -76,8 +76,8 @@ static void assert_row(const struct pl_tensor *t, const char *name, const struct
 
 static void assert_table(const struct pl_shape *shape)
 {
-    static const struct row embed = {.rank = 2, .rows = 50, .cols = 18};
-    static const struct row norm = {.rank = 1, .rows = 18, .cols = 1};
+    static const struct row embed = {.rank = 2, .rows = 50, .cols = 19};
+    static const struct row norm = {.rank = 1, .rows = 19, .cols = 1};
     const struct pl_tensor *t = shape->tensors;
     char name[64];
     size_t params = 0;
