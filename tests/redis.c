@@ -53,7 +53,7 @@ void pl_test_redis_again(struct pl_test_redis *redis)
             _exit(126);
         execl("/usr/bin/redis-server", "redis-server", "--port", "0", "--unixsocket",
               redis->url + strlen("unix://"), "--dir", redis->dir, "--save", "", "--appendonly",
-              "yes", (char *)NULL);
+              "yes", "--appendfsync", "always", (char *)NULL);
         _exit(127);
     }
     assert_true(redis->pid > 0);
