@@ -327,8 +327,8 @@ static void written_and_read_again_it_is_the_same(void **state)
         "{\"eos_token_id\": 5, \"bos_token_id\": 1, \"pad_token_id\": 2}",
         "{\"eos_token_id\": [5, 6, 7], \"rms_norm_eps\": 1.2345678e-5, \"initializer_range\": 0.3}",
         "{\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.5}, \"rope_theta\": 1000000.0}",
-        "{\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.0,"
-        " \"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 8192}}",
+        ("{\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.0,"
+         " \"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 8192}}"),
     };
 
     for (size_t i = 0; i < 2 * (sizeof variants / sizeof variants[0]); i++) {
