@@ -37,9 +37,8 @@ static const struct pl_command command = {
              "begun, writes a checkpoint and ends; the same command goes on from there.",
     .options = options,
     .count = sizeof options / sizeof options[0],
-    .after =
-        "All of it is in the folder run.dir: config.yaml, metrics.jsonl, rollouts/, "
-        "checkpoints/, model/ when it is done, logs/. Settings with their defaults: --dry-run.\n",
+    .after = "All of it is in the folder run.dir: config.yaml, metrics.jsonl, rollouts/,\n"
+             "checkpoints/, logs/, and model/ when it is done. --dry-run lists all settings.\n",
 };
 
 /* "reward 1.25 acc 0.43 format 0.98 ttfa 0.21 len 61 gate open" of a step's line. */
