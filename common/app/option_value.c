@@ -172,7 +172,9 @@ static int set_choice(const struct pl_option_source *source, const char *text, i
     return wrong(source, words, text, err);
 }
 
-static int list_add(struct pl_option_list *list, const char *item, size_t len, struct pl_error *err)
+/* `escaped`: "\," in the item is a comma. */
+static int list_add(struct pl_option_list *list, const char *item, size_t len, bool escaped,
+                    struct pl_error *err)
 {
     char **items = realloc(list->items, (list->count + 2) * sizeof *items);
     char *copy;
@@ -186,7 +188,7 @@ static int list_add(struct pl_option_list *list, const char *item, size_t len, s
     if (!copy)
         return pl_fail(err, PL_ENOMEM, "no memory for '%.40s'", item);
     for (size_t i = 0; i < len; i++) {
-        if (item[i] == '\\' && i + 1 < len && item[i + 1] == ',')
+        if (escaped && item[i] == '\\' && i + 1 < len && item[i + 1] == ',')
             continue;
         copy[n++] = item[i];
     }
@@ -210,7 +212,7 @@ static int add_to_list(const struct pl_option_source *source, const char *text,
     int rc = PL_OK;
 
     if (source->option->argument) /* a path may hold commas and backslashes */
-        return list_add(list, text, strlen(text), err);
+        return list_add(list, text, strlen(text), false, err);
     while (rc == PL_OK) {
         size_t len = 0;
 
@@ -218,7 +220,7 @@ static int add_to_list(const struct pl_option_source *source, const char *text,
             len++;
         if (len == 0)
             return wrong(source, "items without empty ones between commas", text, err);
-        rc = list_add(list, text, len, err);
+        rc = list_add(list, text, len, true, err);
         if (text[len] == '\0')
             break;
         text += len + 1;
