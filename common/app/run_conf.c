@@ -195,6 +195,10 @@ static int check(const struct pl_run_conf *c, struct pl_error *err)
                        "'actor.ppo_mini_batch_size' is %zu, which does not divide "
                        "'data.train_batch_size', %zu",
                        c->mini_groups, c->batch_groups);
+    if (c->estimator == 0)
+        return pl_fail(err, PL_EUNSUPPORTED,
+                       "'algorithm.adv_estimator' is gae, whose critic is not there yet; choose "
+                       "another, such as grpo");
     if (c->gdpo_weights.count != 3)
         return pl_fail(err, PL_EINVAL, "'algorithm.gdpo_reward_weights' needs 3 numbers, not %zu",
                        c->gdpo_weights.count);
