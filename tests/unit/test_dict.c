@@ -9,6 +9,7 @@
 #include "common/text/dict.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { KEYS = 20000 };
@@ -75,6 +76,44 @@ static void any_bytes_are_a_key(void **state)
     pl_dict_release(&dict);
 }
 
+static int by_hash(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Entries keep 32 bits of the hash; keys that have these in common are told apart all the same. */
+static void keys_of_one_hash_are_told_apart(void **state)
+{
+    enum { TRIED = 300000 };
+    static uint64_t tried[TRIED]; /* hash << 32 | number */
+    struct pl_dict dict = {0};
+    size_t pairs = 0;
+    char text[32];
+
+    (void)state;
+    for (size_t i = 0; i < TRIED; i++)
+        tried[i] = pl_hash(text, (size_t)snprintf(text, sizeof text, "%06zu", i)) << 32 | i;
+    qsort(tried, TRIED, sizeof tried[0], by_hash);
+    for (size_t i = 0; i + 1 < TRIED; i++) {
+        size_t entries[2];
+
+        if (tried[i] >> 32 != tried[i + 1] >> 32)
+            continue;
+        pairs++;
+        for (size_t k = 0; k < 2; k++) {
+            const size_t len =
+                (size_t)snprintf(text, sizeof text, "%06zu", (size_t)(uint32_t)tried[i + k]);
+
+            assert_int_equal(pl_dict_add(&dict, text, len, &entries[k], NULL), PL_OK);
+        }
+        assert_int_not_equal(entries[0], entries[1]);
+    }
+    assert_true(pairs > 0); /* about ten, as chance has it */
+    pl_dict_release(&dict);
+}
+
 /* Keys of all lengths that differ in one byte only: every byte counts for the hash. */
 static void hashes_differ_where_keys_do(void **state)
 {
@@ -117,6 +156,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_are_found_under_their_number),
         cmocka_unit_test(any_bytes_are_a_key),
+        cmocka_unit_test(keys_of_one_hash_are_told_apart),
         cmocka_unit_test(hashes_differ_where_keys_do),
         cmocka_unit_test(low_bits_are_spread),
     };
