@@ -68,7 +68,7 @@ explains() {
 
 run 0 help
 commands=$(commands_of out)
-for command in doctor model tokenizer data chat; do
+for command in doctor model tokenizer data sft chat; do
     ok "the help should list $command" expr "$newline$commands$newline" : ".*$newline$command$newline"
 done
 for command in $commands; do

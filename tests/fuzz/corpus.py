@@ -394,7 +394,24 @@ KK = {
     "literal-deep": "(" + "('not', " * 70,
 }
 
+# --- what a model writes: how long the pieces are, then the text ---
+
+STREAM = {
+    "whole": "\x0f<think>one more than 1</think>\n<answer>2</answer>",
+    "cut": "\x00<think>so</think><answer>é€😀</answer>",
+    "nested": "\x02" + "<think><answer>" * 100 + "</think></answer>" * 100,
+    "unclosed": "\x03<answer>a<think>b</answer",
+    "almost": "\x01<<think><thin</think</answe</answer>r>< answer></ think>",
+    "begins": "\x04" + "<" * 100 + "</" * 50 + "<answer",
+    "half-characters": b"\x00a\xf0\x9f\x98<think>\xe2\x82</think>\xc3",
+    "no-characters": b"\x05\xff\xc0\x80\xed\xa0\x80<ans\xffwer>",
+    "escapes": "\x00\x1b[31mred\x1b]0;title\x07<think>\x1b</think>[2J\r\b\x7f\u009b2J\x00",
+    "turned": "\x06\u202eabc\u2066def\u061c\u200f",
+    "controls": bytes(range(256)),
+    "empty": "",
+}
+
 for name, seeds in {
         "config": CONFIG, "json": JSON, "kk": KK, "machine": MACHINE, "metrics": METRICS, "options": OPTIONS,
-        "pretok": PRETOK, "safetensors": SAFETENSORS, "unicode": UNICODE}.items():
+        "pretok": PRETOK, "safetensors": SAFETENSORS, "stream": STREAM, "unicode": UNICODE}.items():
     write(name, seeds)
