@@ -278,7 +278,7 @@ static bool is_blank(const char *line, size_t len)
 static int read_lines(struct reader *r, const char *path, const struct pl_map *map,
                       struct pl_error *err)
 {
-    const char *at = (const char *)map->data, *end = at + map->len;
+    const char *start = (const char *)map->data, *at = start, *end = at + map->len;
     int rc = PL_OK;
 
     for (size_t number = 1; at < end && rc == PL_OK; number++) {
@@ -294,6 +294,8 @@ static int read_lines(struct reader *r, const char *path, const struct pl_map *m
             free(where);
         }
         at += len + (stop != NULL);
+        if (r->format->watch)
+            r->format->watch(r->format->watch_at, (uint64_t)(at - start), map->len);
     }
     return rc;
 }

@@ -55,8 +55,11 @@ struct pl_sft_format {
     const char *prompt_key, *response_key;
     enum pl_encode responses; /* whether special tokens in an assistant's text are tokens */
     size_t length_max;        /* tokens of a row */
-    bool truncate;     /* cut the end of a response that is too long; else the row is dropped */
-    struct pl_ids end; /* behind the response that is learnt */
+    bool truncate; /* cut the end of a response that is too long; else the row is dropped */
+    /* Called after each line with the bytes of the file that are read and all it has; NULL: not. */
+    void (*watch)(void *at, uint64_t done, uint64_t total);
+    void *watch_at;
+    struct pl_ids end;        /* behind the response that is learnt */
     struct pl_ids end_before; /* behind answers that are part of the prompt */
 };
 

@@ -134,11 +134,26 @@ static int load_text(struct pl_sft_job *job, struct text *text, struct pl_error 
     return pl_sft_format_ends(&text->format, &job->config, &job->stop, err);
 }
 
+static void show_bytes(void *at, uint64_t done, uint64_t total)
+{
+    struct pl_progress *progress = at;
+
+    progress->opts.total = total;
+    pl_progress_update(progress, done, done, NULL);
+}
+
 static int read_file(const struct pl_sft_job *job, const char *path, struct text *text,
                      struct pl_sft_data *data, struct pl_error *err)
 {
-    const int rc = pl_sft_data_read(path, &text->format, data, err);
+    const struct pl_progress_opts opts = {.what = "read", .unit = "B", .quiet = job->conf->quiet};
+    struct pl_progress progress;
+    int rc;
 
+    pl_progress_begin(&progress, &opts);
+    text->format.watch = show_bytes;
+    text->format.watch_at = &progress;
+    rc = pl_sft_data_read(path, &text->format, data, err);
+    pl_progress_end(&progress);
     if (rc < 0)
         return rc;
     if (data->dropped > 0)
@@ -294,14 +309,6 @@ int pl_sft_plan(const struct pl_sft_job *job, struct pl_plan *plan, struct pl_er
 }
 
 /* --- start --- */
-
-static void show_bytes(void *at, uint64_t done, uint64_t total)
-{
-    struct pl_progress *progress = at;
-
-    progress->opts.total = total;
-    pl_progress_update(progress, done, done, NULL);
-}
 
 static int load_weights(struct pl_sft_job *job, struct pl_error *err)
 {

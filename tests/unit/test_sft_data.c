@@ -159,6 +159,32 @@ static void prompts_and_responses(void **state)
     end(&set);
 }
 
+static void note_bytes(void *at, uint64_t done, uint64_t total)
+{
+    uint64_t *seen = at;
+
+    assert_true(done > seen[0] && done <= total);
+    seen[0] = done;
+    seen[1]++;
+}
+
+static void reading_is_watched_to_its_end(void **state)
+{
+    static const char text[] = "{\"prompt\": \"a\", \"response\": \"b\"}\n\n"
+                               "{\"prompt\": \"c\", \"response\": \"d\"}\n";
+    uint64_t seen[2] = {0, 0}; /* bytes, calls */
+    struct set set;
+
+    (void)state;
+    begin(&set, "{{user}}");
+    set.format.watch = note_bytes;
+    set.format.watch_at = seen;
+    read_good(&set, text);
+    assert_int_equal(seen[0], strlen(text));
+    assert_int_equal(seen[1], 3);
+    end(&set);
+}
+
 static void messages_become_what_chat_would_ask(void **state)
 {
     struct set set;
@@ -431,6 +457,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prompts_and_responses),
+        cmocka_unit_test(reading_is_watched_to_its_end),
         cmocka_unit_test(messages_become_what_chat_would_ask),
         cmocka_unit_test(every_response_has_an_end_that_stops),
         cmocka_unit_test(special_tokens_in_texts),
