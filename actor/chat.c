@@ -147,7 +147,7 @@ static void show_loading(void *at, uint64_t done, uint64_t total)
 static int load_weights(struct session *s, struct pl_error *err)
 {
     struct pl_progress progress;
-    const struct pl_import_watch watch = {&progress, show_loading};
+    const struct pl_watch watch = {&progress, show_loading};
     int rc;
 
     pl_progress_begin(&progress, &(struct pl_progress_opts){

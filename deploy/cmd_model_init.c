@@ -1,6 +1,7 @@
 #include "deploy/cmd_model.h"
 
 #include "common/app/options.h"
+#include "common/app/progress.h"
 #include "common/app/term.h"
 #include "common/base/buf.h"
 #include "common/base/file.h"
@@ -180,6 +181,28 @@ static int make_config(const struct draft *draft, struct pl_config *config, stru
     return rc;
 }
 
+static void show(void *at, uint64_t done, uint64_t total)
+{
+    (void)total;
+    pl_progress_update(at, done, done, NULL);
+}
+
+static int fill(struct pl_weights *weights, uint64_t seed, struct pl_error *err)
+{
+    struct pl_progress progress;
+    const struct pl_watch watch = {&progress, show};
+    int rc;
+
+    pl_progress_begin(&progress, &(struct pl_progress_opts){
+                                     .what = "make",
+                                     .unit = "B",
+                                     .total = weights->shape->params * sizeof(uint16_t),
+                                 });
+    rc = pl_weights_init(weights, seed, &watch, err);
+    pl_progress_end(&progress);
+    return rc;
+}
+
 static int write_model(const struct conf *conf, const struct draft *draft,
                        const struct pl_shape *shape, const char *dir, struct pl_error *err)
 {
@@ -193,7 +216,7 @@ static int write_model(const struct conf *conf, const struct draft *draft,
     if (rc == PL_OK)
         rc = pl_weights_create(shape, &weights, err);
     if (rc == PL_OK)
-        rc = pl_weights_init(weights, conf->seed, err);
+        rc = fill(weights, conf->seed, err);
     if (rc == PL_OK)
         rc = pl_model_write(dir, weights, draft->tokenizer_dir, conf->shard_bytes, err);
     pl_weights_destroy(weights);

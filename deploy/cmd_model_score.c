@@ -352,7 +352,7 @@ static void show_load(void *at, uint64_t done, uint64_t total)
 static int load_model(struct work *w, struct pl_error *err)
 {
     struct pl_progress progress;
-    const struct pl_import_watch watch = {&progress, show_load};
+    const struct pl_watch watch = {&progress, show_load};
     int rc;
 
     pl_progress_begin(&progress, &(struct pl_progress_opts){

@@ -66,7 +66,7 @@ static int load_weights(struct pl_sft_job *job, struct pl_error *err)
 {
     const struct pl_progress_opts opts = {.what = "load", .unit = "B", .quiet = job->conf->quiet};
     struct pl_progress progress;
-    const struct pl_import_watch watch = {&progress, pl_sft_show_bytes};
+    const struct pl_watch watch = {&progress, pl_sft_show_bytes};
     int rc;
 
     pl_progress_begin(&progress, &opts);

@@ -82,7 +82,7 @@ struct reader {
     struct pl_weights *weights;
     uint16_t *scratch; /* two pieces for each thread */
     size_t piece;      /* elements of the largest */
-    const struct pl_import_watch *watch;
+    const struct pl_watch *watch;
     uint64_t done, total; /* bytes */
 };
 
@@ -172,7 +172,7 @@ static int read_all(struct reader *reader, const struct pl_inventory *inv, struc
     return PL_OK;
 }
 
-static int read_weights(const struct pl_inventory *inv, const struct pl_import_watch *watch,
+static int read_weights(const struct pl_inventory *inv, const struct pl_watch *watch,
                         struct pl_weights *weights, struct pl_error *err)
 {
     struct reader reader = {.weights = weights, .watch = watch, .total = pl_inventory_bytes(inv)};
@@ -191,9 +191,8 @@ static int read_weights(const struct pl_inventory *inv, const struct pl_import_w
 }
 
 /* The folder's tensors as weights of a shape that is there. */
-static int load_weights(const char *dir, const struct pl_import_watch *watch,
-                        const struct pl_shape *shape, struct pl_weights **ret_weights,
-                        struct pl_error *err)
+static int load_weights(const char *dir, const struct pl_watch *watch, const struct pl_shape *shape,
+                        struct pl_weights **ret_weights, struct pl_error *err)
 {
     struct pl_inventory inv = {0};
     struct pl_weights *weights = NULL;
@@ -212,7 +211,7 @@ static int load_weights(const char *dir, const struct pl_import_watch *watch,
     return rc;
 }
 
-int pl_model_load(const char *dir, const struct pl_import_watch *watch, struct pl_shape **ret_shape,
+int pl_model_load(const char *dir, const struct pl_watch *watch, struct pl_shape **ret_shape,
                   struct pl_weights **ret_weights, struct pl_error *err)
 {
     struct pl_config config;

@@ -11,22 +11,15 @@
 #define PL_MODEL_IMPORT_H
 
 #include "common/base/err.h"
+#include "common/model/watch.h"
 #include "common/model/weights.h"
 
-#include <stdint.h>
-
-/* Called now and then while tensors are read, by one thread; NULL: none. */
-struct pl_import_watch {
-    void *at;
-    void (*bytes)(void *at, uint64_t done, uint64_t total);
-};
-
 /*
- * On success both are the caller's: weights first, then shape, are to be destroyed.
- * PL_ENOENT: a file is missing. PL_EFORMAT, PL_EUNSUPPORTED: a file is not as said above.
- * PL_EIO, PL_ENOMEM.
+ * `watch` is told the bytes read. On success both are the caller's: weights first, then shape, are
+ * to be destroyed. PL_ENOENT: a file is missing. PL_EFORMAT, PL_EUNSUPPORTED: a file is not as said
+ * above. PL_EIO, PL_ENOMEM.
  */
-int pl_model_load(const char *dir, const struct pl_import_watch *watch, struct pl_shape **ret_shape,
+int pl_model_load(const char *dir, const struct pl_watch *watch, struct pl_shape **ret_shape,
                   struct pl_weights **ret_weights, struct pl_error *err);
 
 #endif

@@ -34,36 +34,66 @@ static void fill_vector(uint16_t *values, enum pl_role role, size_t n)
         values[i] = value;
 }
 
-static void init_tensor(struct pl_weights *w, size_t index, uint64_t seed, uint16_t *scratch,
-                        size_t scratch_each)
+struct maker {
+    struct pl_weights *weights;
+    uint64_t seed;
+    uint16_t *scratch; /* a piece for each thread */
+    size_t piece;      /* elements of the largest */
+    const struct pl_watch *watch;
+    uint64_t done, total; /* bytes */
+};
+
+static void report(struct maker *maker, size_t bytes)
 {
+    uint64_t done;
+
+#pragma omp atomic capture
+    done = maker->done += bytes;
+    if (maker->watch && omp_get_thread_num() == 0)
+        maker->watch->bytes(maker->watch->at, done, maker->total);
+}
+
+static void init_tensor(struct maker *maker, size_t index)
+{
+    struct pl_weights *w = maker->weights;
     const struct pl_tensor *t = &w->shape->tensors[index];
     const struct pl_blocks blocks = pl_blocks_of(&w->shape->config, t);
     const double deviation = w->shape->config.init_range;
 
 #pragma omp parallel for schedule(dynamic) if (blocks.count > 1)
     for (size_t i = 0; i < blocks.count; i++) {
-        uint16_t *values = scratch + (size_t)omp_get_thread_num() * scratch_each;
+        uint16_t *values = maker->scratch + (size_t)omp_get_thread_num() * maker->piece;
         size_t rows;
-        const size_t row = pl_blocks_row(&blocks, i, &rows);
+        const size_t row = pl_blocks_row(&blocks, i, &rows), n = rows * t->cols;
 
         if (t->rank == 1)
             fill_vector(values, t->role, rows);
         else
-            fill_normal(values, seed, index, row * t->cols, rows * t->cols, deviation);
+            fill_normal(values, maker->seed, index, row * t->cols, n, deviation);
         pl_weights_set(w, t, row, rows, values);
+        report(maker, n * sizeof *values);
     }
 }
 
-int pl_weights_init(struct pl_weights *weights, uint64_t seed, struct pl_error *err)
+int pl_weights_init(struct pl_weights *weights, uint64_t seed, const struct pl_watch *watch,
+                    struct pl_error *err)
 {
-    const size_t each = pl_blocks_elements(weights->shape), threads = (size_t)omp_get_max_threads();
-    uint16_t *scratch = pl_alloc(threads * each, sizeof *scratch);
+    const size_t threads = (size_t)omp_get_max_threads();
+    struct maker maker = {
+        .weights = weights,
+        .seed = seed,
+        .piece = pl_blocks_elements(weights->shape),
+        .watch = watch,
+        .total = (uint64_t)weights->shape->params * sizeof(uint16_t),
+    };
 
-    if (!scratch)
+    maker.scratch = pl_alloc(threads * maker.piece, sizeof *maker.scratch);
+    if (!maker.scratch)
         return pl_fail(err, PL_ENOMEM, "no memory for %zu threads to make weights", threads);
     for (size_t i = 0; i < weights->shape->count; i++)
-        init_tensor(weights, i, seed, scratch, each);
-    free(scratch);
+        init_tensor(&maker, i);
+    if (watch)
+        watch->bytes(watch->at, maker.done, maker.total);
+    free(maker.scratch);
     return PL_OK;
 }

@@ -7,9 +7,14 @@
 #ifndef PL_MODEL_INIT_H
 #define PL_MODEL_INIT_H
 
+#include "common/model/watch.h"
 #include "common/model/weights.h"
 
-/* Sets every tensor of `weights`. PL_ENOMEM: no memory for scratch, one panel a thread. */
-int pl_weights_init(struct pl_weights *weights, uint64_t seed, struct pl_error *err);
+/*
+ * Sets every tensor of `weights`; `watch` is told the bytes that are set, two a value. PL_ENOMEM:
+ * no memory for scratch, one panel a thread.
+ */
+int pl_weights_init(struct pl_weights *weights, uint64_t seed, const struct pl_watch *watch,
+                    struct pl_error *err);
 
 #endif

@@ -27,7 +27,6 @@ printf '{"model_type": "qwen2", "hidden_size": 32, "num_hidden_layers": 2, "num_
 
 model 0 init config.json a --tokenizer tok --seed 5
 has out "made 'a': "
-silent err
 ok 'the tokenizer goes along' cmp tok/tokenizer.json a/tokenizer.json
 "$json" vocab_size <a/config.json >vocab
 "$json" architectures.0 <a/config.json >got
@@ -160,7 +159,7 @@ ok 'its end is scored where there is a template' test "$(cat got)" -gt "$raw"
 # Input that is wrong is named by file and line, and nothing is printed for it.
 bad() {
     printf '{"ids": [1, 2]}\n%s\n' "$1" >bad.jsonl
-    model 1 score a bad.jsonl
+    model 1 score a bad.jsonl --quiet
     has err "plait model score: bad.jsonl:2: $2"
     one_sentence
 }
@@ -176,11 +175,11 @@ model 1 score a nowhere.jsonl
 has err "plait model score: open 'nowhere.jsonl': No such file or directory"
 model 1 score a texts.jsonl --positions 201
 has err 'plait model score: --positions is 201; the model can do 200 at most'
-model 1 score a texts.jsonl --template nowhere
+model 1 score a texts.jsonl --template nowhere --quiet
 has err nowhere
 one_sentence
 rm a/tokenizer.json
-model 1 score a texts.jsonl
+model 1 score a texts.jsonl --quiet
 has err "plait model score: 'a': there is no tokenizer.json"
 one_sentence
 printf '{"ids": [1, 2, 3, 4]}\n' >in

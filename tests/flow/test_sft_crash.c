@@ -224,7 +224,8 @@ static void make_base(void)
 
     pl_test_mini_save(&mini, folder);
     if (pl_shape_create(&config, &shape, &err) < 0 ||
-        pl_weights_create(shape, &weights, &err) < 0 || pl_weights_init(weights, 5, &err) < 0 ||
+        pl_weights_create(shape, &weights, &err) < 0 ||
+        pl_weights_init(weights, 5, NULL, &err) < 0 ||
         pl_model_save(base, false, weights, folder, 0, &err) < 0) {
         fprintf(stderr, "%s\n", err.text);
         _exit(1);

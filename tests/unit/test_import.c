@@ -690,7 +690,7 @@ static void a_watch_sees_it_come(void **state)
     save_single(&g.parts, &g.config);
     for (int i = 0; i < 30; i++) {
         struct watched w = {0};
-        const struct pl_import_watch hook = {&w, watch};
+        const struct pl_watch hook = {&w, watch};
         struct pl_shape *shape = NULL;
         struct pl_weights *weights = NULL;
 

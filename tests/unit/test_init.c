@@ -41,7 +41,7 @@ static struct pl_weights *create(uint64_t seed, bool tied)
     struct pl_weights *w = NULL;
 
     if (pl_shape_create(&config, &shape, &err) < 0 || pl_weights_create(shape, &w, &err) < 0 ||
-        pl_weights_init(w, seed, &err) < 0)
+        pl_weights_init(w, seed, NULL, &err) < 0)
         fail_msg("%s", err.text);
     return w;
 }
@@ -147,14 +147,35 @@ static void seeds_and_threads(void **state)
     assert_false(same(a, c));
     for (int n = 1; n <= 5; n += 2) {
         omp_set_num_threads(n);
-        assert_int_equal(pl_weights_init(c, 9, &err), PL_OK); /* over what was there */
+        assert_int_equal(pl_weights_init(c, 9, NULL, &err), PL_OK); /* over what was there */
         assert_true(same(a, c));
-        assert_int_equal(pl_weights_init(c, 10, &err), PL_OK);
+        assert_int_equal(pl_weights_init(c, 10, NULL, &err), PL_OK);
     }
     omp_set_num_threads(threads);
     destroy(c);
     destroy(b);
     destroy(a);
+}
+
+static void keep_last(void *at, uint64_t done, uint64_t total)
+{
+    uint64_t *last = at;
+
+    assert_true(done >= last[0] && done <= total);
+    last[0] = done;
+    last[1] = total;
+}
+
+static void a_watch_sees_it_come(void **state)
+{
+    struct pl_weights *w = create(9, true);
+    uint64_t last[2] = {0};
+
+    (void)state;
+    assert_int_equal(pl_weights_init(w, 1, &(struct pl_watch){last, keep_last}, &err), PL_OK);
+    assert_int_equal(last[0], last[1]);
+    assert_int_equal(last[1], 2 * w->shape->params);
+    destroy(w);
 }
 
 int main(void)
@@ -164,6 +185,7 @@ int main(void)
         cmocka_unit_test(norms_are_one_and_biases_zero),
         cmocka_unit_test(matrices_are_normal),
         cmocka_unit_test(seeds_and_threads),
+        cmocka_unit_test(a_watch_sees_it_come),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
