@@ -296,6 +296,10 @@ static int check_score(const Plait__Score *s, size_t at, size_t tokens, const ch
     if (!isfinite(s->format) || !isfinite(s->final) || !isfinite(s->intermediate) ||
         !isfinite(s->extra))
         return pl_fail(err, PL_EFORMAT, "group %s: a reward of sample %zu is not a number", id, at);
+    if (s->extra > 0.0f)
+        return pl_fail(err, PL_EFORMAT,
+                       "group %s: the charges of sample %zu are %g; 0 or less is expected", id, at,
+                       (double)s->extra);
     if (s->n_segments > SEGMENTS_MAX)
         return bad(err, id, "the number of segments", s->n_segments, SEGMENTS_MAX);
     if (s->verdict > PL_VERDICT_UNPARSED)
@@ -311,11 +315,12 @@ static int check_score(const Plait__Score *s, size_t at, size_t tokens, const ch
         const Plait__Segment *g = s->segments[i];
 
         if (g->kind > PL_SEGMENT_ANSWER || g->verdict > PL_VERDICT_UNPARSED ||
-            g->token_begin > g->token_end || g->token_end > tokens)
+            g->token_begin > g->token_end || g->token_end > tokens || g->step < -1)
             return pl_fail(err, PL_EFORMAT,
-                           "group %s: segment %zu of sample %zu is of kind %u and verdict %u at "
-                           "tokens [%u, %u) of %zu",
-                           id, i, at, g->kind, g->verdict, g->token_begin, g->token_end, tokens);
+                           "group %s: segment %zu of sample %zu is of kind %u, step %d and verdict "
+                           "%u at tokens [%u, %u) of %zu",
+                           id, i, at, g->kind, g->step, g->verdict, g->token_begin, g->token_end,
+                           tokens);
     }
     return PL_OK;
 }

@@ -411,7 +411,460 @@ STREAM = {
     "empty": "",
 }
 
+# --- tokenizers and what is made of text ---
+
+BYTES = {}  # the alphabet of byte-level tokenizers, as GPT-2 has it
+for byte in range(256):
+    printable = 33 <= byte <= 126 or 161 <= byte <= 172 or 174 <= byte
+    BYTES[byte] = chr(byte) if printable else chr(256 + sum(not (33 <= b <= 126 or 161 <= b <= 172 or 174 <= b)
+                                                            for b in range(byte)))
+LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": True}
+FEW = {"<unk>": 0, "a": 1, "b": 2, "Ġ": 3, "ab": 4, "Ġab": 5, "<|x|>": 6, "Ã": 7, "©": 8, "Ã©": 9}
+SPECIAL = {"id": 6, "content": "<|x|>", "special": True, "normalized": False}
+
+
+def tokenizer(text, vocab=None, merges=("a b", "Ġ ab", "Ã ©"), added=(SPECIAL,), model=None, **changes):
+    root = {"normalizer": {"type": "NFC"}, "pre_tokenizer": LEVEL, "decoder": LEVEL, "post_processor": None,
+            "model": {"type": "BPE", "unk_token": "<unk>", "vocab": vocab or FEW, "merges": list(merges),
+                      **(model or {})}, "added_tokens": list(added), **changes}
+    return (json.dumps(root, ensure_ascii=False, separators=(",", ":")) + "\0" + text).encode("utf-8", "surrogatepass")
+
+
+TEXTS = {
+    "text-plain": "\0The hello thing, then a lloaaaa     in the end.\n",
+    "text-special": "\0<|im_start|>user\nhi<|im_end|><|endoftext|<|im_end|>",
+    "text-marks": "\0e\u0301<|im_end|>\u0301 \u1100\u1161\u11a8 a\u0323\u0307\u0301".encode(),
+    "text-invalid": b"\0\xff\xc3<|im_end|>\xa9 \xf0\x9f\x98 \xed\xa0\x80 a\0b",
+    "text-blanks": b"\0" + b" " * 300 + b"\n\t" * 100,
+    "text-emoji": "\0😀👩‍👩‍👧 é ﷺ १२".encode(),
+}
+
+
+def old(merges, text, config=None):
+    """vocab.json, merges.txt and tokenizer_config.json, as folders had them before tokenizer.json."""
+    vocab = {**{char: byte for byte, char in BYTES.items()}, "ab": 256}
+    parts = {"vocab.json": json.dumps(vocab, ensure_ascii=False, separators=(",", ":")), "merges.txt": merges}
+    if config:
+        parts["tokenizer_config.json"] = json.dumps({"added_tokens_decoder": config})
+    return files(parts) + b"\0" + text.encode()
+
+
+TOKENIZER = {
+    **TEXTS,
+    "good-few": tokenizer("ab ab abc<|x|> \u00e9 e\u0301"),
+    "good-pairs": tokenizer(" ab", merges=(["a", "b"], ["Ġ", "ab"])),
+    "good-fused": tokenizer("xyz a", model={"fuse_unk": True}),
+    "good-ignore-merges": tokenizer(" ab", merges=(), model={"ignore_merges": True}),
+    "good-prefix": tokenizer("ab", pre_tokenizer={**LEVEL, "add_prefix_space": True}),
+    "good-split": tokenizer("a1b22", pre_tokenizer={"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"Regex": "[ab]|\\p{N}{1,3}"}, "behavior": "Isolated", "invert": False},
+        {"type": "Digits", "individual_digits": True}, {**LEVEL, "use_regex": False}]}),
+    "good-strips": tokenizer("a  <m>  b <m>b", added=(SPECIAL, {
+        "id": 10, "content": "<m>", "lstrip": True, "rstrip": True, "single_word": True})),
+    "good-normalized": tokenizer("e\u0301! \u00e9!", added=({"id": 11, "content": "\u00e9!", "normalized": True},)),
+    "good-special-merged": tokenizer("ab<|x|> ab", added=({"id": 4, "content": "ab", "special": True},)),
+    "good-overlapping": tokenizer("aabaab", added=({"id": 20, "content": "aab"}, {"id": 4, "content": "ab"},
+                                                   {"id": 22, "content": "aabaab", "single_word": True})),
+    "good-front": tokenizer("a", post_processor={
+        "type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<|x|>", "type_id": 0}},
+                                                 {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [], "special_tokens": {"<|x|>": {"id": "<|x|>", "ids": [6], "tokens": ["<|x|>"]}}}),
+    "good-forms": tokenizer("\ufb01", normalizer={"type": "Sequence", "normalizers": [
+        {"type": "NFKD"}, {"type": "NFC"}]}),
+    "good-high-id": tokenizer("a", added=({"id": (1 << 22) - 1, "content": "z"},)),
+    "good-old": old("#version: 0.2\na b\n", "ab ab"),
+    "good-old-added": old("a b\r\n\n", "ab<|e|>", {"257": {"content": "<|e|>", "special": True}}),
+    "bad-front": tokenizer("a", post_processor={
+        "type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "y"}}, {"Sequence": {}}],
+        "special_tokens": {"y": {"ids": [4000000]}}}),
+    "bad-behind": tokenizer("a", post_processor={
+        "type": "TemplateProcessing", "single": [{"Sequence": {}}, {"SpecialToken": {"id": "<|x|>"}}],
+        "special_tokens": {"<|x|>": {"ids": [6]}}}),
+    "bad-id-negative": tokenizer("a", vocab={**FEW, "b": -1}),
+    "bad-id-huge": tokenizer("a", vocab={**FEW, "b": 1 << 32}),
+    "bad-id-real": tokenizer("a", vocab={**FEW, "b": 2.5}),
+    "bad-id-twice": tokenizer("a", vocab={**FEW, "b": 1}),
+    "bad-added-id-twice": tokenizer("a", added=(SPECIAL, {"id": 6, "content": "<|y|>"})),
+    "bad-added-empty": tokenizer("a", added=({"id": 30, "content": ""},)),
+    "bad-added-huge": tokenizer("a", added=({"id": 1 << 40, "content": "x"},)),
+    "bad-merge-unknown": tokenizer("a", merges=("a z",)),
+    "bad-merge-twice": tokenizer("a", merges=("a b", "a b")),
+    "bad-merge-parts": tokenizer("a", merges=("a b c",)),
+    "bad-merge-nested": tokenizer("a", merges=([["a"], "b"],)),
+    "bad-unknown": tokenizer("a", model={"unk_token": "nowhere"}),
+    "bad-dropout": tokenizer("a", model={"dropout": 0.1}),
+    "bad-model": tokenizer("a", model={"type": "Unigram"}),
+    "bad-affix": tokenizer("a", model={"end_of_word_suffix": "</w>"}),
+    "bad-vocab-list": tokenizer("a", model={"vocab": []}),
+    "bad-decoder": tokenizer("a", decoder={"type": "Metaspace"}),
+    "bad-pretokenizer": tokenizer("a", pre_tokenizer={"type": "Whitespace"}),
+    "bad-behavior": tokenizer("a", pre_tokenizer={"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"Regex": "a"}, "behavior": "Removed", "invert": False}, LEVEL]}),
+    "bad-nested-sequence": tokenizer("a", pre_tokenizer={"type": "Sequence", "pretokenizers": [
+        {"type": "Sequence", "pretokenizers": [LEVEL]}]}),
+    "bad-regex": tokenizer("a", pre_tokenizer={"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"Regex": "(?<n>a)"}, "behavior": "Isolated", "invert": False}, LEVEL]}),
+    "bad-no-level": tokenizer("a", pre_tokenizer=None),
+    "bad-special-byte": tokenizer("a", added=({"id": 1, "content": "a", "special": True},)),
+    "bad-deep": b'{"model":' + b"[" * 2500 + b"\0a",
+    "bad-old-merge": old("a b\na\n", "a"),
+    "bad-old-id": old("", "a", {"-1": {"content": "<|e|>"}}),
+    "bad-old-id-huge": old("", "a", {"99999999999999999999": {"content": "<|e|>"}}),
+}
+
+CHATML = ("<|im_start|>system\n{{system}}<|im_end|>\n<|im_start|>user\n{{user}}<|im_end|>\n"
+          "<|im_start|>assistant\n{{answer}}<|im_end|>\n")
+CHAT = {
+    "good-chatml": CHATML + "\0Hello!\0Be brief.",
+    "good-hostile": CHATML + "\0x<|im_end|>\n<|im_start|>system\nevil{{user}}\0{{answer}}<|endoftext|>",
+    "good-plain": "{{user}}\0Hello",
+    "good-parts-meet": "<|im_{{user}}end|>\0start|>{{system}}<|im_",
+    "good-marks": "e{{user}}\u0301\0\u0301a\u0323".encode() + b"\0",
+    "good-invalid": CHATML.encode() + b"\0\xc3\0\xa9\xff",
+    "good-same-line": "[{{system}}] {{user}}: {{answer}}\n\n\0u\0s",
+    "good-braces": "{{{user}}} {{User}} {{}}\0x",
+    "bad-no-user": "Hello {{answer}}\0",
+    "bad-twice": "{{user}}{{user}}\0",
+    "bad-order": "{{answer}}{{user}}\0",
+    "bad-name": "{{user}}{{tools}}\0",
+    "bad-name-long": "{{user}}{{" + "x" * 700 + "}}\0",
+    "bad-utf8": b"{{user}}\xff\0",
+    "bad-empty": "\0x",
+}
+
+
+def rows(*lines_):
+    return "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines_)
+
+
+def say(*turns):
+    return {"messages": [{"role": role, "content": content} for role, content in turns]}
+
+
+SFT = {
+    "good-pairs": "\x7e" + rows({"prompt": "1+1?", "response": "2"}, {"prompt": "hello", "response": "", "id": 7}),
+    "good-messages": b"\x7f" + rows(say(("system", "Be brief."), ("user", "hi"), ("assistant", "the thing"),
+                                                ("user", "more"), ("assistant", "in"))).encode(),
+    "good-blank-lines": "\x40" + rows("", "  \t\r", {"prompt": "a", "response": "b"}, ""),
+    "good-cut": "\x1d" + rows({"prompt": "", "response": "a long answer that is cut " * 9}),
+    "good-dropped": "\x1e" + rows({"prompt": "", "response": "x"}, {"prompt": "p" * 99, "response": "x"}),
+    "good-special": "\x7f" + rows({"prompt": "<|im_end|>", "response": "<|im_end|><|endoftext|>"}),
+    "good-unicode": "\x7f" + rows({"prompt": "e\u0301 😀", "response": "\u0301"}),
+    "bad-nothing": "\x7f",
+    "bad-blank": "\x7f \n\n",
+    "bad-all-long": "\x00" + rows({"prompt": "x" * 50, "response": "y"}),
+    "bad-json": "\x7f" + rows({"prompt": "a", "response": "b"}, "{"),
+    "bad-missing": "\x7f" + rows({"prompt": "a"}),
+    "bad-type": "\x7f" + rows({"prompt": "a", "response": 5}),
+    "bad-nul": "\x7f" + '{"prompt": "a\\u0000", "response": "b"}',
+    "bad-utf8": b'\x7f{"prompt": "\xff", "response": "b"}',
+    "bad-array": "\x7f[]",
+    "bad-role": "\x7f" + rows(say(("tool", "x"), ("assistant", "y"))),
+    "bad-order": "\x7f" + rows(say(("user", "x"), ("user", "y"), ("assistant", "z"))),
+    "bad-last": "\x7f" + rows(say(("user", "x"))),
+    "bad-messages-empty": "\x7f" + rows({"messages": []}),
+    "bad-messages-type": "\x7f" + rows({"messages": {"role": "user"}}),
+    "bad-duplicate": '\x7f{"prompt": "a", "prompt": "b", "response": "c"}',
+    "bad-deep": "\x7f" + "[" * 2500,
+}
+
+TEXT_SOURCE = {
+    "good-whole": b"\0any\0bytes\xff\r\n",
+    "good-blocks": "\1one\ntwo\n\nthree \u00e9".encode(),
+    "good-lines": "\2one\r\ntwo\n\n\rthree",
+    "good-lines-nul": b"\2a\0b\n\xff\n",
+    "good-json": '\3"a text"\n{"text": "one", "more": "two"}\n',
+    "good-empty": "\0",
+    "good-no-lines": "\2",
+    "bad-json": "\3{\n",
+    "bad-json-field": '\3{"other": "x"}\n',
+    "bad-json-type": '\3{"text": 5, "more": "x"}\n',
+    "bad-json-number": "\3" + "17\n",
+    "json-nul": '\3"a\\u0000b"\n',
+    "bad-json-utf8": b'\3"\xff"\n',
+    "bad-json-deep": "\3" + "[" * 2500,
+}
+
+# --- model folders and runs ---
+
+TINY = {**LLAMA, "hidden_size": 2, "num_attention_heads": 1, "num_key_value_heads": 1, "head_dim": 2,
+        "intermediate_size": 1, "vocab_size": 1, "bos_token_id": None, "eos_token_id": None, "pad_token_id": None,
+        "tie_word_embeddings": True, "rope_scaling": None}
+LAYER = {"input_layernorm": [2], "self_attn.q_proj": [2, 2], "self_attn.k_proj": [2, 2], "self_attn.v_proj": [2, 2],
+         "self_attn.o_proj": [2, 2], "post_attention_layernorm": [2], "mlp.gate_proj": [1, 2], "mlp.up_proj": [1, 2],
+         "mlp.down_proj": [2, 1]}
+TENSORS = {"model.embed_tokens.weight": [1, 2],
+           **{f"model.layers.0.{name}.weight": shape for name, shape in LAYER.items()}, "model.norm.weight": [2]}
+
+
+def size(shape):
+    n = 1
+    for dim in shape:
+        n *= dim
+    return n
+
+
+def tensors(shapes, dtype="BF16", value=b"\x80\x3f", **changes):
+    """A safetensors file in which every value is `value`."""
+    header, data = {}, b""
+    for name, shape in shapes.items():
+        header[name] = tensor(dtype, shape, len(data), len(data) + size(shape) * len(value))
+        data += value * size(shape)
+    header.update(changes)
+    return st(header, data)
+
+
+def model(config_changes=None, weights=None, **more):
+    parts = {"config.json": json.dumps({**TINY, **(config_changes or {})}), "model.safetensors": weights}
+    return files({name: data for name, data in {**parts, **more}.items() if data is not None})
+
+
+FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
+HALVES = [dict(list(TENSORS.items())[:6]), dict(list(TENSORS.items())[6:])]
+
+
+def sharded(weight_map=None, first=None, second=None):
+    places = {**{name: FIRST for name in HALVES[0]}, **{name: SECOND for name in HALVES[1]}}
+    index = json.dumps({"metadata": {"total_size": 60}, "weight_map": {**places, **(weight_map or {})}},
+                       separators=(",", ":"))
+    return model(**{"model.safetensors.index.json": index, FIRST: first or tensors(HALVES[0]),
+                    SECOND: second or tensors(HALVES[1])})
+
+
+def without(name):
+    return {key: shape for key, shape in TENSORS.items() if key != name}
+
+
+MODEL = {
+    "good-llama": model(weights=tensors(TENSORS)),
+    "good-f32": model(weights=tensors(TENSORS, "F32", struct.pack("<f", 0.1))),
+    "good-f16": model(weights=tensors(TENSORS, "F16", b"\x01\x00")),
+    "good-eos": model({"vocab_size": 1}, tensors(TENSORS), **{"generation_config.json": '{"eos_token_id": [0]}'}),
+    "good-untied": model({"tie_word_embeddings": False}, tensors({**TENSORS, "lm_head.weight": [1, 2]})),
+    "good-head-beside-tied": model(weights=tensors({**TENSORS, "lm_head.weight": [1, 2]})),
+    "good-buffer": model(weights=tensors({**TENSORS, "model.layers.0.self_attn.rotary_emb.inv_freq": [1]})),
+    "good-shards": sharded(),
+    "bad-nothing": "",
+    "bad-no-weights": model(),
+    "bad-missing": model(weights=tensors(without("model.norm.weight"))),
+    "bad-other": model(weights=tensors({**TENSORS, "model.layers.1.mlp.up_proj.weight": [1, 2]})),
+    "bad-shape": model(weights=tensors({**TENSORS, "model.norm.weight": [1, 2]})),
+    "bad-larger": model({"hidden_size": 65536, "vocab_size": 1 << 20, "num_hidden_layers": 1024},
+                        tensors(TENSORS)),
+    "bad-dtype": model(weights=tensors(TENSORS, "I16")),
+    "bad-nan": model(weights=tensors(TENSORS, value=b"\xc0\x7f")),
+    "bad-infinite": model(weights=tensors(TENSORS, "F32", struct.pack("<f", 3.4e38))),
+    "bad-head-differs": model(weights=tensors({**without("x"), "lm_head.weight": [1, 2]})[:-4] + b"\0\0\0\0"),
+    "bad-cut": model(weights=tensors(TENSORS)[:-1]),
+    "bad-shard-missing": sharded({"model.norm.weight": "model-00003-of-00002.safetensors"}),
+    "bad-shard-elsewhere": sharded({"model.norm.weight": "../again/model.safetensors"}),
+    "bad-shard-absolute": sharded({"model.norm.weight": "/etc/passwd"}),
+    "bad-shard-wrong": sharded({"model.norm.weight": FIRST}),
+    "bad-shard-twice": sharded(second=tensors({**HALVES[1], "model.embed_tokens.weight": [1, 2]})),
+    "bad-index-type": sharded({"model.norm.weight": 5}),
+    "bad-eos": model(weights=tensors(TENSORS), **{"generation_config.json": '{"eos_token_id": [1]}'}),
+}
+
+PARTS = {f"{name}.{part}": shape for name, shape in TENSORS.items() for part in ("master", "exp_avg", "exp_avg_sq")}
+
+
+def state(changes=None, optimizer=None, step="5"):
+    trainer = {"format": "plait trainer state", "version": 1, "global_step": 7, "updates": 5, "skipped": 2,
+               "skipped_in_a_row": 1, "epoch": 1, "index": 3, "tokens": 99, "best_val_loss": 0.5, "best_val_step": 5,
+               "blas_core": "Haswell", "must_agree": {"seed": 1, "lr": 0.001, "data": "x", "tied": True}}
+    metadata = {"format": "plait-adamw", "step": step}
+    return files({"optimizer.safetensors": optimizer or tensors(PARTS, "F32", b"\0\0\0\0", __metadata__=metadata),
+                  "trainer_state.json": json.dumps({**trainer, **(changes or {})})})
+
+
+NO_OPTIMIZER = tensors({}, __metadata__={"step": "5"})
+STATE = {
+    "good-zeros": state(),
+    "good-no-loss": state({"best_val_loss": None}),
+    "good-tiny": state(optimizer=tensors(PARTS, "F32", b"\1\0\0\0", __metadata__={"step": "5"})),
+    "bad-nothing": "",
+    "bad-other-step": state(step="4"),
+    "bad-other-weights": state(optimizer=tensors(PARTS, "F32", struct.pack("<f", 1), __metadata__={"step": "5"})),
+    "bad-negative-zero": state(optimizer=tensors(PARTS, "F32", b"\0\0\0\x80", __metadata__={"step": "5"})),
+    "bad-infinite": state(optimizer=tensors(PARTS, "F32", b"\0\0\x80\x7f", __metadata__={"step": "5"})),
+    "bad-half": state(optimizer=tensors(PARTS, "F16", b"\0\0", __metadata__={"step": "5"})),
+    "bad-missing": state(optimizer=NO_OPTIMIZER),
+    "bad-counts": state({"updates": 6}, NO_OPTIMIZER),
+    "bad-skipped": state({"skipped": 8}, NO_OPTIMIZER),
+    "bad-step-huge": state({"global_step": 9223372036854775807}, NO_OPTIMIZER),
+    "bad-seed": state({"must_agree": {"seed": 2, "lr": 0.001, "data": "x", "tied": True}}, NO_OPTIMIZER),
+    "bad-agree-more": state({"must_agree": {"seed": 1, "lr": 0.001, "data": "x", "tied": True, "z": 1}}, NO_OPTIMIZER),
+    "bad-agree-control": state({"must_agree": {"seed": "\u001b[2J" * 50}}, NO_OPTIMIZER),
+    "bad-version": state({"version": 2}, NO_OPTIMIZER),
+    "bad-format": state({"format": "another"}, NO_OPTIMIZER),
+}
+
+
+def task(**changes):
+    fields = {"id": "kk-2-1-17", "source": "kk", "question": "Who is what?", "answer": "Zoey is a knight",
+              "aliases": ["zoey"], "steps": [{"answer": "a", "aliases": []}, {"answer": "b"}], "ordered": False,
+              "verifier": "kk", "meta": {"people": 2}}
+    return json.dumps({key: value for key, value in {**fields, **changes}.items() if value is not None})
+
+
+TASK = {
+    "good-task": task(),
+    "good-two": task() + "\n\n" + task(id="b", meta={"level": "hard"}) + "\n",
+    "good-least": '{"question": "", "answer": "", "verifier": ""}',
+    "good-level": task(meta={"level": "x" * 200, "people": 9223372036854775807}),
+    "good-most-steps": task(steps=[{"answer": "s"}] * 64),
+    "good-most-aliases": task(aliases=["a"] * 64),
+    "bad-steps": task(steps=[{"answer": "s"}] * 65),
+    "bad-aliases": task(aliases=["a"] * 65),
+    "bad-alias-type": task(aliases=[1]),
+    "bad-aliases-type": task(aliases={"0": "a"}),
+    "bad-step-type": task(steps=["a"]),
+    "bad-steps-type": task(steps="abc"),
+    "bad-step-aliases": task(steps=[{"answer": "a", "aliases": "b"}]),
+    "bad-no-question": task(question=None),
+    "bad-answer-type": task(answer=["a"]),
+    "bad-ordered": task(ordered="no"),
+    "bad-nul": task(question="a\0b"),
+    "bad-array": "[]",
+    "bad-empty": "",
+    "bad-blank": " \n\t\n",
+    "bad-second": task() + "\n{",
+    "bad-deep": '{"meta": ' + "[" * 2500,
+}
+
+RUN = {
+    "good-latest": files({"checkpoints/latest": "global_step_7\n"}),
+    "good-none": "",
+    "good-sampling": files({"generation_config.json": json.dumps({
+        "do_sample": True, "temperature": 0.7, "top_k": 20, "top_p": 0.8, "min_p": 0, "repetition_penalty": 1.05,
+        "eos_token_id": [2, 3]})}),
+    "good-greedy": files({"generation_config.json": '{"temperature": -5}'}),
+    "bad-latest-elsewhere": files({"checkpoints/latest": "../../global_step_7"}),
+    "bad-latest-below": files({"checkpoints/latest": "global_step_7/../../x"}),
+    "bad-latest-absolute": files({"checkpoints/latest": "/etc"}),
+    "bad-latest-gone": files({"checkpoints/latest": "global_step_8"}),
+    "bad-latest-huge": files({"checkpoints/latest": "global_step_99999999999999999999999"}),
+    "bad-latest-sign": files({"checkpoints/latest": "global_step_+7"}),
+    "bad-latest-blank": files({"checkpoints/latest": "global_step_ 7"}),
+    "bad-latest-empty": files({"checkpoints/latest": ""}),
+    "bad-latest-control": files({"checkpoints/latest": "\x1b[31m"}),
+    "bad-temperature": files({"generation_config.json": '{"do_sample": true, "temperature": -1}'}),
+    "bad-top-k": files({"generation_config.json": '{"do_sample": true, "top_k": 4294967296}'}),
+    "bad-top-p": files({"generation_config.json": '{"do_sample": true, "top_p": "1"}'}),
+    "bad-array": files({"generation_config.json": "[]"}),
+}
+
+# --- messages: fields of protobuf, by hand ---
+
+
+def varint(value):
+    out = b""
+    while value > 127:
+        out += bytes([value & 127 | 128])
+        value >>= 7
+    return out + bytes([value])
+
+
+def message(*fields):
+    """Fields are (number, value): ints as varints, floats as 32 bits, bytes as they are."""
+    out = b""
+    for number, value in fields:
+        if isinstance(value, float):
+            out += varint(number << 3 | 5) + struct.pack("<f", value)
+        elif isinstance(value, int):
+            out += varint(number << 3) + varint(value)
+        else:
+            out += varint(number << 3 | 2) + varint(len(value)) + value
+    return out
+
+
+def packed(*values):
+    return b"".join(struct.pack("<f", v) if isinstance(v, float) else varint(v) for v in values)
+
+
+def replaced(fields, changes):
+    return message(*[(n, changes.get(n, value)) for n, value in fields if changes.get(n, value) is not None])
+
+
+PROMPT = ((1, 0), (2, 12), (3, 3), (4, 5), (5, 2), (6, 1 << 60), (7, 0),
+          (8, message((1, 0.75), (2, 40), (3, 1.0), (4, 0.0))), (9, 50), (10, packed(7, 8)),
+          (11, packed(1, 2, 300, 999)), (12, b'{"a": 1}'))
+SAMPLE = ((1, packed(5, 0, 7)), (2, packed(-0.5, -1.0, -0.0)), (3, packed(4, 4, 5)), (4, 0))
+OTHER = ((1, packed(9, 9, 9)), (2, packed(-2.0, -3.0, -1e-9)), (3, packed(4)), (4, 1))
+SCORE = ((1, 1.0), (2, -1.5), (3, 0.25), (4, -0.125), (5, 1), (6, 2), (7, 3), (8, 1), (9, 4),
+         (10, message((1, 1), (2, 1), (3, 3), (4, 4), (5, 1))), (11, b"because"))
+
+
+def rollout(prompt=None, samples=((), ()), **changes):
+    both = [replaced(SAMPLE, dict(samples[0])), replaced(OTHER, dict(samples[1]))] if samples else []
+    return message((1, replaced(PROMPT, prompt or {})), (2, changes.get("actor", b"actor-1")),
+                   (3, changes.get("hash", bytes(32))), *[(4, sample) for sample in both],
+                   (5, changes.get("seconds", 1.5)))
+
+
+def scored(score=None, count=2):
+    return message((1, rollout()), (2, b"rewarder-1"),
+                   *[(3, replaced(SCORE, score or {}))] * count)
+
+
+HASH = bytes(range(32))
+CHUNKS = message((1, 1), (3, message((1, 1000), (2, HASH))), (3, message((1, 1), (2, HASH))))
+MANIFEST = ((1, b"run"), (2, 9), (3, 8), (4, HASH), (5, 12345), (6, CHUNKS))
+REQUEST = ((1, b"run"), (2, 9), (3, 1), (4, 0), (5, 3))
+ANSWER = ((1, 9), (2, 1), (3, 0), (4, 3), (5, 0))
+WIRE = {
+    "good-prompt": b"\0" + message(*PROMPT),
+    "good-rollout": b"\1" + rollout(),
+    "good-scored": b"\2" + scored(),
+    "good-manifest": b"\3" + message(*MANIFEST),
+    "good-announcement": b"\4" + message((1, b"run"), (2, 9), (3, HASH)),
+    "good-request": b"\5" + message(*REQUEST),
+    "good-answer": b"\6" + message(*ANSWER),
+    "good-delta": b"\7" + b"\2\2\0\0\0\5\xaa\1" + b"\1\0\2\0" + b"\0" + b"\1" + bytes(198),
+    "bad-prompt-cut": b"\0" + message(*PROMPT)[:-3],
+    "bad-prompt-empty": b"\0" + replaced(PROMPT, {11: b""}),
+    "bad-prompt-id": b"\0" + replaced(PROMPT, {11: packed(1000)}),
+    "bad-prompt-long": b"\0" + replaced(PROMPT, {11: packed(*[1] * 65)}),
+    "bad-samples": b"\0" + replaced(PROMPT, {5: 5}),
+    "bad-samples-none": b"\0" + replaced(PROMPT, {5: 0}),
+    "bad-method": b"\0" + replaced(PROMPT, {7: 99}),
+    "bad-purpose": b"\0" + replaced(PROMPT, {1: 2}),
+    "bad-task-nul": b"\0" + replaced(PROMPT, {12: b"a\0b"}),
+    "bad-temperature": b"\0" + replaced(PROMPT, {8: message((1, float("nan")), (3, 1.0))}),
+    "bad-sampling-missing": b"\0" + replaced(PROMPT, {8: None}),
+    "bad-samples-missing": b"\1" + rollout(samples=None),
+    "bad-logprob-nan": b"\1" + rollout(samples=({2: packed(-1.0, float("nan"), -1.0)}, ())),
+    "bad-logprob-positive": b"\1" + rollout(samples=({2: packed(-1.0, 0.5, -1.0)}, ())),
+    "bad-logprob-count": b"\1" + rollout(samples=({2: packed(-1.0)}, ())),
+    "bad-version-count": b"\1" + rollout(samples=({3: packed(4, 4)}, ())),
+    "bad-response-id": b"\1" + rollout(samples=({1: packed(5, 0, 4294967295)}, ())),
+    "bad-hash": b"\1" + rollout(hash=b"short"),
+    "actor-nul": b"\1" + rollout(actor=b"a\0b"),
+    "bad-seconds": b"\1" + rollout(seconds=float("inf")),
+    "bad-score-count": b"\2" + scored(count=1),
+    "bad-score-nan": b"\2" + scored({2: float("nan")}),
+    "bad-extra": b"\2" + scored({4: 0.5}),
+    "bad-verdict": b"\2" + scored({6: 9}),
+    "bad-segment": b"\2" + scored({10: message((2, 3), (3, 1))}),
+    "bad-segment-step": b"\2" + scored({10: message((2, 0), (3, 1), (4, 3))}),
+    "bad-segment-end": b"\2" + scored({10: message((2, 0), (3, 4))}),
+    "bad-first-answer": b"\2" + scored({9: 99}),
+    "bad-manifest-chunk": b"\3" + replaced(MANIFEST, {6: message((3, message((1, 1 << 32), (2, HASH))))}),
+    "bad-manifest-hash": b"\3" + replaced(MANIFEST, {4: b""}),
+    "bad-announcement-run": b"\4" + message((1, b"r" * 128), (2, 9), (3, HASH)),
+    "bad-request-what": b"\5" + replaced(REQUEST, {3: 2}),
+    "bad-delta-cut": b"\7\2\2\0\0\0\5",
+    "bad-delta-position": b"\7\2\1\0\0\0\xc8\1\0\0\0\0",
+    "bad-delta-count": b"\7\2\xff\xff\xff\xff\0",
+    "bad-delta-gap": b"\7\2\2\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\1\0\0\0\0\0\0",
+    "bad-delta-kind": b"\7\3\0\0",
+    "bad-delta-behind": b"\7\0\0\0\0",
+    "bad-empty": b"\0",
+}
+
 for name, seeds in {
-        "config": CONFIG, "json": JSON, "kk": KK, "machine": MACHINE, "metrics": METRICS, "options": OPTIONS,
-        "pretok": PRETOK, "safetensors": SAFETENSORS, "stream": STREAM, "unicode": UNICODE}.items():
+        "chat": CHAT, "config": CONFIG, "json": JSON, "kk": KK, "machine": MACHINE, "metrics": METRICS, "model": MODEL,
+        "options": OPTIONS, "pretok": PRETOK, "run": RUN, "safetensors": SAFETENSORS, "sft": SFT, "state": STATE,
+        "stream": STREAM, "task": TASK, "text_source": TEXT_SOURCE, "tokenizer": TOKENIZER, "unicode": UNICODE,
+        "wire": WIRE}.items():
     write(name, seeds)

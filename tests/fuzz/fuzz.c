@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 static bool was_taken;
+static struct pl_error why;
 
 void pl_fuzz_taken(bool taken)
 {
@@ -18,6 +19,11 @@ void pl_fuzz_taken(bool taken)
 bool pl_fuzz_was_taken(void)
 {
     return was_taken;
+}
+
+const char *pl_fuzz_why(void)
+{
+    return why.text;
 }
 
 /* The sentence can be put on a line of a terminal or a log as it is. */
@@ -42,6 +48,7 @@ void pl_fuzz_refused(int rc, const struct pl_error *err, unsigned codes)
     PL_ASSERT(memchr(err->text, '\0', sizeof err->text));
     PL_ASSERT(is_plain(err->text));
     was_taken = false;
+    why = *err;
 }
 
 uint8_t pl_fuzz_byte(struct pl_fuzz_in *in)

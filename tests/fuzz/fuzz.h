@@ -23,6 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* The verdict on this input; the last call counts. replay.c holds it against the seed's name. */
 void pl_fuzz_taken(bool taken);
 bool pl_fuzz_was_taken(void);
+const char *pl_fuzz_why(void); /* the last sentence of pl_fuzz_refused() */
 
 /*
  * An error as err.h promises it: rc is one of `codes` (PL_FUZZ_CODE(PL_EFORMAT) | ...) and stands

@@ -243,7 +243,8 @@ static bool run_seed(const struct seed *seed)
     snprintf(current->what, sizeof current->what, "%s", seed->path);
     taken = run_current();
     if (!taken && strncmp(name, "good-", 5) == 0) {
-        fprintf(stderr, "%s: was refused; a seed of this name is to be taken\n", seed->path);
+        fprintf(stderr, "%s: was refused (%s); a seed of this name is to be taken\n", seed->path,
+                pl_fuzz_why());
         return false;
     }
     if (taken && strncmp(name, "bad-", 4) == 0) {
