@@ -11,7 +11,9 @@ list_files() {
         (cd "$root" && find . -name .git -prune -o -path './build*' -prune -o -type f -print) |
             sed 's,^\./,,'
     fi | while IFS= read -r file; do
-        [ -f "$root/$file" ] && [ ! -L "$root/$file" ] || continue
+        if [ ! -f "$root/$file" ] || [ -L "$root/$file" ]; then
+            continue
+        fi
         [ $# -gt 0 ] || printf '%s\n' "$file"
         for pattern in "$@"; do
             # shellcheck disable=SC2254

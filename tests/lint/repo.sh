@@ -1,41 +1,48 @@
 #!/bin/sh
 # What does not belong into the tree: large files, binaries, notes for later, blanks at line ends.
-# Usage: repo.sh [ROOT]
+# And what does: a README.md in each folder. Usage: repo.sh [ROOT]
 set -eu
 here=$(dirname "$(readlink -f "$0")")
 root=${1:-$(readlink -f "$here/../..")}
 . "$here/files.sh"
 
 cd "$root"
-list=$(mktemp)
-found=$(mktemp)
-trap 'rm -f "$list" "$found"' EXIT
-list_files >"$list"
-if [ ! -s "$list" ]; then
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+list_files '*' >"$work/all"
+if [ ! -s "$work/all" ]; then
     echo "no files were found: is this the right folder?"
     exit 1
 fi
 notes='TO''DO|FIX''ME|XX''X' # split, or this file would be found
+# Bytes that no text tool would like are the point of a corpus; data keeps the bytes it came with.
+grep -v '^tests/fuzz/corpus/' "$work/all" >"$work/texts" || true
+grep -vE '\.(jsonl?|txt)$' "$work/texts" >"$work/ours" || true
 
-while IFS= read -r file; do
-    size=$(wc -c <"$file")
-    [ "$size" -le 1048576 ] || echo "$file: $size bytes; over 1 MiB"
-    [ "$size" -gt 0 ] || continue
-    case $file in
-    tests/fuzz/corpus/*) continue ;; # bytes that no text tool would like are the point of these
-    esac
-    if ! LC_ALL=C grep -Iq . "$file" && LC_ALL=C grep -q . "$file"; then
-        echo "$file: a binary file"
-        continue
-    fi
-    [ "$file" = LICENSE ] || grep -HnE "(^|[^A-Za-z0-9_])($notes)([^A-Za-z0-9_]|\$)" "$file" |
-        sed 's/$/   <- a note for later/' || true
-    case $file in
-    *.json | *.jsonl | *.txt) continue ;; # data keeps the bytes it came with
-    esac
-    LC_ALL=C grep -HnE '[[:blank:]]+$' "$file" | sed 's/$/<- blanks at the end/' || true
-    [ "$(tail -c 1 "$file" | wc -l)" -eq 1 ] || echo "$file: no newline at the end"
-done <"$list" >"$found"
-cat "$found"
-echo "$(wc -l <"$list") files, $(wc -l <"$found") findings"
-[ ! -s "$found" ]
+# each LIST COMMAND...: the command with all files of a list behind it
+each() {
+    tr '\n' '\0' <"$work/$1" >"$work/args"
+    shift
+    LC_ALL=C xargs -0 -r "$@" <"$work/args" || true
+}
+
+not_empty() { # FINDING: of the files listed on standard input that are not empty
+    while IFS= read -r file; do
+        [ ! -s "$file" ] || echo "$file: $1"
+    done
+}
+
+{
+    each all stat -c '%s %n' | awk '$1 > 1048576 { print $2 ": " $1 " bytes; over 1 MiB" }'
+    each texts grep -LI '' | not_empty "a binary file"
+    each texts grep -HnIE "(^|[^A-Za-z0-9_])($notes)([^A-Za-z0-9_]|\$)" |
+        sed '/^LICENSE:/d; s/$/   <- a note for later/'
+    each ours grep -HnIE '[[:blank:]]+$' | sed 's/$/<- blanks at the end/'
+    each ours grep -LzP '\n\z' | not_empty "no newline at the end"
+    for folder in common/*/ actor/ learner/ rewarder/ proto/ deploy/ tests/; do
+        [ ! -d "$folder" ] || [ -f "${folder}README.md" ] || echo "$folder: no README.md"
+    done
+} >"$work/found"
+cat "$work/found"
+echo "$(wc -l <"$work/all") files, $(wc -l <"$work/found") findings"
+[ ! -s "$work/found" ]

@@ -15,6 +15,10 @@ fresh() {
     printf 'int pl_l(void);\n' >"$tree/learner/l.h"
     printf '#include "common/base/a.h"\n\n#include <cblas.h>\n' >"$tree/common/math/gemm.c"
     printf '#include "common/text/t.h"\n' >"$tree/actor/b.c"
+    printf '#!/bin/sh\necho "$1"\n' >"$tree/actor/script"
+    for folder in common/base common/math common/text actor learner; do
+        echo "# $folder" >"$tree/$folder/README.md"
+    done
 }
 
 # expect pass|fail LINT WHAT
@@ -36,7 +40,7 @@ expect() {
 }
 
 fresh
-for lint in includes.sh format.sh repo.sh; do
+for lint in includes.sh format.sh repo.sh shell.sh; do
     expect pass $lint "a clean tree"
 done
 
@@ -66,8 +70,26 @@ printf 'int a;' >"$tree/actor/c.c"
 expect fail repo.sh "a last line without its end"
 printf '\177ELF\000\001\n' >"$tree/actor/c.o"
 expect fail repo.sh "a binary file"
+printf '\177ELF\000' >"$tree/actor/c.txt"
+expect fail repo.sh "a binary file without lines"
+rm "$tree/common/math/README.md"
+expect fail repo.sh "a folder without README.md"
 head -c 1048577 /dev/zero | tr '\0' 'a' >"$tree/big.txt"
 expect fail repo.sh "a large file"
+
+: >"$tree/actor/empty.c"
+expect pass repo.sh "an empty file"
+mkdir -p "$tree/tests/fuzz/corpus/x"
+printf '\0 \n %s ' 'TO''DO' >"$tree/tests/fuzz/corpus/x/y"
+echo "# tests" >"$tree/tests/README.md"
+expect pass repo.sh "any bytes in a corpus"
+
+printf '#!/bin/sh\ncd $1; echo ${x\n' >"$tree/actor/script"
+expect fail shell.sh "a script that is broken"
+printf 'cd $1\nrm -rf "$1/"*\n' >"$tree/actor/script.sh"
+expect fail shell.sh "a script that shellcheck warns of"
+find "$tree" -name 'script' -delete
+expect fail shell.sh "a tree without scripts"
 
 echo "$failures wrong"
 [ $failures -eq 0 ]
