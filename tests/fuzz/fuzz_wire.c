@@ -27,7 +27,7 @@ enum kind {
 
 enum { REFUSED = PL_FUZZ_CODE(PL_EFORMAT), MESSAGE_BYTES_MAX = 1 << 24 };
 
-static const struct pl_group_limits limits = {
+static const struct pl_rollout_group_limits limits = {
     .bytes = 1 << 16, .samples = 4, .tokens = 64, .vocab = 1000};
 
 static struct pl_buf new_buf(void)
@@ -67,11 +67,11 @@ static void check_rollout(const struct pl_rollout *rollout, enum pl_stage stage)
         check_score(&rollout->score, rollout->len);
 }
 
-static void check_group(const struct pl_group *group)
+static void check_group(const struct pl_rollout_group *group)
 {
-    char id[PL_GROUP_ID_MAX];
+    char id[PL_ROLLOUT_GROUP_ID_MAX];
 
-    pl_group_id(group, id);
+    pl_rollout_group_id(group, id);
     PL_ASSERT(group->samples >= 1 && group->samples <= limits.samples);
     PL_ASSERT(group->prompt_len >= 1 && group->prompt_len <= limits.tokens);
     for (size_t i = 0; i < group->prompt_len; i++)
@@ -88,19 +88,19 @@ static void check_group(const struct pl_group *group)
 
 static int run_group(struct pl_fuzz_in in, enum pl_stage stage, struct pl_error *err)
 {
-    struct pl_group group = {0}, back = {0};
+    struct pl_rollout_group group = {0}, back = {0};
     struct pl_buf once = new_buf(), twice = new_buf();
-    int rc = pl_group_decode(in.data, in.size, stage, &limits, &group, err);
+    int rc = pl_rollout_group_decode(in.data, in.size, stage, &limits, &group, err);
 
     if (rc < 0)
         return rc;
     check_group(&group);
-    PL_ASSERT(pl_group_encode(&group, &once) == PL_OK);
-    PL_ASSERT(pl_group_decode(once.data, once.len, stage, &limits, &back, err) == PL_OK);
-    PL_ASSERT(pl_group_encode(&back, &twice) == PL_OK);
+    PL_ASSERT(pl_rollout_group_encode(&group, &once) == PL_OK);
+    PL_ASSERT(pl_rollout_group_decode(once.data, once.len, stage, &limits, &back, err) == PL_OK);
+    PL_ASSERT(pl_rollout_group_encode(&back, &twice) == PL_OK);
     PL_ASSERT(same(&once, &twice));
-    pl_group_release(&group);
-    pl_group_release(&back);
+    pl_rollout_group_release(&group);
+    pl_rollout_group_release(&back);
     pl_buf_release(&once);
     pl_buf_release(&twice);
     return rc;
