@@ -102,33 +102,39 @@ void pl_test_run(struct pl_engine *engine)
     assert_int_equal(pl_engine_step(engine), 0);
 }
 
-void pl_outcome_alone(const struct pl_weights *weights, const struct pl_request *request,
-                      struct pl_outcome *ret)
+static void sample_alone(const struct pl_weights *weights, const struct pl_request *request,
+                         struct pl_outcome *ret)
 {
     const struct pl_engine_opts opts = {.weights = weights,
-                                        .slots = request->samples,
+                                        .slots = 1,
                                         .positions = request->prompt_len + request->new_tokens_max,
                                         .chunk_tokens = request->prompt_len,
                                         .jobs = 1};
-    struct pl_request quiet = *request;
-    struct pl_engine *engine;
-    struct pl_job *job;
+    struct pl_engine *engine = pl_test_engine(&opts);
+    struct pl_job *job = pl_test_submit(engine, request);
+    const struct pl_sample *sample = pl_job_sample(job, 0);
+
+    pl_test_run(engine);
+    memset(ret, 0, sizeof *ret);
+    memcpy(ret->ids, sample->ids, sample->len * sizeof *sample->ids);
+    memcpy(ret->logprobs, sample->logprobs, sample->len * sizeof *sample->logprobs);
+    ret->len = sample->len;
+    ret->finish = sample->finish;
+    pl_engine_destroy(engine);
+}
+
+void pl_outcome_alone(const struct pl_weights *weights, const struct pl_request *request,
+                      struct pl_outcome *ret)
+{
+    struct pl_request single = *request;
 
     assert_true(request->new_tokens_max <= PL_LITTLE_TOKENS);
-    quiet.on_token = NULL;
-    engine = pl_test_engine(&opts);
-    job = pl_test_submit(engine, &quiet);
-    pl_test_run(engine);
+    single.samples = 1;
+    single.on_token = NULL;
     for (size_t s = 0; s < request->samples; s++) {
-        const struct pl_sample *sample = pl_job_sample(job, s);
-
-        memset(&ret[s], 0, sizeof ret[s]);
-        memcpy(ret[s].ids, sample->ids, sample->len * sizeof *sample->ids);
-        memcpy(ret[s].logprobs, sample->logprobs, sample->len * sizeof *sample->logprobs);
-        ret[s].len = sample->len;
-        ret[s].finish = sample->finish;
+        single.rng.sample = request->rng.sample + (uint32_t)s;
+        sample_alone(weights, &single, &ret[s]);
     }
-    pl_engine_destroy(engine);
 }
 
 void pl_test_outcome(const struct pl_job *job, size_t s, const struct pl_outcome *want,

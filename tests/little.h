@@ -1,6 +1,7 @@
 /*
- * A little model, and what the engine makes of a request when it has nothing else to do: what
- * tests of generation compare with. Included after cmocka's headers.
+ * A little model, and what the engine makes of each sample of a request when it has nothing else to
+ * do, not even the other samples: what tests of generation compare with. Included after cmocka's
+ * headers.
  */
 #ifndef PL_TESTS_LITTLE_H
 #define PL_TESTS_LITTLE_H
@@ -45,7 +46,7 @@ struct pl_outcome {
     enum pl_finish finish;
 };
 
-/* Run the request in an engine of its own, on_token left out. ret: (request->samples). */
+/* Run each sample of the request in an engine of its own, on_token left out. ret: (samples). */
 void pl_outcome_alone(const struct pl_weights *weights, const struct pl_request *request,
                       struct pl_outcome *ret);
 
