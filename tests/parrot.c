@@ -60,7 +60,9 @@ static uint32_t piece_id(struct plan *plan, const char *piece, size_t len)
         return ROW_OF_NONE;
     if (len == 7 && memcmp(piece, "<|end|>", 7) == 0)
         return PL_PARROT_END;
-    add_token(plan, piece, len, false);
+    const bool special = piece[0] == '!';
+
+    add_token(plan, piece + special, len - special, special);
     return (uint32_t)plan->tokens - 1;
 }
 

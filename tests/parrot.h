@@ -6,6 +6,7 @@
  *                             <|endoftext|>, which ends a response
  *   "2=a~b~*"                 the same with "2", and "*" begins again: it never ends
  *   "\x1b", "\none"           pieces that are one byte, and a row that is no token
+ *   "!<tag>"                  a special token
  *   "<|end|>"                 a special token that does not end a response by itself
  *
  * A piece stands in one place only. Included after cmocka's headers; whatever fails here fails

@@ -133,11 +133,13 @@ int pl_chat_parse(const char *text, size_t len, const char *what, struct pl_chat
         return pl_fail(err, PL_EFORMAT, "%s: expected a template in UTF-8 without NUL", what);
     chat = calloc(1, sizeof *chat);
     if (chat)
-        chat->text = strndup(text, len);
+        chat->text = malloc(len + 1);
     if (!chat || !chat->text) {
         rc = pl_fail(err, PL_ENOMEM, "%s: no memory for the template", what);
         goto out;
     }
+    memcpy(chat->text, text, len);
+    chat->text[len] = '\0';
     rc = find_slots(chat->text, what, places, err);
     if (rc < 0)
         goto out;

@@ -186,6 +186,24 @@ static void special_tokens_show_on_request(void **state)
     end(&talk);
 }
 
+static void tags_may_be_special_tokens(void **state)
+{
+    static const char *const said[] = {"1=!<think>~hm~!<pad>~!</think>~!<answer>~yes"};
+    struct pl_dialog_opts opts = parrot_opts();
+    struct pl_parrot special;
+    struct talk talk;
+
+    (void)state;
+    pl_parrot_create(&special, said, 1, 128);
+    opts.weights = special.weights;
+    opts.tokenizer = special.tokenizer;
+    begin(&talk, "{{user}}", opts);
+    say(&talk, "1", "|<think>hm|</think>|<answer>yes"); /* and what is no tag is left out */
+    assert_int_equal(talk.turn.ttfa_tokens, 6);
+    end(&talk);
+    pl_parrot_destroy(&special);
+}
+
 static void check_ids(const struct talk *talk, const char *want)
 {
     struct pl_buf text;
@@ -420,6 +438,7 @@ int main(void)
         cmocka_unit_test(tags_and_characters_may_be_cut_by_tokens),
         cmocka_unit_test(the_first_answer_is_where_one_is),
         cmocka_unit_test(special_tokens_show_on_request),
+        cmocka_unit_test(tags_may_be_special_tokens),
         cmocka_unit_test(answers_end_as_the_template_says),
         cmocka_unit_test(a_full_context_is_said_and_undoes_the_turn),
         cmocka_unit_test(a_stopped_response_is_part_of_what_was_said),
