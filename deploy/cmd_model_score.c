@@ -1,6 +1,6 @@
 #include "deploy/cmd_model.h"
 
-#include "actor/score.h"
+#include "actor/gauge.h"
 #include "common/app/options.h"
 #include "common/app/progress.h"
 #include "common/app/signals.h"
@@ -72,7 +72,7 @@ struct work {
     struct pl_encoder *encoder;
     struct pl_chat *chat;
     struct pl_sft_format format; /* of a response's end */
-    struct pl_scorer *scorer;
+    struct pl_gauge *gauge;
 
     struct pl_progress progress;
     uint64_t tokens;
@@ -224,7 +224,7 @@ static int score_line(struct work *w, struct pl_error *err)
         /* An error of `done` names its own line. */
         const bool fits = w->ids.len <= w->conf->positions;
 
-        rc = fits ? pl_scorer_add(w->scorer, w->ids.data, w->ids.len, from ? from : 1, w->line, err)
+        rc = fits ? pl_gauge_add(w->gauge, w->ids.data, w->ids.len, from ? from : 1, w->line, err)
                   : pl_fail(err, PL_EFORMAT,
                             "%s: there are %zu tokens; expected %zu at most (--positions)", where,
                             w->ids.len, w->conf->positions);
@@ -324,7 +324,7 @@ static int score_all(struct work *w, struct pl_error *err)
     if (pl_signals_stop())
         rc = pl_fail(err, PL_ECANCELED, "stopped");
     if (rc == PL_OK)
-        rc = pl_scorer_finish(w->scorer, err);
+        rc = pl_gauge_finish(w->gauge, err);
     if (fflush(stdout) != 0 && rc == PL_OK)
         rc = pl_fail_errno(err, "write to standard output");
     return rc;
@@ -362,10 +362,10 @@ static int load_model(struct work *w, struct pl_error *err)
     return rc;
 }
 
-static int create_scorer(struct work *w, struct conf *conf, struct pl_error *err)
+static int create_gauge(struct work *w, struct conf *conf, struct pl_error *err)
 {
     const size_t most = w->shape->config.positions_max;
-    struct pl_scorer_opts opts = {
+    struct pl_gauge_opts opts = {
         .weights = w->weights,
         .rows = conf->rows,
         .sequences = QUEUE < conf->rows ? QUEUE : conf->rows,
@@ -373,7 +373,7 @@ static int create_scorer(struct work *w, struct conf *conf, struct pl_error *err
         .done = print_result,
         .at = w,
     };
-    struct pl_scorer_plan scorer;
+    struct pl_gauge_plan gauge;
     struct pl_plan plan;
     int rc;
 
@@ -383,16 +383,16 @@ static int create_scorer(struct work *w, struct conf *conf, struct pl_error *err
     if (conf->positions == 0)
         conf->positions = most < 4096 ? most : 4096;
     opts.positions = conf->positions;
-    rc = pl_scorer_plan(&opts, &scorer, err);
+    rc = pl_gauge_plan(&opts, &gauge, err);
     if (rc < 0)
         return rc;
     pl_plan_init(&plan);
-    pl_plan_add(&plan, "the key/value cache", scorer.kv_bytes, NULL);
-    pl_plan_add(&plan, "activations", scorer.acts_bytes, NULL);
-    pl_plan_add(&plan, "logits", scorer.logits_bytes, NULL);
-    pl_plan_add(&plan, "the rest", scorer.other_bytes, NULL);
+    pl_plan_add(&plan, "the key/value cache", gauge.kv_bytes, NULL);
+    pl_plan_add(&plan, "activations", gauge.acts_bytes, NULL);
+    pl_plan_add(&plan, "logits", gauge.logits_bytes, NULL);
+    pl_plan_add(&plan, "the rest", gauge.other_bytes, NULL);
     rc = pl_plan_check(&plan, 0, err);
-    return rc == PL_OK ? pl_scorer_create(&opts, &w->scorer, err) : rc;
+    return rc == PL_OK ? pl_gauge_create(&opts, &w->gauge, err) : rc;
 }
 
 static int run(struct conf *conf, struct work *w, struct pl_error *err)
@@ -403,7 +403,7 @@ static int run(struct conf *conf, struct work *w, struct pl_error *err)
     if (rc == PL_OK)
         rc = load_model(w, err);
     if (rc == PL_OK)
-        rc = create_scorer(w, conf, err);
+        rc = create_gauge(w, conf, err);
     if (rc < 0)
         return rc;
     w->show_hides = isatty(STDOUT_FILENO);
@@ -426,7 +426,7 @@ static void release(struct work *w)
 {
     if (w->in && w->in != stdin)
         fclose(w->in);
-    pl_scorer_destroy(w->scorer);
+    pl_gauge_destroy(w->gauge);
     pl_sft_format_release(&w->format);
     pl_chat_destroy(w->chat);
     pl_encoder_destroy(w->encoder);

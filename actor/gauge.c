@@ -1,4 +1,4 @@
-#include "actor/score.h"
+#include "actor/gauge.h"
 
 #include "actor/kv.h"
 #include "common/base/buf.h"
@@ -31,8 +31,8 @@ struct want {
     float *logprob;
 };
 
-struct pl_scorer {
-    struct pl_scorer_opts opts;
+struct pl_gauge {
+    struct pl_gauge_opts opts;
     struct pl_rope *rope;
     struct pl_kv *kv;
     struct item *items; /* (sequences), the first `count` of them */
@@ -61,7 +61,7 @@ static size_t widest(const struct pl_config *c)
     return most > c->ffn ? most : c->ffn;
 }
 
-static size_t chunk_of(const struct pl_scorer_opts *opts)
+static size_t chunk_of(const struct pl_gauge_opts *opts)
 {
     const size_t row = opts->weights->shape->config.vocab * sizeof(float);
     const size_t fit = opts->logits_bytes / row;
@@ -70,7 +70,7 @@ static size_t chunk_of(const struct pl_scorer_opts *opts)
 }
 
 /* The first item of a step may be as long as any; the others begin in it. */
-static struct pl_kv_opts kv_opts(const struct pl_scorer_opts *opts)
+static struct pl_kv_opts kv_opts(const struct pl_gauge_opts *opts)
 {
     const struct pl_config *c = &opts->weights->shape->config;
 
@@ -84,24 +84,24 @@ static struct pl_kv_opts kv_opts(const struct pl_scorer_opts *opts)
     };
 }
 
-int pl_scorer_plan(const struct pl_scorer_opts *opts, struct pl_scorer_plan *ret_plan,
-                   struct pl_error *err)
+int pl_gauge_plan(const struct pl_gauge_opts *opts, struct pl_gauge_plan *ret_plan,
+                  struct pl_error *err)
 {
     const struct pl_config *c = &opts->weights->shape->config;
     const size_t chunk = chunk_of(opts);
-    struct pl_scorer_plan plan;
+    struct pl_gauge_plan plan;
     struct pl_kv_opts kv;
 
     if (opts->positions < 1 || opts->positions > LIMIT || opts->rows < 1 || opts->rows > LIMIT ||
         opts->sequences < 1 || opts->sequences > LIMIT)
         return pl_fail(err, PL_EINVAL,
-                       "scorer: positions, rows and sequences must be from 1 to %zu, found %zu, "
+                       "gauge: positions, rows and sequences must be from 1 to %zu, found %zu, "
                        "%zu and %zu",
                        LIMIT, opts->positions, opts->rows, opts->sequences);
     kv = kv_opts(opts);
     plan.kv_bytes = pl_kv_bytes(&kv);
     if (plan.kv_bytes == SIZE_MAX)
-        return pl_fail(err, PL_EINVAL, "scorer: a cache of %zu pages is beyond all memory",
+        return pl_fail(err, PL_EINVAL, "gauge: a cache of %zu pages is beyond all memory",
                        kv.pages);
     plan.acts_bytes = (pl_acts_floats(c, opts->rows) + opts->rows * c->hidden) * sizeof(float);
     plan.logits_bytes = chunk * ((c->vocab + c->hidden) * sizeof(float) + sizeof(double));
@@ -114,7 +114,7 @@ int pl_scorer_plan(const struct pl_scorer_opts *opts, struct pl_scorer_plan *ret
     return PL_OK;
 }
 
-static bool memory_create(struct pl_scorer *s)
+static bool memory_create(struct pl_gauge *s)
 {
     const struct pl_config *c = &s->opts.weights->shape->config;
     const size_t R = s->opts.rows;
@@ -138,36 +138,36 @@ static bool memory_create(struct pl_scorer *s)
     return true;
 }
 
-int pl_scorer_create(const struct pl_scorer_opts *opts, struct pl_scorer **ret_scorer,
-                     struct pl_error *err)
+int pl_gauge_create(const struct pl_gauge_opts *opts, struct pl_gauge **ret_gauge,
+                    struct pl_error *err)
 {
-    struct pl_scorer_plan plan;
-    struct pl_scorer *s;
+    struct pl_gauge_plan plan;
+    struct pl_gauge *s;
     struct pl_kv_opts kv;
-    int rc = pl_scorer_plan(opts, &plan, err);
+    int rc = pl_gauge_plan(opts, &plan, err);
 
     if (rc < 0)
         return rc;
     s = calloc(1, sizeof *s);
     if (!s)
-        return pl_fail(err, PL_ENOMEM, "scorer: no memory");
+        return pl_fail(err, PL_ENOMEM, "gauge: no memory");
     s->opts = *opts;
     kv = kv_opts(opts);
     rc = pl_rope_create(&opts->weights->shape->config, opts->positions, &s->rope, err);
     if (rc == PL_OK)
         rc = pl_kv_create(&kv, &s->kv, err);
     if (rc == PL_OK && !memory_create(s))
-        rc = pl_fail(err, PL_ENOMEM, "scorer: no memory for %zu bytes", plan.total_bytes);
+        rc = pl_fail(err, PL_ENOMEM, "gauge: no memory for %zu bytes", plan.total_bytes);
     if (rc < 0)
-        pl_scorer_destroy(s);
+        pl_gauge_destroy(s);
     else
-        *ret_scorer = s;
+        *ret_gauge = s;
     return rc;
 }
 
-void pl_scorer_destroy(struct pl_scorer *scorer)
+void pl_gauge_destroy(struct pl_gauge *gauge)
 {
-    struct pl_scorer *s = scorer;
+    struct pl_gauge *s = gauge;
 
     if (!s)
         return;
@@ -190,7 +190,7 @@ void pl_scorer_destroy(struct pl_scorer *scorer)
 }
 
 /* The next rows of an item, as many as are left in the step. False: no pages for it now. */
-static bool batch_item(struct pl_scorer *s, struct item *item)
+static bool batch_item(struct pl_gauge *s, struct item *item)
 {
     const size_t left = item->len - 1 - item->stored, room = s->opts.rows - s->rows;
     const size_t n = left < room ? left : room, pos = item->stored;
@@ -215,7 +215,7 @@ static bool batch_item(struct pl_scorer *s, struct item *item)
     return true;
 }
 
-static void compute_head(struct pl_scorer *s)
+static void compute_head(struct pl_gauge *s)
 {
     const size_t V = s->opts.weights->shape->config.vocab;
 
@@ -237,7 +237,7 @@ static void compute_head(struct pl_scorer *s)
 }
 
 /* Hand over the items that are done, which are the first ones, and close the gap. */
-static int deliver(struct pl_scorer *s, struct pl_error *err)
+static int deliver(struct pl_gauge *s, struct pl_error *err)
 {
     size_t n = 0;
     int rc = PL_OK;
@@ -263,7 +263,7 @@ static int deliver(struct pl_scorer *s, struct pl_error *err)
     return rc;
 }
 
-static int step(struct pl_scorer *s, struct pl_error *err)
+static int step(struct pl_gauge *s, struct pl_error *err)
 {
     const struct pl_weights *w = s->opts.weights;
 
@@ -287,7 +287,7 @@ static int step(struct pl_scorer *s, struct pl_error *err)
     return deliver(s, err);
 }
 
-static int check(const struct pl_scorer *s, const uint32_t *ids, size_t len, size_t from,
+static int check(const struct pl_gauge *s, const uint32_t *ids, size_t len, size_t from,
                  struct pl_error *err)
 {
     const size_t V = s->opts.weights->shape->config.vocab;
@@ -309,10 +309,10 @@ static int check(const struct pl_scorer *s, const uint32_t *ids, size_t len, siz
     return PL_OK;
 }
 
-int pl_scorer_add(struct pl_scorer *scorer, const uint32_t *ids, size_t len, size_t from,
-                  uint64_t tag, struct pl_error *err)
+int pl_gauge_add(struct pl_gauge *gauge, const uint32_t *ids, size_t len, size_t from, uint64_t tag,
+                 struct pl_error *err)
 {
-    struct pl_scorer *s = scorer;
+    struct pl_gauge *s = gauge;
     struct item item = {.tag = tag, .len = len, .from = from};
     int rc = check(s, ids, len, from, err);
 
@@ -334,11 +334,11 @@ int pl_scorer_add(struct pl_scorer *scorer, const uint32_t *ids, size_t len, siz
     return rc;
 }
 
-int pl_scorer_finish(struct pl_scorer *scorer, struct pl_error *err)
+int pl_gauge_finish(struct pl_gauge *gauge, struct pl_error *err)
 {
     int rc = PL_OK;
 
-    while (rc == PL_OK && scorer->count > 0)
-        rc = step(scorer, err);
+    while (rc == PL_OK && gauge->count > 0)
+        rc = step(gauge, err);
     return rc;
 }

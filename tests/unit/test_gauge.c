@@ -10,7 +10,7 @@
 #include "tests/close.h"
 #include "tests/little.h"
 
-#include "actor/score.h"
+#include "actor/gauge.h"
 #include "common/base/check.h"
 
 #include <math.h>
@@ -52,7 +52,7 @@ static void sample(struct given *g)
     }
 }
 
-/* --- the scorer's side --- */
+/* --- the gauge's side --- */
 
 struct seen {
     const struct given *given;
@@ -73,30 +73,30 @@ static int see(void *at, const struct pl_scored *scored, struct pl_error *err)
     return (int)scored->tag == seen->end_at ? pl_fail(err, PL_ECANCELED, "enough") : PL_OK;
 }
 
-static struct pl_scorer *create(const struct given *g, struct seen *seen, size_t rows,
-                                size_t sequences, size_t logits_bytes)
+static struct pl_gauge *create(const struct given *g, struct seen *seen, size_t rows,
+                               size_t sequences, size_t logits_bytes)
 {
-    const struct pl_scorer_opts opts = {.weights = g->little.weights,
-                                        .positions = LONGEST,
-                                        .rows = rows,
-                                        .sequences = sequences,
-                                        .logits_bytes = logits_bytes,
-                                        .done = see,
-                                        .at = seen};
-    struct pl_scorer *scorer = NULL;
+    const struct pl_gauge_opts opts = {.weights = g->little.weights,
+                                       .positions = LONGEST,
+                                       .rows = rows,
+                                       .sequences = sequences,
+                                       .logits_bytes = logits_bytes,
+                                       .done = see,
+                                       .at = seen};
+    struct pl_gauge *gauge = NULL;
     struct pl_error err;
 
     *seen = (struct seen){.given = g, .end_at = -1};
-    if (pl_scorer_create(&opts, &scorer, &err) < 0)
+    if (pl_gauge_create(&opts, &gauge, &err) < 0)
         fail_msg("%s", err.text);
-    return scorer;
+    return gauge;
 }
 
-static int add(struct pl_scorer *scorer, const struct given *g, size_t i, struct pl_error *err)
+static int add(struct pl_gauge *gauge, const struct given *g, size_t i, struct pl_error *err)
 {
     const struct sequence *s = &g->sequences[i % COUNT];
 
-    return pl_scorer_add(scorer, s->ids, s->len, s->from, i, err);
+    return pl_gauge_add(gauge, s->ids, s->len, s->from, i, err);
 }
 
 static void same_bits_as_sampling_however_packed(void **state)
@@ -109,15 +109,15 @@ static void same_bits_as_sampling_however_packed(void **state)
     struct pl_error err;
 
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
-        struct pl_scorer *scorer =
+        struct pl_gauge *gauge =
             create(g, &seen, cases[c].rows, cases[c].sequences, cases[c].logits_bytes);
 
         for (size_t i = 0; i < 2 * COUNT; i++)
-            assert_int_equal(add(scorer, g, i, &err), PL_OK);
-        assert_int_equal(pl_scorer_finish(scorer, &err), PL_OK);
+            assert_int_equal(add(gauge, g, i, &err), PL_OK);
+        assert_int_equal(pl_gauge_finish(gauge, &err), PL_OK);
         assert_int_equal(seen.next, 2 * COUNT);
-        assert_int_equal(pl_scorer_finish(scorer, &err), PL_OK); /* nothing more */
-        pl_scorer_destroy(scorer);
+        assert_int_equal(pl_gauge_finish(gauge, &err), PL_OK); /* nothing more */
+        pl_gauge_destroy(gauge);
     }
 }
 
@@ -126,39 +126,39 @@ static void wrong_sequences_are_refused_and_harmless(void **state)
     const struct given *g = *state;
     const uint32_t ids[] = {1, 2, 83}, many[LONGEST + 1] = {0};
     struct seen seen;
-    struct pl_scorer *scorer = create(g, &seen, 16, 4, 4096);
+    struct pl_gauge *gauge = create(g, &seen, 16, 4, 4096);
     struct pl_error err;
 
-    assert_int_equal(pl_scorer_add(scorer, ids, 3, 1, 0, &err), PL_EINVAL);
+    assert_int_equal(pl_gauge_add(gauge, ids, 3, 1, 0, &err), PL_EINVAL);
     assert_string_equal(err.text, "token 2 has the id 83, which is not below the vocabulary's 83");
-    assert_int_equal(pl_scorer_add(scorer, ids, 2, 0, 0, &err), PL_EINVAL);
-    assert_int_equal(pl_scorer_add(scorer, ids, 2, 3, 0, &err), PL_EINVAL);
+    assert_int_equal(pl_gauge_add(gauge, ids, 2, 0, 0, &err), PL_EINVAL);
+    assert_int_equal(pl_gauge_add(gauge, ids, 2, 3, 0, &err), PL_EINVAL);
     assert_string_equal(err.text, "of 2 tokens those from 3 on cannot be scored: the first has "
                                   "nothing before it");
-    assert_int_equal(pl_scorer_add(scorer, many, LONGEST + 1, 1, 0, &err), PL_EINVAL);
+    assert_int_equal(pl_gauge_add(gauge, many, LONGEST + 1, 1, 0, &err), PL_EINVAL);
     assert_string_equal(err.text, "there are 137 tokens; expected 136 at most");
-    assert_int_equal(add(scorer, g, 0, &err), PL_OK);
-    assert_int_equal(pl_scorer_finish(scorer, &err), PL_OK);
+    assert_int_equal(add(gauge, g, 0, &err), PL_OK);
+    assert_int_equal(pl_gauge_finish(gauge, &err), PL_OK);
     assert_int_equal(seen.next, 1);
-    pl_scorer_destroy(scorer);
+    pl_gauge_destroy(gauge);
 }
 
-/* Also: what is in the queue when a scorer ends is freed. */
+/* Also: what is in the queue when a gauge ends is freed. */
 static void the_receiver_can_end_it(void **state)
 {
     const struct given *g = *state;
     struct seen seen;
-    struct pl_scorer *scorer = create(g, &seen, 64, 2, 4096);
+    struct pl_gauge *gauge = create(g, &seen, 64, 2, 4096);
     struct pl_error err;
     int rc = PL_OK;
 
     seen.end_at = 2;
     for (size_t i = 0; i < COUNT && rc == PL_OK; i++)
-        rc = add(scorer, g, i, &err);
+        rc = add(gauge, g, i, &err);
     assert_int_equal(rc, PL_ECANCELED);
     assert_string_equal(err.text, "enough");
     assert_int_equal(seen.next, 3);
-    pl_scorer_destroy(scorer);
+    pl_gauge_destroy(gauge);
 }
 
 static int see_empty(void *at, const struct pl_scored *scored, struct pl_error *err)
@@ -176,21 +176,21 @@ static void sequences_with_nothing_to_score_come_back(void **state)
     const struct given *g = *state;
     const uint32_t ids[] = {5, 6, 7};
     size_t count = 0;
-    const struct pl_scorer_opts opts = {.weights = g->little.weights,
-                                        .positions = 3,
-                                        .rows = 2,
-                                        .sequences = 2,
-                                        .done = see_empty,
-                                        .at = &count};
-    struct pl_scorer *scorer = NULL;
+    const struct pl_gauge_opts opts = {.weights = g->little.weights,
+                                       .positions = 3,
+                                       .rows = 2,
+                                       .sequences = 2,
+                                       .done = see_empty,
+                                       .at = &count};
+    struct pl_gauge *gauge = NULL;
     struct pl_error err;
 
-    assert_int_equal(pl_scorer_create(&opts, &scorer, &err), PL_OK);
+    assert_int_equal(pl_gauge_create(&opts, &gauge, &err), PL_OK);
     for (size_t i = 0; i < 5; i++)
-        assert_int_equal(pl_scorer_add(scorer, ids, 1 + i % 3, 1 + i % 3, i, &err), PL_OK);
-    assert_int_equal(pl_scorer_finish(scorer, &err), PL_OK);
+        assert_int_equal(pl_gauge_add(gauge, ids, 1 + i % 3, 1 + i % 3, i, &err), PL_OK);
+    assert_int_equal(pl_gauge_finish(gauge, &err), PL_OK);
     assert_int_equal(count, 5);
-    pl_scorer_destroy(scorer);
+    pl_gauge_destroy(gauge);
 }
 
 /* A sequence whose numbers are not finite: NaN for it, and the next ones in the same pages are
@@ -212,13 +212,13 @@ static void broken_numbers_do_not_spread(void **state)
     struct pl_little little = pl_little_create(&config, 3);
     uint32_t bad[40], good[40];
     size_t count = 0;
-    const struct pl_scorer_opts opts = {.weights = little.weights,
-                                        .positions = 40,
-                                        .rows = 8,
-                                        .sequences = 1,
-                                        .done = see_broken,
-                                        .at = &count};
-    struct pl_scorer *scorer = NULL;
+    const struct pl_gauge_opts opts = {.weights = little.weights,
+                                       .positions = 40,
+                                       .rows = 8,
+                                       .sequences = 1,
+                                       .done = see_broken,
+                                       .at = &count};
+    struct pl_gauge *gauge = NULL;
     struct pl_error err;
 
     (void)state;
@@ -227,26 +227,26 @@ static void broken_numbers_do_not_spread(void **state)
         bad[i] = 9;
         good[i] = (uint32_t)(i % 9);
     }
-    assert_int_equal(pl_scorer_create(&opts, &scorer, &err), PL_OK);
+    assert_int_equal(pl_gauge_create(&opts, &gauge, &err), PL_OK);
     for (size_t i = 0; i < 4; i++)
-        assert_int_equal(pl_scorer_add(scorer, i % 2 ? good : bad, 40, 1, i, &err), PL_OK);
-    assert_int_equal(pl_scorer_finish(scorer, &err), PL_OK);
+        assert_int_equal(pl_gauge_add(gauge, i % 2 ? good : bad, 40, 1, i, &err), PL_OK);
+    assert_int_equal(pl_gauge_finish(gauge, &err), PL_OK);
     assert_int_equal(count, 4);
-    pl_scorer_destroy(scorer);
+    pl_gauge_destroy(gauge);
     pl_little_destroy(&little);
 }
 
 static void options_out_of_range_are_refused(void **state)
 {
     const struct given *g = *state;
-    struct pl_scorer_opts opts = {.weights = g->little.weights, .positions = 1, .rows = 1};
-    struct pl_scorer *scorer = NULL;
+    struct pl_gauge_opts opts = {.weights = g->little.weights, .positions = 1, .rows = 1};
+    struct pl_gauge *gauge = NULL;
     struct pl_error err;
 
-    assert_int_equal(pl_scorer_create(&opts, &scorer, &err), PL_EINVAL);
-    assert_string_equal(err.text, "scorer: positions, rows and sequences must be from 1 to "
+    assert_int_equal(pl_gauge_create(&opts, &gauge, &err), PL_EINVAL);
+    assert_string_equal(err.text, "gauge: positions, rows and sequences must be from 1 to "
                                   "16777216, found 1, 1 and 0");
-    assert_null(scorer);
+    assert_null(gauge);
 }
 
 static int setup(void **state)
