@@ -2,16 +2,16 @@
 
 #include "common/base/buf.h"
 #include "common/base/file.h"
-#include "common/text/utf8.h"
+#include "learner/tally.h"
+#include "learner/transcript.h"
 #include "proto/task.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIELDS_MAX = 56, LINE_MAX_BYTES = 64 << 20 };
+enum { FIELDS_MAX = 56, PROMPT_BYTES_MAX = 64 << 20 };
 
 /* One step's metrics, to both places. */
 struct line {
@@ -39,84 +39,38 @@ static int finish(struct line *l, struct pl_queues *stream, struct pl_error *err
     return rc < 0 ? rc : pl_queues_metrics(stream, l->fields, l->count, err);
 }
 
-struct spread {
-    double sum, least, most;
-    size_t n;
-};
-
-static void take(struct spread *s, double value)
-{
-    s->least = s->n == 0 || value < s->least ? value : s->least;
-    s->most = s->n == 0 || value > s->most ? value : s->most;
-    s->sum += value;
-    s->n++;
-}
-
-static void put_spread(struct line *l, const char *name, const struct spread *s)
+static void put_spread(struct line *l, const char *name, const struct pl_spread *s)
 {
     char full[96];
 
     if (s->n == 0)
         return;
     snprintf(full, sizeof full, "%s/mean", name);
-    real(l, full, s->sum / (double)s->n);
+    real(l, full, pl_spread_mean(s));
     snprintf(full, sizeof full, "%s/max", name);
     real(l, full, s->most);
     snprintf(full, sizeof full, "%s/min", name);
     real(l, full, s->least);
 }
 
-/* What can be said of samples without having trained on them. */
-struct view {
-    struct spread score, length, right_length, wrong_length;
-    double right, formatted, clipped, ttfa, ttfa_tokens, answers, steps, steps_right;
-    size_t n, with_answer, paid;
-};
-
-static void look(struct view *v, const struct pl_rollout *r, double score, bool gate)
-{
-    const struct pl_score *s = &r->score;
-    const bool right = s->verdict == PL_VERDICT_RIGHT;
-
-    v->n++;
-    take(&v->score, score);
-    take(&v->length, (double)r->len);
-    take(right ? &v->right_length : &v->wrong_length, (double)r->len);
-    v->right += right;
-    v->formatted += s->format_ok;
-    v->clipped += r->finish == PL_SAMPLE_LENGTH;
-    v->steps += s->steps;
-    v->steps_right += s->steps_right;
-    v->paid += gate && s->intermediate > 0.0f;
-    for (size_t i = 0; i < s->segment_count; i++)
-        v->answers += s->segments[i].kind == PL_SEGMENT_ANSWER;
-    if (s->first_answer >= 0) {
-        v->with_answer++;
-        v->ttfa_tokens += s->first_answer;
-        v->ttfa += (double)s->first_answer / (double)r->len;
-    }
-}
-
-static void put_view(struct line *l, const struct view *v)
+static void put_view(struct line *l, const struct pl_tally *v)
 {
     const double n = (double)v->n, m = (double)v->with_answer;
 
     put_spread(l, "response_length", &v->length);
-    real(l, "response_length/clip_ratio", v->clipped / n);
-    real(l, "interleave/format_ok", v->formatted / n);
+    real(l, "response_length/clip_ratio", (double)v->clipped / n);
+    real(l, "interleave/format_ok", (double)v->formatted / n);
     if (v->with_answer > 0) {
         real(l, "interleave/ttfa", v->ttfa / m);
         real(l, "interleave/ttfa_tokens", v->ttfa_tokens / m);
     }
-    real(l, "interleave/num_answers", v->answers / n);
-    if (v->steps > 0.0)
-        real(l, "interleave/intermediate_acc", v->steps_right / v->steps);
+    real(l, "interleave/num_answers", (double)v->answers / n);
+    if (v->steps > 0)
+        real(l, "interleave/intermediate_acc", (double)v->steps_right / (double)v->steps);
     if (v->right_length.n > 0)
-        real(l, "interleave/response_length_right",
-             v->right_length.sum / (double)v->right_length.n);
+        real(l, "interleave/response_length_right", pl_spread_mean(&v->right_length));
     if (v->wrong_length.n > 0)
-        real(l, "interleave/response_length_wrong",
-             v->wrong_length.sum / (double)v->wrong_length.n);
+        real(l, "interleave/response_length_wrong", pl_spread_mean(&v->wrong_length));
 }
 
 static void put_update(struct line *l, const struct pl_report_step *step)
@@ -144,16 +98,16 @@ int pl_report_train(struct pl_metrics *metrics, struct pl_queues *stream,
 {
     const struct pl_rollouts *r = step->rollouts;
     struct line line = {.metrics = metrics};
-    struct view view = {0};
-    struct spread adv = {0}, prompt = {0};
+    struct pl_tally view = {0};
+    struct pl_spread adv = {0}, prompt = {0};
     double generate_s = 0.0;
 
     for (size_t i = 0; i < r->samples; i++)
-        look(&view, r->list[i], r->scores[i], r->gate);
+        pl_tally_add(&view, r->list[i], r->scores[i], r->gate);
     for (size_t t = 0; t < r->tokens; t++)
-        take(&adv, (double)r->advantages[t]);
+        pl_spread_add(&adv, (double)r->advantages[t]);
     for (size_t g = 0; g < r->group_count; g++) {
-        take(&prompt, (double)r->groups[g].prompt_len);
+        pl_spread_add(&prompt, (double)r->groups[g].prompt_len);
         generate_s += (double)r->groups[g].generate_s;
     }
     pl_metrics_begin(metrics, step->step);
@@ -230,19 +184,19 @@ int pl_report_val(struct pl_metrics *metrics, struct pl_queues *stream, uint64_t
 {
     struct pl_task *tasks = calloc(rollouts->group_count + 1, sizeof *tasks);
     struct line line = {.metrics = metrics};
-    struct view view = {0};
+    struct pl_tally view = {0};
     int rc = tasks ? PL_OK : pl_fail(err, PL_ENOMEM, "no memory for an evaluation");
 
     for (size_t g = 0; rc == PL_OK && g < rollouts->group_count; g++)
         rc = pl_task_parse(rollouts->groups[g].task, rollouts->groups[g].task_len, "a task",
                            &tasks[g], err);
     for (size_t i = 0; rc == PL_OK && i < rollouts->samples; i++)
-        look(&view, rollouts->list[i], rollouts->scores[i], true);
+        pl_tally_add(&view, rollouts->list[i], rollouts->scores[i], true);
     if (rc == PL_OK) {
         pl_metrics_begin(metrics, step);
-        real(&line, "val-core/acc", view.right / (double)view.n);
+        real(&line, "val-core/acc", (double)view.right / (double)view.n);
         put_accuracies(&line, rollouts, tasks);
-        real(&line, "val-aux/score", view.score.sum / (double)view.n);
+        real(&line, "val-aux/score", pl_spread_mean(&view.score));
         put_view(&line, &view);
         rc = finish(&line, stream, err);
     }
@@ -254,103 +208,24 @@ int pl_report_val(struct pl_metrics *metrics, struct pl_queues *stream, uint64_t
 
 /* ---- rollouts ---- */
 
-static const char *const verdicts[] = {"none", "right", "wrong", "unparsed"};
-static const char *const kinds[] = {"think", "answer"};
-
-static json_t *segments_of(const struct pl_score *s)
-{
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < s->segment_count; i++) {
-        const struct pl_segment *g = &s->segments[i];
-
-        json_array_append_new(list,
-                              json_pack("{s:s, s:[i,i], s:i, s:s}", "kind", kinds[g->kind],
-                                        "tokens", (int)g->token_begin, (int)g->token_end, "step",
-                                        (int)g->step, "verdict", verdicts[g->verdict]));
-    }
-    return list;
-}
-
-/* Valid UTF-8, whatever the model said: ids that are no tokens are U+FFFD. */
-static int text_of(const struct pl_tokenizer *tokenizer, const uint32_t *ids, size_t n,
-                   struct pl_buf *buf, struct pl_error *err)
-{
-    struct pl_buf bytes;
-    int rc = PL_OK;
-
-    pl_buf_clear(buf);
-    pl_buf_init(&bytes, LINE_MAX_BYTES);
-    for (size_t i = 0; rc == PL_OK && i < n; i++) {
-        size_t len;
-        const char *token = pl_tokenizer_bytes(tokenizer, ids[i], &len);
-
-        rc = token ? pl_buf_append(&bytes, token, len) : pl_buf_puts(&bytes, PL_UTF8_REPLACEMENT);
-    }
-    if (rc == PL_OK && bytes.len > 0)
-        rc = pl_utf8_repair(bytes.data, bytes.len, buf);
-    pl_buf_release(&bytes);
-    return rc < 0 ? pl_fail(err, rc, "no memory to write rollouts") : PL_OK;
-}
-
-static json_t *sample_json(const struct pl_rollouts *r, size_t g, size_t s, const char *prompt,
-                           const char *response)
-{
-    const struct pl_rollout_group *group = &r->groups[g];
-    const struct pl_rollout *rollout = &group->rollouts[s];
-    const struct pl_score *score = &rollout->score;
-    char id[PL_ROLLOUT_GROUP_ID_MAX];
-
-    pl_rollout_group_id(group, id);
-    return json_pack(
-        "{s:s, s:i, s:I, s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:b, s:b, s:s, s:i, s:i, "
-        "s:i, s:i, s:s, s:o}",
-        "group", id, "sample", (int)s, "version", (json_int_t)group->version, "actor", group->actor,
-        "finish_reason", rollout->finish == PL_SAMPLE_STOP ? "stop" : "length", "prompt", prompt,
-        "response", response, "reward", r->scores[r->group_first[g] + s], "reward_format",
-        (double)score->format, "reward_final", (double)score->final, "reward_intermediate",
-        (double)score->intermediate, "reward_extra", (double)score->extra, "gate", (int)r->gate,
-        "format_ok", (int)score->format_ok, "verdict", verdicts[score->verdict], "steps",
-        (int)score->steps, "steps_right", (int)score->steps_right, "first_answer",
-        (int)score->first_answer, "tokens", (int)rollout->len, "why", score->why, "segments",
-        segments_of(score));
-}
-
-static int write_sample(struct pl_outfile *out, json_t *json, struct pl_error *err)
-{
-    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
-    int rc;
-
-    json_decref(json);
-    if (!text)
-        return pl_fail(err, PL_ENOMEM, "no memory to write rollouts");
-    rc = pl_outfile_write(out, text, strlen(text), err);
-    if (rc == PL_OK)
-        rc = pl_outfile_write(out, "\n", 1, err);
-    free(text);
-    return rc;
-}
-
 static int write_group(struct pl_outfile *out, const struct pl_rollouts *r, size_t g,
                        const struct pl_tokenizer *tokenizer, struct pl_error *err)
 {
     const struct pl_rollout_group *group = &r->groups[g];
-    struct pl_buf prompt, response;
+    struct pl_buf prompt;
     int rc;
 
-    pl_buf_init(&prompt, LINE_MAX_BYTES);
-    pl_buf_init(&response, LINE_MAX_BYTES);
-    rc = text_of(tokenizer, group->prompt, group->prompt_len, &prompt, err);
+    pl_buf_init(&prompt, PROMPT_BYTES_MAX);
+    rc = pl_transcript_text(tokenizer, group->prompt, group->prompt_len, &prompt, err);
     for (size_t s = 0; rc == PL_OK && s < group->samples; s++) {
-        rc = text_of(tokenizer, group->rollouts[s].ids, group->rollouts[s].len, &response, err);
+        json_t *sample;
+
+        rc = pl_transcript_sample(group, s, r->scores[r->group_first[g] + s], r->gate,
+                                  prompt.data ? prompt.data : "", tokenizer, &sample, err);
         if (rc == PL_OK)
-            rc = write_sample(out,
-                              sample_json(r, g, s, prompt.data ? prompt.data : "",
-                                          response.data ? response.data : ""),
-                              err);
+            rc = pl_transcript_write(out, sample, err);
     }
     pl_buf_release(&prompt);
-    pl_buf_release(&response);
     return rc;
 }
 

@@ -65,16 +65,6 @@ static int reserve(struct pl_scorer *s, size_t samples, size_t tokens, struct pl
     return PL_OK;
 }
 
-static int check_task(const struct pl_task *task, struct pl_error *err)
-{
-    const struct pl_verifier *verifier = pl_verifier_named(task->verifier);
-
-    if (!verifier)
-        return pl_fail(err, PL_EFORMAT, "task '%.80s' asks for the unknown verifier '%.40s'",
-                       task->id, task->verifier);
-    return verifier->check ? verifier->check(task, err) : PL_OK;
-}
-
 /* The bytes of a response; the token that ended it is no text. */
 static int spell(struct pl_scorer *s, const struct pl_rollout *r, size_t *ret_tokens,
                  struct pl_error *err)
@@ -108,7 +98,7 @@ int pl_scorer_group(struct pl_scorer *scorer, struct pl_rollout_group *group, co
 
     if (rc < 0)
         return rc;
-    rc = check_task(&task, err);
+    rc = pl_verifier_check(&task, err);
     *ret_right = *ret_formatted = 0;
     for (size_t i = 0; i < group->samples; i++)
         longest = group->rollouts[i].len > longest ? group->rollouts[i].len : longest;
@@ -138,7 +128,7 @@ int pl_scorer_group(struct pl_scorer *scorer, struct pl_rollout_group *group, co
 int pl_scorer_text(struct pl_scorer *scorer, const struct pl_task *task, enum pl_method method,
                    const char *text, size_t len, struct pl_score *ret_score, struct pl_error *err)
 {
-    int rc = check_task(task, err);
+    int rc = pl_verifier_check(task, err);
 
     if (rc == PL_OK)
         rc = reserve(scorer, 1, len, err);

@@ -11,3 +11,13 @@ const struct pl_verifier *pl_verifier_named(const char *name)
             return verifiers[i];
     return NULL;
 }
+
+int pl_verifier_check(const struct pl_task *task, struct pl_error *err)
+{
+    const struct pl_verifier *verifier = pl_verifier_named(task->verifier);
+
+    if (!verifier)
+        return pl_fail(err, PL_EFORMAT, "task '%.80s' asks for the unknown verifier '%.40s'",
+                       task->id, task->verifier);
+    return verifier->check ? verifier->check(task, err) : PL_OK;
+}

@@ -25,6 +25,10 @@ struct pl_verifier {
 
 const struct pl_verifier *pl_verifier_named(const char *name); /* NULL: there is none */
 
+/* Whether a task can be scored. PL_EFORMAT: its verifier is not known, or its truths are not what
+ * that one compares with. */
+int pl_verifier_check(const struct pl_task *task, struct pl_error *err);
+
 /* "kk": roles of Knights and Knaves, in any wording that names every person once with its role
  * ("Zoey is a knight", "(1) Zoey is a knight"), whole words, upper and lower case alike. */
 extern const struct pl_verifier pl_verify_kk;
