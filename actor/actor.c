@@ -42,14 +42,6 @@ static double seconds(void)
 
 /* ---- groups through the engine ---- */
 
-/* The engine draws with (batch, prompt, sample); evaluations have batches of their own. */
-static struct pl_rng rng_of(const struct pl_rollout_group *g)
-{
-    const uint32_t eval = g->purpose == PL_PURPOSE_EVALUATE ? 0x40000000u : 0;
-
-    return (struct pl_rng){.seed = g->seed, .batch = (uint32_t)g->batch | eval, .prompt = g->index};
-}
-
 static int begin(struct actor *a, struct pl_errand *e, struct pl_error *err)
 {
     const struct pl_rollout_group *g = &e->group;
@@ -59,7 +51,7 @@ static int begin(struct actor *a, struct pl_errand *e, struct pl_error *err)
         .samples = g->samples,
         .new_tokens_max = g->new_tokens_max,
         .sampling = {g->temperature, g->top_k, g->top_p, g->min_p},
-        .rng = rng_of(g),
+        .rng = pl_rollout_group_rng(g),
         .stop_count = g->stop_count,
         .user = e,
     };

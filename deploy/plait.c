@@ -11,6 +11,7 @@
 #include "common/app/term.h"
 #include "deploy/cmd_data.h"
 #include "deploy/cmd_doctor.h"
+#include "deploy/cmd_eval.h"
 #include "deploy/cmd_model.h"
 #include "deploy/cmd_tokenizer.h"
 #include "deploy/cmd_up.h"
@@ -34,6 +35,7 @@ static const struct builtin builtins[] = {
     {"tokenizer", pl_cmd_tokenizer, "train, inspect and apply tokenizers"},
     {"data", pl_cmd_data, "make and import tasks and worked answers"},
     {"chat", pl_cmd_chat, "talk to a model in the terminal"},
+    {"eval", pl_cmd_eval, "measure a model on tasks"},
     {"up", pl_cmd_up, "train by reward: a whole run on this machine"},
     {"sft", pl_cmd_sft, "fine-tune a model on prompts and responses"},
     {0},

@@ -32,6 +32,14 @@ void pl_rollout_group_id(const struct pl_rollout_group *group, char ret_id[PL_RO
              (unsigned long)group->index);
 }
 
+struct pl_rng pl_rollout_group_rng(const struct pl_rollout_group *group)
+{
+    const uint32_t eval = group->purpose == PL_PURPOSE_EVALUATE ? 0x40000000u : 0;
+
+    return (struct pl_rng){
+        .seed = group->seed, .batch = (uint32_t)group->batch | eval, .prompt = group->index};
+}
+
 /* ---- encoding: protobuf's structs are filled with borrowed pointers, packed, and dropped ---- */
 
 static void fill_prompt(Plait__PromptGroup *p, Plait__Sampling *sampling,

@@ -10,6 +10,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/err.h"
+#include "common/base/rng.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -99,6 +100,10 @@ struct pl_rollout_group_limits {
 enum { PL_ROLLOUT_GROUP_ID_MAX = 40 };
 void pl_rollout_group_id(const struct pl_rollout_group *group,
                          char ret_id[PL_ROLLOUT_GROUP_ID_MAX]);
+
+/* What its first sample draws with, from (seed, batch, index); evaluations have batches of their
+ * own. */
+struct pl_rng pl_rollout_group_rng(const struct pl_rollout_group *group);
 
 /* Append the message of the group's stage. PL_EFULL, PL_ENOMEM. */
 int pl_rollout_group_encode(const struct pl_rollout_group *group, struct pl_buf *out);
