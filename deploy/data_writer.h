@@ -20,7 +20,7 @@
 #include "deploy/data_summary.h"
 #include "deploy/kk_task.h"
 #include "deploy/kk_text.h"
-#include "deploy/template.h"
+#include "common/app/template.h"
 
 struct pl_data_writer_opts {
     const char *output;

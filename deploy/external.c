@@ -1,6 +1,7 @@
 #include "deploy/external.h"
 
 #include "common/base/buf.h"
+#include "common/base/file.h"
 
 #include <dirent.h>
 #include <stdbool.h>
@@ -17,46 +18,22 @@ static const char prefix[] = "plait-";
 /* From where plait lies: installed, and in a build folder. */
 static const char *const beside[] = {"../libexec/plait", "../actor", "../learner", "../rewarder"};
 
-/* The folder plait itself lies in; false when the kernel does not tell. */
-static bool own_folder(char folder[PATH_BYTES_MAX])
-{
-    const ssize_t len = readlink("/proc/self/exe", folder, PATH_BYTES_MAX - 1);
-    char *slash;
-
-    if (len <= 0)
-        return false;
-    folder[len] = '\0';
-    slash = strrchr(folder, '/');
-    if (!slash)
-        return false;
-    *slash = '\0';
-    return true;
-}
-
-char *pl_external_own_folder(void)
-{
-    char folder[PATH_BYTES_MAX];
-
-    return own_folder(folder) ? strdup(folder) : NULL;
-}
-
 /* Calls see() with each folder in order until it returns true. */
 static bool each_folder(bool (*see)(void *at, const char *folder), void *at)
 {
-    char own[PATH_BYTES_MAX], libexec[PATH_BYTES_MAX + 24];
-    char *copy, *rest, *folder;
+    char *own = pl_program_folder(), *copy, *rest, *folder;
+    char libexec[PATH_BYTES_MAX + 24];
     const char *path = getenv("PATH");
     bool stop = false;
 
-    if (own_folder(own)) {
-        if (see(at, own))
-            return true;
-        for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
-            snprintf(libexec, sizeof libexec, "%s/%s", own, beside[i]);
-            if (see(at, libexec))
-                return true;
-        }
+    stop = own && see(at, own);
+    for (size_t i = 0; own && !stop && i < sizeof beside / sizeof *beside; i++) {
+        snprintf(libexec, sizeof libexec, "%s/%s", own, beside[i]);
+        stop = see(at, libexec);
     }
+    free(own);
+    if (stop)
+        return true;
     copy = path ? strdup(path) : NULL;
     rest = copy;
     while (!stop && (folder = strsep(&rest, ":")) != NULL)

@@ -9,10 +9,6 @@
 
 #include <stddef.h>
 
-/* The folder plait itself lies in, the caller's to free(). NULL when the kernel does not tell or
- * memory is out. */
-char *pl_external_own_folder(void);
-
 /* The path of `plait-<name>`, the caller's to free(). PL_ENOENT: there is none; no sentence.
  * PL_ENOMEM. */
 int pl_external_find(const char *name, char **ret_path);

@@ -1,10 +1,11 @@
 #include "learner/prompts.h"
 
+#include "common/app/template.h"
 #include "common/base/buf.h"
 #include "common/base/check.h"
-#include "common/base/file.h"
 #include "common/base/rng.h"
 #include "common/text/chat.h"
+#include "proto/rollout.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,43 +18,60 @@ struct maker {
     struct pl_encoder *encoder;
     char *instruction; /* without the white space around it; NULL: none */
     bool in_front;     /* of the question: a control token, or no place for a system message */
+    const char *apart; /* what stands between them then */
     size_t len_max, vocab;
 };
 
-static int read_instruction(const char *path, char **ret_text, struct pl_error *err)
+static bool is_token(const struct pl_tokenizer *tokenizer, const char *text)
 {
-    size_t len, from = 0;
-    char *text;
-    int rc = pl_file_read(path, INSTRUCTION_MAX, &text, &len, err);
+    return pl_tokenizer_id(tokenizer, text, strlen(text)) != PL_TOKEN_NONE;
+}
 
-    if (rc < 0)
-        return rc;
-    while (len > 0 && strchr(" \t\r\n", text[len - 1]))
-        text[--len] = '\0';
-    while (from < len && strchr(" \t\r\n", text[from]))
-        from++;
-    memmove(text, text + from, len - from + 1);
-    *ret_text = text;
-    return PL_OK;
+/* plait's own of the method: its control token where the tokenizer has it. */
+static int load_own_instruction(enum pl_method method, const struct pl_tokenizer *tokenizer,
+                                char **ret_text, struct pl_error *err)
+{
+    const char *name = pl_method_name(method);
+    char *text;
+    int rc = pl_template_load(NULL, name, PL_INSTRUCTION_CONTROL, &text, err);
+
+    if (rc == PL_OK && !is_token(tokenizer, text)) {
+        free(text);
+        rc = pl_template_load(NULL, name, PL_INSTRUCTION_FULL, &text, err);
+    }
+    if (rc == PL_OK)
+        *ret_text = text;
+    return rc;
+}
+
+static int load_instruction(const struct pl_run_conf *conf, const struct pl_tokenizer *tokenizer,
+                            char **ret_text, struct pl_error *err)
+{
+    if (strcmp(conf->instruction, "auto") == 0)
+        return load_own_instruction((enum pl_method)conf->method, tokenizer, ret_text, err);
+    if (conf->instruction[0] == '\0' || strcmp(conf->instruction, "none") == 0)
+        return PL_OK;
+    return pl_template_read(conf->instruction, ret_text, err);
 }
 
 static int maker_init(struct maker *m, const struct pl_run_conf *conf,
                       const struct pl_tokenizer *tokenizer, size_t vocab, struct pl_error *err)
 {
-    int rc = PL_OK;
+    int rc;
 
     *m = (struct maker){.len_max = conf->prompt_tokens_max, .vocab = vocab};
-    if (conf->instruction[0])
-        rc = read_instruction(conf->instruction, &m->instruction, err);
+    rc = load_instruction(conf, tokenizer, &m->instruction, err);
     if (rc == PL_OK)
         rc = pl_chat_load(conf->template_file[0] ? conf->template_file : NULL, conf->model,
                           tokenizer, &m->chat, err);
     if (rc == PL_OK && pl_encoder_create(tokenizer, &m->encoder) < 0)
         rc = pl_fail(err, PL_ENOMEM, "no memory to read tasks");
-    if (rc == PL_OK && m->instruction)
-        m->in_front =
-            !pl_chat_has_system(m->chat) ||
-            pl_tokenizer_id(tokenizer, m->instruction, strlen(m->instruction)) != PL_TOKEN_NONE;
+    if (rc == PL_OK && m->instruction) {
+        const bool token = is_token(tokenizer, m->instruction);
+
+        m->in_front = token || !pl_chat_has_system(m->chat);
+        m->apart = token ? "" : "\n\n";
+    }
     return rc;
 }
 
@@ -74,7 +92,7 @@ static int make(struct maker *m, const char *question, struct pl_ids *ids, struc
         return pl_chat_turn(m->chat, m->encoder, true, m->instruction, question, strlen(question),
                             ids, err);
     pl_buf_init(&user, PL_TASK_BYTES_MAX + INSTRUCTION_MAX);
-    rc = pl_buf_printf(&user, "%s%s", m->instruction, question);
+    rc = pl_buf_printf(&user, "%s%s%s", m->instruction, m->apart, question);
     rc = rc < 0 ? pl_fail(err, rc, "no memory for a prompt")
                 : pl_chat_turn(m->chat, m->encoder, true, NULL, user.data, user.len, ids, err);
     pl_buf_release(&user);

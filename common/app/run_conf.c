@@ -48,9 +48,10 @@ static const struct pl_option rows[] = {
     LIST(train_files, "data.train_files", "", "task files to train on"),
     LIST(val_files, "data.val_files", "", "task files to evaluate on"),
     TEXT(template_file, "data.template", "FILE", "", "prompt template; empty: the model's"),
-    TEXT(instruction, "data.instruction", "FILE", "",
+    TEXT(instruction, "data.instruction", "auto|none|FILE", "auto",
          "what the model is told before the question: a system message, or in front of the "
-         "question where it is a control token or the template has no place for one"),
+         "question where it is a control token or the template has no place for one; auto: "
+         "plait's for data.method, the control token where the tokenizer has it"),
     ONE_OF(method, "data.method", "interleave", PL_METHOD_WORDS,
            "form of response that the prompt asks for and that counts as valid"),
     SIZE(prompt_tokens_max, "data.max_prompt_length", "512", 1, 1 << 20,

@@ -29,7 +29,7 @@ struct pl_run_conf {
     /* data */
     struct pl_option_list train_files, val_files; /* data.train_files, data.val_files: tasks */
     const char *template_file;                    /* data.template: prompt template, "" by method */
-    const char *instruction;                      /* data.instruction: file, "" none */
+    const char *instruction;                      /* data.instruction: auto, none or a file */
     int method;                                   /* data.method: enum pl_method */
     size_t prompt_tokens_max;                     /* data.max_prompt_length */
     size_t response_tokens_max;                   /* data.max_response_length */

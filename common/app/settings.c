@@ -448,6 +448,19 @@ static int print_list(const struct pl_option_list *list, struct pl_buf *buf)
     return rc == PL_OK ? pl_buf_puts(buf, "]") : rc;
 }
 
+/* In as few digits as read back to the same. */
+static int print_real(struct pl_buf *buf, double x)
+{
+    char text[32];
+
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, x);
+        if (strtod(text, NULL) == x)
+            break;
+    }
+    return pl_buf_append(buf, text, strlen(text));
+}
+
 static int print_value(const struct pl_option *option, const void *place, struct pl_buf *buf)
 {
     char word[PL_OPTION_NAME_MAX];
@@ -458,7 +471,7 @@ static int print_value(const struct pl_option *option, const void *place, struct
     case PL_OPTION_KIND_SIZE:
         return pl_buf_printf(buf, "%zu", *(const size_t *)place);
     case PL_OPTION_KIND_REAL:
-        return pl_buf_printf(buf, "%.17g", *(const double *)place);
+        return print_real(buf, *(const double *)place);
     case PL_OPTION_KIND_STRING:
         return print_word(*(const char *const *)place, buf);
     case PL_OPTION_KIND_CHOICE:

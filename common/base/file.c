@@ -244,3 +244,16 @@ bool pl_path_exists(const char *path)
 
     return stat(path, &st) == 0;
 }
+
+char *pl_program_folder(void)
+{
+    char path[4096];
+    const ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
+    char *slash;
+
+    if (len <= 0)
+        return NULL;
+    path[len] = '\0';
+    slash = strrchr(path, '/');
+    return slash ? strndup(path, (size_t)(slash - path)) : NULL;
+}

@@ -49,6 +49,10 @@ int pl_outfile_write(struct pl_outfile *out, const void *bytes, size_t len, stru
 int pl_outfile_commit(struct pl_outfile *out, struct pl_error *err);
 void pl_outfile_abort(struct pl_outfile *out); /* zeroed, committed or aborted is fine */
 
+/* The folder this program lies in, the caller's to free(). NULL when the kernel does not tell or
+ * memory is out. */
+char *pl_program_folder(void);
+
 /* fsync() of a directory, so that renames in it last. */
 int pl_dir_sync(const char *path, struct pl_error *err);
 
