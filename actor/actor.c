@@ -15,7 +15,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { WAIT_MS = 200, WEIGHTS_MS = 500, WEIGHTS_LATE_S = 30 };
+enum { WAIT_MS = 200, WEIGHTS_MS = 200, WEIGHTS_LATE_S = 10 };
 
 struct actor {
     const struct pl_daemon *daemon;
@@ -27,6 +27,8 @@ struct actor {
     struct pl_weights_sink *sink;
     uint16_t *values;
     uint64_t version; /* in weights; 0: none of the run's yet */
+    uint64_t tried;   /* the last version that did not come; 0: none */
+    double waiting_s; /* since when nothing could be begun; 0: not waiting */
     unsigned char hash[PL_HASH_BYTES];
     struct pl_errands errands;
     struct pl_porter *porter;
@@ -131,34 +133,50 @@ static int reap(struct actor *a, struct pl_error *err)
 
 /* ---- weights ---- */
 
-/* The version of a group that is next, when the engine is idle. Waits for it, saying so. */
-static int install(struct actor *a, uint64_t version, struct pl_error *err)
+static void install(struct actor *a, uint64_t version)
 {
-    const double start = seconds();
-    double said = start;
-
-    for (;;) {
-        struct pl_error why = {0};
-        const int rc = pl_weights_sink_get(a->sink, version, WEIGHTS_MS, a->values, a->hash, &why);
-
-        if (rc == PL_OK)
-            break;
-        if (pl_daemon_stopping(NULL))
-            return pl_fail(err, PL_ECANCELED, "stopped while waiting for weights");
-        if (rc != PL_ENOENT)
-            return pl_fail(err, rc, "%s", why.text);
-        if (seconds() - said > WEIGHTS_LATE_S) {
-            pl_warn("weights event=late version=%llu waited_s=%.0f reason=\"%s\"",
-                    (unsigned long long)version, seconds() - start, why.text);
-            said = seconds();
-        }
-    }
     pl_policy_install(a->values, a->weights);
     pl_engine_weights(a->engine, a->weights);
     a->version = version;
     pl_porter_version(a->porter, version);
-    pl_info("weights event=installed version=%llu seconds=%.3f", (unsigned long long)version,
-            seconds() - start);
+    pl_info("weights event=installed version=%llu waited_s=%.3f", (unsigned long long)version,
+            a->waiting_s > 0.0 ? seconds() - a->waiting_s : 0.0);
+    a->tried = 0;
+    a->waiting_s = 0.0;
+}
+
+/*
+ * Change the weights, with nothing running, to a version that something leased asks for. Waits only
+ * a little, and for each of these versions in turn: a version may be gone for good (its batch was
+ * done by others, or the learner has died and is further on), which must not keep back the rest.
+ * What waits too long is given back.
+ */
+static int change(struct actor *a, struct pl_error *err)
+{
+    const uint64_t version = pl_errands_version(&a->errands, a->tried);
+    struct pl_error why = {0};
+    int rc;
+
+    if (version == 0) {
+        a->waiting_s = 0.0;
+        return PL_OK;
+    }
+    if (a->waiting_s <= 0.0)
+        a->waiting_s = seconds();
+    rc = pl_weights_sink_get(a->sink, version, WEIGHTS_MS, a->values, a->hash, &why);
+    if (rc == PL_OK) {
+        install(a, version);
+        return PL_OK;
+    }
+    if (rc != PL_ENOENT)
+        return pl_fail(err, rc, "%s", why.text);
+    a->tried = version;
+    if (seconds() - a->waiting_s > WEIGHTS_LATE_S) {
+        pl_warn("weights event=late version=%llu waited_s=%.0f given_back=%zu reason=\"%s\"",
+                (unsigned long long)version, seconds() - a->waiting_s,
+                pl_errands_refuse(&a->errands, version), why.text);
+        a->waiting_s = 0.0;
+    }
     return PL_OK;
 }
 
@@ -170,13 +188,7 @@ static int admit(struct actor *a, struct pl_error *err)
 
     while (rc == PL_OK && a->version && (e = pl_errands_begin(&a->errands, a->version)))
         rc = begin(a, e, err);
-    if (rc < 0 || !pl_engine_idle(a->engine))
-        return rc;
-    e = pl_errands_begin(&a->errands, 0);
-    if (!e)
-        return PL_OK;
-    rc = install(a, e->group.version, err);
-    return rc == PL_OK ? begin(a, e, err) : rc;
+    return rc == PL_OK && pl_engine_idle(a->engine) ? change(a, err) : rc;
 }
 
 /* ---- from start to end ---- */
@@ -254,11 +266,13 @@ int pl_actor_run(struct pl_daemon *daemon, struct pl_error *err)
     pl_errands_init(&a.errands);
     rc = open_all(&a, err);
     while (rc == PL_OK && !is_over(&a)) {
+        const uint64_t seen = pl_errands_changes(&a.errands);
+
         rc = admit(&a, err);
-        if (rc == PL_OK && pl_engine_idle(a.engine))
-            pl_errands_wait(&a.errands, WAIT_MS);
-        else if (rc == PL_OK)
+        if (rc == PL_OK && !pl_engine_idle(a.engine))
             pl_engine_step(a.engine);
+        else if (rc == PL_OK && pl_errands_version(&a.errands, 0) == 0)
+            pl_errands_wait(&a.errands, seen, WAIT_MS);
         if (rc == PL_OK)
             rc = reap(&a, err);
     }

@@ -3,6 +3,7 @@
 #include "common/base/check.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 void pl_errands_init(struct pl_errands *errands)
@@ -15,6 +16,13 @@ void pl_errands_init(struct pl_errands *errands)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&errands->changed, &attr);
     pthread_condattr_destroy(&attr);
+}
+
+/* Under the lock. */
+static void tell(struct pl_errands *errands)
+{
+    errands->changes++;
+    pthread_cond_broadcast(&errands->changed);
 }
 
 void pl_errand_destroy(struct pl_errand *errand)
@@ -50,8 +58,19 @@ void pl_errands_add(struct pl_errands *errands, struct pl_errand *errand)
     *at = errand;
     errands->count++;
     errands->samples += errand->group.samples;
-    pthread_cond_broadcast(&errands->changed);
+    tell(errands);
     pthread_mutex_unlock(&errands->lock);
+}
+
+bool pl_errands_has(struct pl_errands *errands, const struct pl_lease *lease)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&errands->lock);
+    for (const struct pl_errand *e = errands->first; e && !found; e = e->next)
+        found = strcmp(e->lease.entry, lease->entry) == 0;
+    pthread_mutex_unlock(&errands->lock);
+    return found;
 }
 
 struct pl_errand *pl_errands_begin(struct pl_errands *errands, uint64_t version)
@@ -59,14 +78,44 @@ struct pl_errand *pl_errands_begin(struct pl_errands *errands, uint64_t version)
     struct pl_errand *e;
 
     pthread_mutex_lock(&errands->lock);
-    for (e = errands->first; e && e->state != PL_ERRAND_LEASED;)
+    for (e = errands->first; e && (e->state != PL_ERRAND_LEASED || e->group.version != version);)
         e = e->next;
-    if (e && version && e->group.version != version)
-        e = NULL;
     if (e)
         e->state = PL_ERRAND_RUNNING;
     pthread_mutex_unlock(&errands->lock);
     return e;
+}
+
+uint64_t pl_errands_version(struct pl_errands *errands, uint64_t after)
+{
+    uint64_t least = 0, next = 0;
+
+    pthread_mutex_lock(&errands->lock);
+    for (const struct pl_errand *e = errands->first; e; e = e->next) {
+        const uint64_t version = e->group.version;
+
+        if (e->state != PL_ERRAND_LEASED)
+            continue;
+        least = least == 0 || version < least ? version : least;
+        if (version > after)
+            next = next == 0 || version < next ? version : next;
+    }
+    pthread_mutex_unlock(&errands->lock);
+    return next ? next : least;
+}
+
+size_t pl_errands_refuse(struct pl_errands *errands, uint64_t version)
+{
+    size_t count = 0;
+
+    pthread_mutex_lock(&errands->lock);
+    for (struct pl_errand *e = errands->first; e; e = e->next)
+        if (e->state == PL_ERRAND_LEASED && e->group.version == version) {
+            e->state = PL_ERRAND_REFUSED;
+            count++;
+        }
+    pthread_mutex_unlock(&errands->lock);
+    return count;
 }
 
 void pl_errands_done(struct pl_errands *errands, struct pl_errand *errand)
@@ -76,7 +125,7 @@ void pl_errands_done(struct pl_errands *errands, struct pl_errand *errand)
     errand->state = PL_ERRAND_DONE;
     errands->count--;
     errands->samples -= errand->group.samples;
-    pthread_cond_broadcast(&errands->changed);
+    tell(errands);
     pthread_mutex_unlock(&errands->lock);
 }
 
@@ -99,7 +148,46 @@ struct pl_errand *pl_errands_take(struct pl_errands *errands, enum pl_errand_sta
     return e;
 }
 
-void pl_errands_wait(struct pl_errands *errands, unsigned ms)
+bool pl_errands_drop(struct pl_errands *errands, struct pl_errand *errand)
+{
+    struct pl_errand **at;
+    bool drop;
+
+    pthread_mutex_lock(&errands->lock);
+    drop = errand->state == PL_ERRAND_LEASED || errand->state == PL_ERRAND_REFUSED;
+    if (drop) {
+        for (at = &errands->first; *at != errand; at = &(*at)->next)
+            ;
+        *at = errand->next;
+        errands->count--;
+        errands->samples -= errand->group.samples;
+    }
+    pthread_mutex_unlock(&errands->lock);
+    if (drop)
+        pl_errand_destroy(errand);
+    return drop;
+}
+
+void pl_errands_stop(struct pl_errands *errands, bool failed)
+{
+    pthread_mutex_lock(&errands->lock);
+    errands->stop = true;
+    errands->failed = errands->failed || failed;
+    tell(errands);
+    pthread_mutex_unlock(&errands->lock);
+}
+
+uint64_t pl_errands_changes(struct pl_errands *errands)
+{
+    uint64_t changes;
+
+    pthread_mutex_lock(&errands->lock);
+    changes = errands->changes;
+    pthread_mutex_unlock(&errands->lock);
+    return changes;
+}
+
+void pl_errands_wait(struct pl_errands *errands, uint64_t seen, unsigned ms)
 {
     struct timespec end;
 
@@ -108,6 +196,8 @@ void pl_errands_wait(struct pl_errands *errands, unsigned ms)
     end.tv_sec += (time_t)(ms / 1000) + end.tv_nsec / 1000000000;
     end.tv_nsec %= 1000000000;
     pthread_mutex_lock(&errands->lock);
-    (void)pthread_cond_timedwait(&errands->changed, &errands->lock, &end);
+    while (errands->changes == seen &&
+           pthread_cond_timedwait(&errands->changed, &errands->lock, &end) == 0)
+        ;
     pthread_mutex_unlock(&errands->lock);
 }

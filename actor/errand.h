@@ -11,7 +11,12 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-enum pl_errand_state { PL_ERRAND_LEASED, PL_ERRAND_RUNNING, PL_ERRAND_DONE };
+enum pl_errand_state {
+    PL_ERRAND_LEASED,
+    PL_ERRAND_RUNNING,
+    PL_ERRAND_DONE,
+    PL_ERRAND_REFUSED, /* its version of the weights does not come: to be given back */
+};
 
 struct pl_errand {
     struct pl_errand *next;
@@ -26,6 +31,7 @@ struct pl_errands {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* something was leased or done, or it is to stop */
     struct pl_errand *first;
+    uint64_t changes;      /* how often `changed` was signalled */
     size_t count, samples; /* not yet done: groups and their samples */
     bool stop;             /* no more will be leased */
     bool failed;           /* one of the two sides gave up */
@@ -36,8 +42,18 @@ void pl_errands_release(struct pl_errands *errands); /* and all that is in it */
 
 void pl_errands_add(struct pl_errands *errands, struct pl_errand *errand); /* takes it over */
 
-/* The first leased one, now running; NULL: there is none. `version`: only of that one, 0: any. */
+/* Whether the entry of a lease is in it already. */
+bool pl_errands_has(struct pl_errands *errands, const struct pl_lease *lease);
+
+/* The first leased one of a version, now running; NULL: there is none. */
 struct pl_errand *pl_errands_begin(struct pl_errands *errands, uint64_t version);
+
+/* The least version after `after` that something leased asks for; the least of all where there is
+ * no such, 0 where nothing is leased. */
+uint64_t pl_errands_version(struct pl_errands *errands, uint64_t after);
+
+/* Refuse what is leased and asks for a version. How many these are. */
+size_t pl_errands_refuse(struct pl_errands *errands, uint64_t version);
 
 void pl_errands_done(struct pl_errands *errands, struct pl_errand *errand);
 
@@ -45,7 +61,14 @@ void pl_errands_done(struct pl_errands *errands, struct pl_errand *errand);
 struct pl_errand *pl_errands_take(struct pl_errands *errands, enum pl_errand_state state);
 void pl_errand_destroy(struct pl_errand *errand);
 
-/* Wait up to `ms` for a change. */
-void pl_errands_wait(struct pl_errands *errands, unsigned ms);
+/* End one whose lease is another's by now, unless it is begun: false. */
+bool pl_errands_drop(struct pl_errands *errands, struct pl_errand *errand);
+
+/* No more will be leased; `failed`: a side gave up. */
+void pl_errands_stop(struct pl_errands *errands, bool failed);
+
+/* Wait up to `ms` for a change after pl_errands_changes() gave `seen`. */
+uint64_t pl_errands_changes(struct pl_errands *errands);
+void pl_errands_wait(struct pl_errands *errands, uint64_t seen, unsigned ms);
 
 #endif

@@ -113,6 +113,10 @@ static int take_in(struct pl_porter *p, struct pl_lease *lease)
                                          &e->group, &why)
                : pl_fail(&why, PL_ENOMEM, "no memory for group %s", lease->group);
 
+    if (rc == PL_OK && pl_errands_has(p->errands, lease)) { /* its own, given once more */
+        pl_errand_destroy(e);
+        return PL_OK;
+    }
     if (rc == PL_OK) {
         e->lease = *lease;
         *lease = (struct pl_lease){0};
@@ -139,11 +143,15 @@ static int lease_more(struct pl_porter *p)
     return rc == PL_ENOENT || rc == PL_ECANCELED ? PL_OK : rc;
 }
 
+/* What another has by now, or has done, need not be begun. What is begun will be a repeated one:
+ * the same bytes, and harmless. */
 static int renew(struct pl_porter *p)
 {
+    struct pl_errand *errands[LEASES_MAX];
     const struct pl_lease *leases[LEASES_MAX];
+    bool lost[LEASES_MAX];
     const uint64_t now = now_ms();
-    size_t count = 0, lost = 0;
+    size_t count = 0, lost_count = 0, dropped = 0;
     int rc;
 
     if (now - p->renewed_ms < p->daemon->conf.lease_s * 1000 / 3)
@@ -152,12 +160,29 @@ static int renew(struct pl_porter *p)
     /* Only this thread takes errands out, so that what is listed stays while it is being renewed.
      */
     pthread_mutex_lock(&p->errands->lock);
-    for (const struct pl_errand *e = p->errands->first; e && count < LEASES_MAX; e = e->next)
+    for (struct pl_errand *e = p->errands->first; e && count < LEASES_MAX; e = e->next) {
+        errands[count] = e;
         leases[count++] = &e->lease;
+    }
     pthread_mutex_unlock(&p->errands->lock);
-    rc = pl_queues_renew(p->stream, PL_QUEUE_PROMPTS, leases, count, &lost, &p->err);
-    if (lost > 0) /* its rollouts will be repeated ones: the same bytes, and harmless */
-        pl_warn("leases event=lost count=%zu of=%zu", lost, count);
+    rc = pl_queues_renew(p->stream, PL_QUEUE_PROMPTS, leases, count, lost, &lost_count, &p->err);
+    for (size_t i = 0; rc == PL_OK && i < count; i++)
+        dropped += lost[i] && pl_errands_drop(p->errands, errands[i]);
+    if (rc == PL_OK && lost_count > 0)
+        pl_warn("leases event=lost count=%zu of=%zu dropped=%zu", lost_count, count, dropped);
+    return rc;
+}
+
+/* What cannot be begun: others, or this one later, may. */
+static int give_back_refused(struct pl_porter *p)
+{
+    struct pl_errand *e;
+    int rc = PL_OK;
+
+    while (rc == PL_OK && (e = pl_errands_take(p->errands, PL_ERRAND_REFUSED))) {
+        rc = pl_queues_return(p->stream, PL_QUEUE_PROMPTS, &e->lease, &p->err);
+        pl_errand_destroy(e);
+    }
     return rc;
 }
 
@@ -190,6 +215,7 @@ static void give_back(struct pl_porter *p)
     size_t count = 0;
 
     while ((e = pl_errands_take(p->errands, PL_ERRAND_LEASED)) ||
+           (e = pl_errands_take(p->errands, PL_ERRAND_REFUSED)) ||
            (!atomic_load(&p->failed) && atomic_load(&p->ending) &&
             (e = pl_errands_take(p->errands, PL_ERRAND_RUNNING)))) {
         count += pl_queues_return(p->stream, PL_QUEUE_PROMPTS, &e->lease, NULL) == PL_OK;
@@ -199,28 +225,23 @@ static void give_back(struct pl_porter *p)
         pl_info("leases event=returned count=%zu", count);
 }
 
-static void announce_stop(struct pl_porter *p, bool failed)
-{
-    pthread_mutex_lock(&p->errands->lock);
-    p->errands->stop = true;
-    p->errands->failed = p->errands->failed || failed;
-    pthread_cond_broadcast(&p->errands->changed);
-    pthread_mutex_unlock(&p->errands->lock);
-}
-
 static void *run(void *at)
 {
     struct pl_porter *p = at;
     bool draining = false;
+    uint64_t seen;
     int rc = PL_OK;
 
     while (rc == PL_OK && !atomic_load(&p->ending)) {
         if (!draining && pl_daemon_stopping(NULL)) {
             draining = true;
             give_back(p);
-            announce_stop(p, false);
+            pl_errands_stop(p->errands, false);
         }
+        seen = pl_errands_changes(p->errands);
         rc = hand_over_all(p);
+        if (rc == PL_OK)
+            rc = give_back_refused(p);
         if (rc == PL_OK)
             rc = renew(p);
         if (rc == PL_OK)
@@ -228,14 +249,14 @@ static void *run(void *at)
         if (rc == PL_OK && !draining && wants_more(p))
             rc = lease_more(p);
         else if (rc == PL_OK)
-            pl_errands_wait(p->errands, IDLE_MS);
+            pl_errands_wait(p->errands, seen, IDLE_MS);
     }
     if (rc == PL_OK)
         rc = hand_over_all(p);
     if (rc == PL_OK)
         give_back(p);
     p->err.code = rc;
-    announce_stop(p, rc < 0);
+    pl_errands_stop(p->errands, rc < 0);
     return NULL;
 }
 

@@ -1,7 +1,9 @@
 #include "learner/feed.h"
 
+#include "common/base/check.h"
 #include "proto/rollout.h"
 
+#include <math.h>
 #include <stdio.h>
 
 enum { MESSAGE_MAX = 64 << 20 };
@@ -93,14 +95,15 @@ int pl_feed_train(struct pl_feeder *feeder, uint64_t batch, double previous, siz
     struct pl_feed entry = {.batch = name,
                             .expected = c->batch_groups,
                             .after = after,
-                            .previous = previous,
+                            .previous = isnan(previous) ? 0.0 : previous,
                             .epsilon = c->gate_epsilon,
                             .gated = c->pay == 0};
     uint32_t stop_ids[PL_EOS_MAX];
     int rc = PL_OK;
 
     snprintf(name, sizeof name, "%llu", (unsigned long long)batch);
-    if (batch > 0)
+    PL_ASSERT(batch > 0 || !isnan(previous));
+    if (isnan(previous))
         snprintf(after, sizeof after, "%llu", (unsigned long long)batch - 1);
     *ret_new = 0;
     for (size_t i = 0; rc == PL_OK && i < c->batch_groups; i++) {

@@ -29,8 +29,8 @@ void pl_feeder_release(struct pl_feeder *feeder);
 uint64_t pl_feed_version(const struct pl_run_conf *conf, uint64_t batch);
 size_t pl_feed_val_count(const struct pl_feeder *feeder);
 
-/* *ret_new: groups that were not there. `previous`: accuracy of batch b - 1, for when Redis no
- * longer knows it. Errors of pl_queues_feed(). */
+/* *ret_new: groups that were not there. `previous`: accuracy of batch b - 1; NaN: it is not trained
+ * yet, so that Redis will know it. Errors of pl_queues_feed(). */
 int pl_feed_train(struct pl_feeder *feeder, uint64_t batch, double previous, size_t *ret_new,
                   struct pl_error *err);
 int pl_feed_val(struct pl_feeder *feeder, uint64_t step, size_t *ret_new, struct pl_error *err);

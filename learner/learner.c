@@ -25,10 +25,11 @@
 #include <time.h>
 
 enum {
-    WAIT_MS = 1000,
+    WAIT_MS = 200,
     FEED_AGAIN_S = 5, /* while waiting: what Redis may have lost is fed again */
     SLOW_S = 60,      /* a wait that is worth a line in the log */
-    EVALS_MAX = 8,    /* not yet reported at once */
+    PAST_MAX = 64,    /* batches before the last checkpoint that may not be retired */
+    PATIENCE_S = 20,  /* with a Redis that is gone, once asked to stop */
     MESSAGE_MAX = 256 << 20,
     SAMPLES_MAX = 4096,
 };
@@ -52,13 +53,12 @@ struct learner {
     struct pl_metrics *metrics;
     struct pl_update update;
     json_t *agree;
-    struct pl_savepoint point; /* step: batches trained; accuracy: of the last */
-    uint64_t saved;            /* step of the last checkpoint */
-    uint64_t evals[EVALS_MAX]; /* steps whose evaluation was fed and not yet reported */
-    size_t eval_count;
-    uint64_t evals_reported[EVALS_MAX]; /* to be retired with the next checkpoint */
+    struct pl_savepoint point;             /* step: batches trained; accuracy: of the last one */
+    uint64_t saved;                        /* step of the last checkpoint */
+    uint64_t evals_reported[PL_EVALS_MAX]; /* to be retired with the next checkpoint */
     size_t reported_count;
     uint64_t dropped;
+    double asked_s; /* when it first saw that it is to stop; 0: not yet */
 };
 
 static double seconds(void)
@@ -85,12 +85,12 @@ static int feed(struct learner *l, size_t *ret_new, struct pl_error *err)
     int rc = PL_OK;
 
     *ret_new = 0;
-    for (size_t i = 0; rc == PL_OK && i < l->eval_count; i++) {
-        rc = pl_feed_val(&l->feeder, l->evals[i], &fresh, err);
+    for (size_t i = 0; rc == PL_OK && i < l->point.eval_count; i++) {
+        rc = pl_feed_val(&l->feeder, l->point.evals[i], &fresh, err);
         *ret_new += fresh;
     }
     for (uint64_t b = step; rc == PL_OK && b < end; b++) {
-        rc = pl_feed_train(&l->feeder, b, l->point.accuracy, &fresh, err);
+        rc = pl_feed_train(&l->feeder, b, b == step ? l->point.accuracy : NAN, &fresh, err);
         *ret_new += fresh;
     }
     return rc;
@@ -110,8 +110,8 @@ static bool eval_is_due(const struct learner *l, uint64_t step)
 /* Evaluate the policy as it is now. */
 static void add_eval(struct learner *l)
 {
-    if (eval_is_due(l, l->point.step) && l->eval_count < EVALS_MAX)
-        l->evals[l->eval_count++] = l->point.step;
+    if (eval_is_due(l, l->point.step) && l->point.eval_count < PL_EVALS_MAX)
+        l->point.evals[l->point.eval_count++] = l->point.step;
 }
 
 /* ---- batches ---- */
@@ -135,8 +135,8 @@ static struct pl_rollouts_check check_of(const struct learner *l, uint64_t versi
 /* Report evaluations that are complete. */
 static int take_evals(struct learner *l, uint64_t wait_ms, struct pl_error *err)
 {
-    for (size_t i = 0; i < l->eval_count;) {
-        const uint64_t step = l->evals[i];
+    for (size_t i = 0; i < l->point.eval_count;) {
+        const uint64_t step = l->point.evals[i];
         const struct pl_rollouts_check check = check_of(l, step + 1);
         struct pl_rollouts rollouts = {0};
         struct pl_ready ready = {0};
@@ -162,10 +162,11 @@ static int take_evals(struct learner *l, uint64_t wait_ms, struct pl_error *err)
         pl_ready_release(&ready);
         if (rc < 0)
             return rc;
-        PL_ASSERT(l->reported_count < EVALS_MAX);
+        PL_ASSERT(l->reported_count < PL_EVALS_MAX);
         l->evals_reported[l->reported_count++] = step;
-        l->eval_count--;
-        memmove(l->evals + i, l->evals + i + 1, (l->eval_count - i) * sizeof *l->evals);
+        l->point.eval_count--;
+        memmove(l->point.evals + i, l->point.evals + i + 1,
+                (l->point.eval_count - i) * sizeof *l->point.evals);
     }
     return PL_OK;
 }
@@ -177,6 +178,7 @@ static int take_batch(struct learner *l, struct pl_ready *ret_ready, double *ret
     const double start = seconds();
     double fed = start, said = start;
     char name[32];
+    bool whole = true;
     size_t fresh;
 
     snprintf(name, sizeof name, "%llu", (unsigned long long)l->point.step);
@@ -189,7 +191,9 @@ static int take_batch(struct learner *l, struct pl_ready *ret_ready, double *ret
         if (pl_daemon_stopping(NULL))
             return pl_fail(err, PL_ECANCELED, "stopped while waiting for batch %s", name);
         rc = take_evals(l, 0, err);
-        if (rc == PL_OK && seconds() - fed > FEED_AGAIN_S) {
+        if (rc == PL_OK)
+            rc = pl_queues_whole(l->stream, name, &whole, err);
+        if (rc == PL_OK && (!whole || seconds() - fed > FEED_AGAIN_S)) {
             fed = seconds();
             rc = feed(l, &fresh, err);
             if (rc == PL_OK && fresh > 0)
@@ -222,22 +226,35 @@ static double difference(struct learner *l, const struct pl_rollouts *rollouts, 
 
 /* ---- checkpoints ---- */
 
+/* The older versions that batches and evaluations still to come are pinned to. */
+static void list_behind(struct learner *l)
+{
+    struct pl_savepoint *p = &l->point;
+    const uint64_t oldest = pl_feed_version(l->conf, p->step);
+
+    p->behind_count = 0;
+    for (size_t i = 0; i < l->versions.count; i++) {
+        const struct pl_version *v = &l->versions.list[i];
+        bool needed = v->number >= oldest;
+
+        for (size_t k = 0; k < p->eval_count; k++)
+            needed = needed || v->number == p->evals[k] + 1;
+        if (!needed || v->number > p->step) /* the newest is the model itself */
+            continue;
+        PL_ASSERT(p->behind_count < PL_BEHIND_MAX);
+        p->behind[p->behind_count++] = (struct pl_behind){v->number, v->values};
+    }
+}
+
 static int save(struct learner *l, struct pl_error *err)
 {
     struct pl_savepoint *p = &l->point;
     const double start = seconds();
-    uint64_t oldest = pl_feed_version(l->conf, p->step);
     int rc;
 
     if (l->saved == p->step && p->step > 0)
         return PL_OK;
-    p->behind_count = 0;
-    for (uint64_t v = oldest; v <= p->step; v++) {
-        const struct pl_version *known = pl_versions_find(&l->versions, v);
-
-        PL_ASSERT(known && p->behind_count < PL_BEHIND_MAX);
-        p->behind[p->behind_count++] = (struct pl_behind){v, known->values};
-    }
+    list_behind(l);
     p->kl_coef = l->update.kl_coef;
     p->train.skipped = l->update.skipped;
     p->train.step = pl_trainer_state(l->trainer)->step + l->update.skipped;
@@ -364,8 +381,8 @@ static void forget(struct learner *l)
 {
     uint64_t oldest = pl_feed_version(l->conf, l->point.step);
 
-    for (size_t i = 0; i < l->eval_count; i++)
-        oldest = min_u64(oldest, l->evals[i] + 1);
+    for (size_t i = 0; i < l->point.eval_count; i++)
+        oldest = min_u64(oldest, l->point.evals[i] + 1);
     pl_versions_drop(&l->versions, oldest);
 }
 
@@ -384,14 +401,14 @@ static int loop(struct learner *l, struct pl_error *err)
         if (rc == PL_OK)
             rc = take_evals(l, 0, err);
         /* Evaluations that lag too far behind would keep too many versions. */
-        while (rc == PL_OK && l->eval_count > 0 && !pl_daemon_stopping(NULL) &&
-               l->evals[0] + PL_VERSIONS_MAX / 2 < l->point.step + 1)
+        while (rc == PL_OK && l->point.eval_count > 0 && !pl_daemon_stopping(NULL) &&
+               l->point.evals[0] + PL_VERSIONS_MAX / 2 < l->point.step + 1)
             rc = take_evals(l, WAIT_MS, err);
         forget(l);
         if (rc == PL_OK)
             rc = note_state(l, "running", err);
     }
-    while (rc == PL_OK && l->eval_count > 0 && !pl_daemon_stopping(NULL)) {
+    while (rc == PL_OK && l->point.eval_count > 0 && !pl_daemon_stopping(NULL)) {
         rc = feed(l, &fresh, err);
         if (rc == PL_OK)
             rc = take_evals(l, WAIT_MS, err);
@@ -409,7 +426,7 @@ static int finish(struct learner *l, struct pl_error *err)
     char *path;
     int rc;
 
-    if (l->point.step < l->conf->steps || l->eval_count > 0)
+    if (l->point.step < l->conf->steps || l->point.eval_count > 0)
         return note_state(l, "stopped", err);
     /* Evaluations that came in after the last checkpoint are retired without a new one. */
     for (size_t i = 0; i < l->reported_count; i++) {
@@ -462,8 +479,8 @@ static int open_model(struct learner *l, struct pl_error *err)
     if (rc == PL_OK)
         rc = pl_pack_create(&opts.limits, &l->pack, err);
     if (rc == PL_OK && checkpoint)
-        rc = pl_savepoint_read(checkpoint, l->agree, l->weights, pl_trainer_state(l->trainer), 0,
-                               &l->point, err);
+        rc = pl_savepoint_read(checkpoint, l->agree, l->weights, pl_trainer_state(l->trainer),
+                               l->shape->params, &l->point, err);
     free(checkpoint);
     return rc;
 }
@@ -500,6 +517,18 @@ static int open_prompts(struct learner *l, struct pl_error *err)
     return rc;
 }
 
+/* A Redis that is gone must not keep a learner that is to stop. */
+static bool out_of_patience(void *at)
+{
+    struct learner *l = at;
+
+    if (!pl_daemon_stopping(NULL))
+        return false;
+    if (l->asked_s <= 0.0)
+        l->asked_s = seconds();
+    return seconds() - l->asked_s > PATIENCE_S;
+}
+
 static int open_stream(struct learner *l, struct pl_error *err)
 {
     const struct pl_run_conf *c = l->conf;
@@ -511,7 +540,8 @@ static int open_stream(struct learner *l, struct pl_error *err)
         .role = "learner",
         .lease_ms = c->lease_s * 1000,
         .deliveries_max = (uint32_t)c->deliveries_max,
-        .stop = NULL, /* the step that is begun when a signal comes is finished */
+        .stop = out_of_patience, /* the step that is begun when a signal comes is finished */
+        .at = l,
         .event = pl_daemon_event,
     };
     int rc = redis ? pl_queues_open(&opts, &l->stream, err)
@@ -546,6 +576,43 @@ static int open_metrics(struct learner *l, struct pl_error *err)
     int rc = path ? pl_metrics_open(path, (int64_t)l->point.step, &l->metrics, err)
                   : pl_fail(err, PL_ENOMEM, "no memory for the learner");
 
+    free(path);
+    return rc;
+}
+
+/*
+ * What was begun before this start. Evaluations that the checkpoint calls open may be reported
+ * since; batches and evaluations before it may not be retired yet, when the last learner died just
+ * then or Redis went back a little.
+ */
+static int settle_past(struct learner *l, struct pl_error *err)
+{
+    struct pl_savepoint *p = &l->point;
+    const uint64_t far = l->conf->save_freq + PAST_MAX;
+    char *path = pl_strf("%s/metrics.jsonl", l->conf->dir);
+    size_t open = 0;
+    int rc = path ? PL_OK : pl_fail(err, PL_ENOMEM, "no memory for the learner");
+
+    for (size_t i = 0; rc == PL_OK && i < p->eval_count; i++) {
+        bool reported = false;
+
+        rc = pl_metrics_find(path, p->evals[i], "\"val-core/", &reported, err);
+        if (!reported)
+            p->evals[open++] = p->evals[i];
+    }
+    p->eval_count = open;
+    for (uint64_t b = p->step > far ? p->step - far : 0; rc == PL_OK && b <= p->step; b++) {
+        bool is_open = !eval_is_due(l, b);
+        char name[32];
+
+        for (size_t i = 0; i < p->eval_count; i++)
+            is_open = is_open || p->evals[i] == b;
+        snprintf(name, sizeof name, "e%llu", (unsigned long long)b);
+        if (!is_open)
+            rc = pl_queues_retire(l->stream, name, err);
+        if (rc == PL_OK && b < p->step)
+            rc = pl_queues_retire(l->stream, name + 1, err);
+    }
     free(path);
     return rc;
 }
@@ -610,8 +677,10 @@ static int open_all(struct learner *l, struct pl_error *err)
         .kl_coef = l->point.step > 0 ? l->point.kl_coef : c->kl_coef,
         .skipped = l->point.train.skipped,
     };
-    add_eval(l);
-    return publish_first(l, err);
+    if (l->point.step == 0)
+        add_eval(l);
+    rc = settle_past(l, err);
+    return rc == PL_OK ? publish_first(l, err) : rc;
 }
 
 static void close_all(struct learner *l)

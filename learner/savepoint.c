@@ -32,14 +32,17 @@ static int write_behind(const char *dir, const struct pl_behind *b, size_t value
 
 static int write_run_state(const char *dir, const struct pl_savepoint *point, struct pl_error *err)
 {
-    json_t *behind = json_array();
-    json_t *root = json_pack("{s:I, s:f, s:f, s:o}", "step", (json_int_t)point->step, "accuracy",
-                             point->accuracy, "kl_coef", point->kl_coef, "behind", behind);
+    json_t *behind = json_array(), *evals = json_array();
+    json_t *root =
+        json_pack("{s:I, s:f, s:f, s:o, s:o}", "step", (json_int_t)point->step, "accuracy",
+                  point->accuracy, "kl_coef", point->kl_coef, "behind", behind, "evals", evals);
     char *path = pl_strf("%s/" RUN_STATE, dir);
     int rc;
 
     for (size_t i = 0; root && i < point->behind_count; i++)
         json_array_append_new(behind, json_integer((json_int_t)point->behind[i].version));
+    for (size_t i = 0; root && i < point->eval_count; i++)
+        json_array_append_new(evals, json_integer((json_int_t)point->evals[i]));
     rc = root && path ? pl_json_save(path, root, 2, err)
                       : pl_fail(err, PL_ENOMEM, "no memory for a checkpoint");
     json_decref(root);
@@ -90,6 +93,25 @@ static int read_behind(const char *dir, uint64_t version, size_t values, struct 
     return rc;
 }
 
+/* Ascending steps, none after `step`. */
+static int read_evals(const json_t *evals, const char *file, uint64_t step,
+                      struct pl_savepoint *point, struct pl_error *err)
+{
+    if (!json_is_array(evals) || json_array_size(evals) > PL_EVALS_MAX)
+        return pl_fail(err, PL_EFORMAT, "'%s': 'evals' must be a list of at most %d steps", file,
+                       PL_EVALS_MAX);
+    for (size_t i = 0; i < json_array_size(evals); i++) {
+        const json_t *item = json_array_get(evals, i);
+        const json_int_t at = json_is_integer(item) ? json_integer_value(item) : -1;
+
+        if (at < 0 || (uint64_t)at > step || (i > 0 && (uint64_t)at <= point->evals[i - 1]))
+            return pl_fail(err, PL_EFORMAT, "'%s': 'evals' are steps up to %llu, ascending", file,
+                           (unsigned long long)step);
+        point->evals[point->eval_count++] = (uint64_t)at;
+    }
+    return PL_OK;
+}
+
 static int read_run_state(const char *path, size_t values, struct pl_savepoint *point,
                           struct pl_error *err)
 {
@@ -120,6 +142,8 @@ static int read_run_state(const char *path, size_t values, struct pl_savepoint *
                  : pl_fail(err, PL_EFORMAT, "'%s': 'behind' holds no version", file);
         point->behind_count += rc == PL_OK;
     }
+    if (rc == PL_OK)
+        rc = read_evals(json_object_get(root, "evals"), file, step, point, err);
     json_decref(root);
     free(file);
     return rc;

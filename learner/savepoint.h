@@ -1,8 +1,9 @@
 /*
  * A checkpoint of a run: a model folder with its optimiser (state.h), and
  *
- *   run_state.json        step, accuracy of the last batch, KL coefficient, what must agree
- *   policy-<v>.bf16       the values of each older version that batches still to come are pinned to
+ *   run_state.json        step, accuracy of the last batch, KL coefficient, evaluations that are
+ * not reported yet policy-<v>.bf16       the values of each older version that batches still to
+ * come, or such evaluations, are pinned to
  *
  * so that a run that goes on from it feeds, samples and trains to the same bits.
  */
@@ -17,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PL_BEHIND_MAX = 4 };
+enum { PL_EVALS_MAX = 8, PL_BEHIND_MAX = 4 + PL_EVALS_MAX };
 
 struct pl_behind {
     uint64_t version;
@@ -31,6 +32,9 @@ struct pl_savepoint {
     struct pl_train_state train;
     struct pl_behind behind[PL_BEHIND_MAX];
     size_t behind_count;
+    uint64_t
+        evals[PL_EVALS_MAX]; /* steps whose evaluation was fed and is not reported, ascending */
+    size_t eval_count;
 };
 
 /* Written aside, renamed, made the latest. `agree`: what must be the same when the run goes on. */

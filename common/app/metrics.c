@@ -131,6 +131,34 @@ void pl_metrics_close(struct pl_metrics *metrics)
     free(metrics);
 }
 
+int pl_metrics_find(const char *path, uint64_t step, const char *word, bool *ret_found,
+                    struct pl_error *err)
+{
+    FILE *in = fopen(path, "re");
+    char *line = NULL;
+    size_t cap = 0, at_step = 0;
+    bool found = false;
+    ssize_t len;
+    int rc = PL_OK;
+
+    if (!in && errno != ENOENT)
+        return pl_fail_errno(err, "open '%s'", path);
+    while (in && rc == PL_OK && !found && (len = getline(&line, &cap, in)) > 0) {
+        if (line[len - 1] != '\n' || !strstr(line, word)) /* torn, or another's */
+            continue;
+        rc = line_step(line, (size_t)len, path, &at_step, err);
+        found = rc == PL_OK && at_step == step;
+    }
+    if (in && rc == PL_OK && ferror(in))
+        rc = pl_fail_errno(err, "read '%s'", path);
+    if (in)
+        fclose(in);
+    free(line);
+    if (rc == PL_OK)
+        *ret_found = found;
+    return rc;
+}
+
 static void keep_error(struct pl_metrics *metrics, int rc)
 {
     if (metrics->rc == PL_OK)

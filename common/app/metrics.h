@@ -14,6 +14,7 @@
 
 #include "common/base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct pl_metrics;
@@ -29,6 +30,11 @@ enum { PL_METRICS_FRESH = -1 };
 int pl_metrics_open(const char *path, int64_t step, struct pl_metrics **ret_metrics,
                     struct pl_error *err);
 void pl_metrics_close(struct pl_metrics *metrics); /* NULL is fine */
+
+/* Whether the file has a line of `step` in which `word` stands; one that is not there has none.
+ * PL_EIO; PL_EFORMAT: such a line is not what this file holds. */
+int pl_metrics_find(const char *path, uint64_t step, const char *word, bool *ret_found,
+                    struct pl_error *err);
 
 /* Between begin and end; a line that is begun anew is forgotten. Values that are not finite become
  * null. */

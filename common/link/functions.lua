@@ -87,30 +87,36 @@ local function settle(prefix, b)
 end
 
 -- batch index expected after previous epsilon gated | fields | pb
+-- Where the feeder knows what the batch before came to, `after` is empty and `previous` says so; that
+-- holds for a batch that is there and still waits for it, too.
 local function feed(keys, argv)
     local prefix, b, index = keys[1], argv[1], argv[2]
     local key, groups = prefix .. 'batch:' .. b, prefix .. 'groups:' .. b
     if redis.call('SISMEMBER', prefix .. 'retired', b) == 1 then
         return 'RETIRED'
     end
-    if redis.call('HEXISTS', groups, index) == 1 then
-        return 'REPEATED'
-    end
     local fields, at = pairs_at(argv, 8)
-    if redis.call('EXISTS', key) == 0 then
+    local f = redis.call('HMGET', key, 'state', 'previous')
+    if not f[1] then -- it may still know its next one, which was fed before it
         redis.call('HSET', key, 'state', 'open', 'expected', argv[3], 'fed', 0, 'arrived', 0, 'dropped', 0,
             'samples', 0, 'right', 0, 'formatted', 0, 'after', argv[4], 'epsilon', argv[6], 'gated', argv[7])
+    end
+    if not f[2] then
         local before = prefix .. 'batch:' .. argv[4]
         if argv[4] == '' or redis.call('SISMEMBER', prefix .. 'retired', argv[4]) == 1 then
             redis.call('HSET', key, 'previous', argv[5])
-        else
-            local f = redis.call('HMGET', before, 'state', 'accuracy')
-            if f[1] == 'ready' then
-                redis.call('HSET', key, 'previous', f[2])
+            decide(prefix, b)
+        elseif not f[1] then
+            local of = redis.call('HMGET', before, 'state', 'accuracy')
+            if of[1] == 'ready' then
+                redis.call('HSET', key, 'previous', of[2])
             else
                 redis.call('HSET', before, 'next', b)
             end
         end
+    end
+    if redis.call('HEXISTS', groups, index) == 1 then
+        return 'REPEATED'
     end
     local entry = redis.call('XADD', prefix .. 'prompts', '*', unpack(entry_of(b, index, fields, argv[at])))
     redis.call('HSET', groups, index, 'prompt ' .. entry)
@@ -219,37 +225,49 @@ local function give_back(keys, argv)
     return 'DONE'
 end
 
--- queue consumer entry...: how many of them are another's by now; the others are kept alive
+-- queue consumer entry...: 1 for each that is another's by now or gone, else 0; those are kept alive
 local function renew(keys, argv)
-    local key, group, consumer, lost = keys[1] .. argv[1], GROUP[argv[1]], argv[2], 0
+    local key, group, consumer, lost = keys[1] .. argv[1], GROUP[argv[1]], argv[2], {}
     for i = 3, #argv do
         local found = redis.call('XPENDING', key, group, argv[i], argv[i], 1)
         if #found == 1 and found[1][2] == consumer then
             redis.call('XCLAIM', key, group, consumer, 0, argv[i], 'JUSTID')
+            lost[#lost + 1] = 0
         else
-            lost = lost + 1
+            lost[#lost + 1] = 1
         end
     end
     return lost
 end
 
--- batch: after the checkpoint that contains it is durable
+-- batch: after the checkpoint that contains it is durable. It is trained, whatever is known of it here:
+-- Redis may have gone back a little when it was started again. What is left of it in queues goes.
 local function retire(keys, argv)
     local prefix, b = keys[1], argv[1]
-    local key = prefix .. 'batch:' .. b
+    local key, groups = prefix .. 'batch:' .. b, prefix .. 'groups:' .. b
     if redis.call('SISMEMBER', prefix .. 'retired', b) == 1 then
         return 'REPEATED'
     end
-    local f = redis.call('HMGET', key, 'state', 'entry', 'arrived')
-    if f[1] and f[1] ~= 'ready' then
-        return redis.error_reply('ERR plait: batch ' .. b .. ' is not complete')
-    end
+    local f = redis.call('HMGET', key, 'state', 'entry', 'arrived', 'fed', 'dropped')
     if f[1] then
-        redis.call('XDEL', prefix .. 'ready', f[2])
-        redis.call('HINCRBY', prefix .. 'ledger', 'trained', f[3])
+        if f[1] == 'ready' then
+            redis.call('XDEL', prefix .. 'ready', f[2])
+        else
+            local state = redis.call('HVALS', groups)
+            for i = 1, #state do
+                local kind, held = word(state[i])
+                for queue, name in pairs(STATE) do
+                    if kind == name then
+                        done_with(prefix, queue, held)
+                    end
+                end
+            end
+        end
+        redis.call('HINCRBY', prefix .. 'ledger', 'trained',
+            string.format('%d', tonumber(f[4]) - tonumber(f[5])))
         redis.call('HINCRBY', prefix .. 'ledger', 'scored', string.format('%d', -tonumber(f[3])))
     end
-    redis.call('DEL', key, prefix .. 'groups:' .. b, prefix .. 'scored:' .. b)
+    redis.call('DEL', key, groups, prefix .. 'scored:' .. b)
     redis.call('SADD', prefix .. 'retired', b)
     return 'DONE'
 end

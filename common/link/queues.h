@@ -56,8 +56,8 @@ struct pl_feed {
     const char *batch; /* "12", "e12" */
     size_t expected;   /* groups of it */
     uint32_t index;    /* of this one */
-    const char *after; /* the batch that is decided before this one, "" for the first or an
-                          evaluation: its gate waits for that one */
+    const char *after; /* the batch before this one, whose accuracy its gate waits for; "": there
+                          is none, or the feeder knows what it came to */
     double previous;   /* accuracy to compare with where `after` is "" or is already retired */
     double epsilon;
     bool gated; /* false: the gate is open whatever the accuracy */
@@ -90,7 +90,13 @@ int pl_queues_take(struct pl_queues *stream, const char *batch, uint64_t wait_ms
                    struct pl_ready *ret_ready, struct pl_error *err);
 void pl_ready_release(struct pl_ready *ready);
 
-/* After the checkpoint that contains it is durable. Repeating is harmless. */
+/* Whether all groups of the batch were fed and it is not retired: false after Redis was emptied;
+ * feed it again then. */
+int pl_queues_whole(struct pl_queues *stream, const char *batch, bool *ret_whole,
+                    struct pl_error *err);
+
+/* After the checkpoint that contains it is durable. Repeating is harmless. A batch that Redis does
+ * not hold complete any more is trained all the same; what is left of it in queues goes. */
 int pl_queues_retire(struct pl_queues *stream, const char *batch, struct pl_error *err);
 
 /* HSET of a hash of the run ("run", "policy"), and one capped entry to "metrics". */
@@ -119,10 +125,11 @@ void pl_lease_release(struct pl_lease *lease);
  */
 int pl_queues_lease(struct pl_queues *stream, enum pl_queue queue, uint64_t wait_ms,
                     struct pl_lease *ret_lease, struct pl_error *err);
-/* Keep leases alive; call every lease_ms / 3. *ret_lost counts those that are another's by now. */
+/* Keep leases alive; call every lease_ms / 3. *ret_lost counts those that are another's by now, or
+ * done with; where `lost` is not NULL, lost[i] says so of each. */
 int pl_queues_renew(struct pl_queues *stream, enum pl_queue queue,
-                    const struct pl_lease *const *leases, size_t count, size_t *ret_lost,
-                    struct pl_error *err);
+                    const struct pl_lease *const *leases, size_t count, bool *lost,
+                    size_t *ret_lost, struct pl_error *err);
 /* Give a lease back so that another worker gets it at once; its delivery does not count. */
 int pl_queues_return(struct pl_queues *stream, enum pl_queue queue, const struct pl_lease *lease,
                      struct pl_error *err);

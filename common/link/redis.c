@@ -17,7 +17,8 @@ enum {
     ANSWER_S = 15, /* longer than any blocking read waits */
     PAUSE_FIRST_MS = 50,
     PAUSE_MOST_MS = 10000,
-    SLICE_MS = 50, /* how soon a pause notices that it is to stop */
+    PAUSE_LOCAL_MS = 500, /* on a unix socket, where nobody else is in the way */
+    SLICE_MS = 50,        /* how soon a pause notices that it is to stop */
 };
 
 struct pl_redis {
@@ -318,7 +319,8 @@ static int wait_a_while(struct pl_redis *r, uint64_t ms, uint64_t deadline, stru
 /* Decorrelated jitter: 50 ms to three times the last pause. */
 static uint64_t next_pause(struct pl_redis *r, uint64_t last)
 {
-    uint64_t most = 3 * last < PAUSE_MOST_MS ? 3 * last : PAUSE_MOST_MS;
+    const uint64_t limit = r->path ? PAUSE_LOCAL_MS : PAUSE_MOST_MS;
+    const uint64_t most = 3 * last < limit ? 3 * last : limit;
 
     r->jitter = r->jitter * 6364136223846793005ull + 1442695040888963407ull;
     return PAUSE_FIRST_MS + (r->jitter >> 33) % (most - PAUSE_FIRST_MS + 1);

@@ -2,9 +2,9 @@
  * One connection to Redis that mends itself: what stream.h is built on.
  *
  * A call is repeated until it is answered: after a lost connection, and after LOADING, READONLY,
- * MISCONF, OOM, BUSY and their like, with growing, jittered pauses of 50 ms to 10 s; NOGROUP and a
- * missing function library are mended by what `mend` does, at once. So every call made here must be
- * one that can be repeated.
+ * MISCONF, OOM, BUSY and their like, with growing, jittered pauses of 50 ms to 10 s (0.5 s on a
+ * unix socket); NOGROUP and a missing function library are mended by what `mend` does, at once. So
+ * every call made here must be one that can be repeated.
  */
 #ifndef PL_LINK_REDIS_H
 #define PL_LINK_REDIS_H

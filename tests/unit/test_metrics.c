@@ -168,6 +168,27 @@ static void a_full_disk_is_noticed(void **state)
     pl_metrics_close(metrics);
 }
 
+static void a_line_is_found_by_its_step_and_a_word(void **state)
+{
+    bool found = true;
+
+    (void)state;
+    unlink(path);
+    assert_int_equal(pl_metrics_find(path, 1, "b", &found, NULL), PL_OK);
+    assert_false(found);
+    put_file("{\"training/global_step\": 1, \"a\": 1}\n"
+             "{\"training/global_step\": 2, \"b\": 1}\n"
+             "{\"training/global_step\": 3, \"b\": 1}"); /* torn */
+    assert_int_equal(pl_metrics_find(path, 2, "\"b\"", &found, NULL), PL_OK);
+    assert_true(found);
+    assert_int_equal(pl_metrics_find(path, 1, "\"b\"", &found, NULL), PL_OK);
+    assert_false(found);
+    assert_int_equal(pl_metrics_find(path, 3, "\"b\"", &found, NULL), PL_OK);
+    assert_false(found);
+    put_file("b\n");
+    assert_int_equal(pl_metrics_find(path, 1, "b", &found, NULL), PL_EFORMAT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +197,7 @@ int main(void)
         cmocka_unit_test(a_file_of_something_else_is_left_alone),
         cmocka_unit_test(a_missing_file_is_begun_and_a_missing_folder_is_an_error),
         cmocka_unit_test(a_full_disk_is_noticed),
+        cmocka_unit_test(a_line_is_found_by_its_step_and_a_word),
     };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -1,0 +1,140 @@
+/* The list between an actor's I/O thread and its engine: what is begun when, what is dropped. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "actor/errand.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct pl_errands list;
+
+static int begin_list(void **state)
+{
+    (void)state;
+    pl_errands_init(&list);
+    return 0;
+}
+
+static int end_list(void **state)
+{
+    (void)state;
+    pl_errands_release(&list);
+    return 0;
+}
+
+static struct pl_errand *add(unsigned entry, uint64_t version)
+{
+    struct pl_errand *e = calloc(1, sizeof *e);
+
+    assert_non_null(e);
+    snprintf(e->lease.entry, sizeof e->lease.entry, "%u-0", entry);
+    e->group.version = version;
+    e->group.samples = 4;
+    pl_errands_add(&list, e);
+    return e;
+}
+
+static void versions_come_in_turn(void **state)
+{
+    (void)state;
+    assert_int_equal(pl_errands_version(&list, 0), 0);
+    add(1, 7);
+    add(2, 5);
+    add(3, 7);
+    assert_int_equal(pl_errands_version(&list, 0), 5);
+    assert_int_equal(pl_errands_version(&list, 5), 7);
+    assert_int_equal(pl_errands_version(&list, 7), 5); /* from the start again */
+}
+
+static void the_first_of_a_version_is_begun_whatever_is_before_it(void **state)
+{
+    struct pl_errand *first, *second;
+
+    (void)state;
+    add(1, 7);
+    first = add(2, 5);
+    second = add(3, 5);
+    assert_ptr_equal(pl_errands_begin(&list, 5), first);
+    assert_ptr_equal(pl_errands_begin(&list, 5), second);
+    assert_null(pl_errands_begin(&list, 5));
+    assert_int_equal(pl_errands_version(&list, 0), 7); /* what runs asks for nothing */
+    assert_int_equal(list.count, 3);
+    pl_errands_done(&list, first);
+    assert_int_equal(list.count, 2);
+    assert_int_equal(list.samples, 8);
+    assert_ptr_equal(pl_errands_take(&list, PL_ERRAND_DONE), first);
+    pl_errand_destroy(first);
+}
+
+static void what_is_refused_can_be_taken_and_is_not_begun(void **state)
+{
+    struct pl_errand *running, *e;
+
+    (void)state;
+    running = add(1, 5);
+    assert_ptr_equal(pl_errands_begin(&list, 5), running);
+    add(2, 5);
+    add(3, 6);
+    add(4, 5);
+    assert_int_equal(pl_errands_refuse(&list, 5), 2);
+    assert_null(pl_errands_begin(&list, 5));
+    for (int left = 2; (e = pl_errands_take(&list, PL_ERRAND_REFUSED)); left--) {
+        assert_int_equal(e->group.version, 5);
+        assert_int_equal(list.count, left + 1);
+        pl_errand_destroy(e);
+    }
+    assert_int_equal(list.count, 2);
+    assert_int_equal(running->state, PL_ERRAND_RUNNING);
+}
+
+static void a_lost_lease_is_dropped_unless_it_is_begun(void **state)
+{
+    struct pl_errand *running, *waiting;
+
+    (void)state;
+    running = add(1, 5);
+    waiting = add(2, 6);
+    assert_ptr_equal(pl_errands_begin(&list, 5), running);
+    assert_true(pl_errands_has(&list, &(struct pl_lease){.entry = "2-0"}));
+    assert_false(pl_errands_drop(&list, running));
+    assert_true(pl_errands_drop(&list, waiting));
+    assert_false(pl_errands_has(&list, &(struct pl_lease){.entry = "2-0"}));
+    assert_true(pl_errands_has(&list, &(struct pl_lease){.entry = "1-0"}));
+    assert_int_equal(list.count, 1);
+    assert_int_equal(list.samples, 4);
+}
+
+/* A change between the look and the wait: it must not be slept through. */
+static void a_wait_sees_what_came_before_it(void **state)
+{
+    const uint64_t seen = pl_errands_changes(&list);
+
+    (void)state;
+    add(1, 5);
+    pl_errands_wait(&list, seen, 3600 * 1000); /* the test's time-out tells */
+    pl_errands_wait(&list, pl_errands_changes(&list), 1);
+    pl_errands_stop(&list, false);
+    assert_true(list.stop && !list.failed);
+    assert_int_not_equal(pl_errands_changes(&list), seen + 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(versions_come_in_turn, begin_list, end_list),
+        cmocka_unit_test_setup_teardown(the_first_of_a_version_is_begun_whatever_is_before_it,
+                                        begin_list, end_list),
+        cmocka_unit_test_setup_teardown(what_is_refused_can_be_taken_and_is_not_begun, begin_list,
+                                        end_list),
+        cmocka_unit_test_setup_teardown(a_lost_lease_is_dropped_unless_it_is_begun, begin_list,
+                                        end_list),
+        cmocka_unit_test_setup_teardown(a_wait_sees_what_came_before_it, begin_list, end_list),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
