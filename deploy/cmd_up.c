@@ -7,7 +7,7 @@
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "deploy/crew.h"
-#include "deploy/follow.h"
+#include "deploy/history.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -41,58 +41,77 @@ static const struct pl_command command = {
              "checkpoints/, logs/, and model/ when it is done. --dry-run lists all settings.\n",
 };
 
-/* "reward 1.25 acc 0.43 format 0.98 ttfa 0.21 len 61 gate open" of a step's line. */
-static const char *note_of(const json_t *step, char note[160])
+/* "reward 1.25  accuracy 0.43  ...": what the line has of it. */
+static const char *note_of(const json_t *line, char note[200])
 {
-    snprintf(note, 160, "reward %.2f  acc %.2f  format %.2f  ttfa %.2f  len %.0f  gate %s",
-             pl_follow_number(step, "critic/score/mean", NAN),
-             pl_follow_number(step, "interleave/accuracy", NAN),
-             pl_follow_number(step, "interleave/format_ok", NAN),
-             pl_follow_number(step, "interleave/ttfa", NAN),
-             pl_follow_number(step, "response_length/mean", NAN),
-             pl_follow_number(step, "interleave/gate", 0.0) > 0.0 ? "open" : "shut");
+    static const struct {
+        const char *name, *key;
+        int decimals;
+    } rows[] = {
+        {"reward", "critic/score/mean", 2}, {"accuracy", "interleave/accuracy", 2},
+        {"accuracy", "val-core/acc", 3},    {"format", "interleave/format_ok", 2},
+        {"ttfa", "interleave/ttfa", 2},     {"length", "response_length/mean", 0},
+    };
+    const double gate = pl_history_number(line, "interleave/gate");
+    size_t len = 0;
+
+    note[0] = '\0';
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const double value = pl_history_number(line, rows[i].key);
+
+        if (isfinite(value))
+            len += (size_t)snprintf(note + len, 200 - len, "%s%s %.*f", len > 0 ? "  " : "",
+                                    rows[i].name, rows[i].decimals, value);
+    }
+    if (isfinite(gate))
+        snprintf(note + len, 200 - len, "  gate %s", gate > 0 ? "open" : "shut");
     return note;
 }
 
 struct view {
-    struct pl_follow follow;
+    struct pl_history history;
     struct pl_progress progress;
     size_t steps;
     double tokens;
     bool begun, quiet;
 };
 
-static void show_val(struct view *v)
+static void show_eval(struct view *v)
 {
+    char note[200];
+
     pl_progress_hide(&v->progress);
-    fprintf(stderr, "evaluation after step %.0f: accuracy %.3f, format %.3f, ttfa %.2f\n",
-            pl_follow_number(v->follow.val, "training/global_step", 0.0),
-            pl_follow_number(v->follow.val, "val-core/acc", NAN),
-            pl_follow_number(v->follow.val, "interleave/format_ok", NAN),
-            pl_follow_number(v->follow.val, "interleave/ttfa", NAN));
+    fprintf(stderr, "evaluation after step %.0f: %s\n",
+            pl_history_number(v->history.eval, "training/global_step"),
+            note_of(v->history.eval, note));
+}
+
+static void show_step(struct view *v)
+{
+    const double step = pl_history_number(v->history.step, "training/global_step");
+    const double tokens = pl_history_number(v->history.step, "perf/total_num_tokens");
+    char note[200];
+
+    if (!v->begun) { /* a resumed run begins where its checkpoint stood */
+        v->begun = true;
+        v->progress.opts.done = step > 0 ? (uint64_t)step - 1 : 0;
+    }
+    v->tokens += isfinite(tokens) ? tokens : 0.0;
+    pl_progress_update(&v->progress, (uint64_t)step, (uint64_t)v->tokens,
+                       note_of(v->history.step, note));
 }
 
 static void show(struct view *v)
 {
-    bool val;
+    enum pl_history_line line;
 
-    while (pl_follow_next(&v->follow, &val)) {
-        const double step = pl_follow_number(v->follow.step, "training/global_step", 0.0);
-        char note[160];
-
+    while ((line = pl_history_next(&v->history)) != PL_HISTORY_NONE) {
         if (v->quiet)
             continue;
-        if (val) {
-            show_val(v);
-            continue;
-        }
-        if (!v->begun) { /* a resumed run begins where its checkpoint stood */
-            v->begun = true;
-            v->progress.opts.done = step > 0 ? (uint64_t)step - 1 : 0;
-        }
-        v->tokens += pl_follow_number(v->follow.step, "perf/total_num_tokens", 0.0);
-        pl_progress_update(&v->progress, (uint64_t)step, (uint64_t)v->tokens,
-                           note_of(v->follow.step, note));
+        if (line == PL_HISTORY_EVAL)
+            show_eval(v);
+        else
+            show_step(v);
     }
 }
 
@@ -130,7 +149,9 @@ static int up(const struct conf *conf, const struct pl_run_conf *run, struct pl_
     int rc;
 
     pl_signals_catch();
-    pl_follow_init(&view.follow, run->dir);
+    pl_history_init(&view.history, run->dir);
+    while (pl_history_next(&view.history) != PL_HISTORY_NONE) /* of before */
+        ;
     pl_progress_begin(&view.progress, &(struct pl_progress_opts){.what = "train",
                                                                  .unit = "tok",
                                                                  .total = run->steps,
@@ -149,7 +170,7 @@ static int up(const struct conf *conf, const struct pl_run_conf *run, struct pl_
                 "once\n");
     pl_crew_stop(&crew, rc < 0 ? 5.0 : STOP_S);
     pl_crew_release(&crew);
-    pl_follow_release(&view.follow);
+    pl_history_release(&view.history);
     return rc;
 }
 

@@ -13,6 +13,7 @@
 #include "deploy/cmd_doctor.h"
 #include "deploy/cmd_eval.h"
 #include "deploy/cmd_model.h"
+#include "deploy/cmd_status.h"
 #include "deploy/cmd_tokenizer.h"
 #include "deploy/cmd_up.h"
 #include "deploy/external.h"
@@ -37,6 +38,7 @@ static const struct builtin builtins[] = {
     {"chat", pl_cmd_chat, "talk to a model in the terminal"},
     {"eval", pl_cmd_eval, "measure a model on tasks"},
     {"up", pl_cmd_up, "train by reward: a whole run on this machine"},
+    {"status", pl_cmd_status, "how a run stands, and who waits for whom"},
     {"sft", pl_cmd_sft, "fine-tune a model on prompts and responses"},
     {0},
 };

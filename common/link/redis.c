@@ -14,7 +14,7 @@
 
 enum {
     CONNECT_S = 2,
-    ANSWER_S = 15, /* longer than any blocking read waits */
+    ANSWER_S = 15,
     PAUSE_FIRST_MS = 50,
     PAUSE_MOST_MS = 10000,
     PAUSE_LOCAL_MS = 500, /* on a unix socket, where nobody else is in the way */
@@ -24,6 +24,7 @@ enum {
 struct pl_redis {
     struct pl_redis_opts opts;
     char *url, *client;
+    char *shown;                               /* the url without its password, for people */
     const char *path, *host, *user, *password; /* into url's copy */
     int port, db;
     redisContext *c;
@@ -132,7 +133,14 @@ static int parse_url(struct pl_redis *r, struct pl_error *err)
         err, PL_EINVAL,
         "'%s' is no address of Redis; unix:///PATH, redis://[USER:PASSWORD@]HOST[:PORT], "
         "or a port is expected",
-        r->opts.url);
+        r->shown);
+}
+
+static char *without_password(const char *url)
+{
+    const char *sign = strrchr(url, '@');
+
+    return sign && strncmp(url, "redis://", 8) == 0 ? pl_strf("redis://...%s", sign) : strdup(url);
 }
 
 int pl_redis_create(const struct pl_redis_opts *opts, struct pl_redis **ret_redis,
@@ -147,9 +155,11 @@ int pl_redis_create(const struct pl_redis_opts *opts, struct pl_redis **ret_redi
     r->opts = *opts;
     r->url = strdup(opts->url);
     r->client = strdup(opts->client);
+    r->shown = without_password(opts->url);
     r->jitter = (uint64_t)getpid() * 2654435761u + now_ms();
-    rc = r->url && r->client ? parse_url(r, err)
-                             : pl_fail(err, PL_ENOMEM, "no memory for a connection to Redis");
+    rc = r->url && r->client && r->shown
+             ? parse_url(r, err)
+             : pl_fail(err, PL_ENOMEM, "no memory for a connection to Redis");
     if (rc < 0) {
         pl_redis_destroy(r);
         return rc;
@@ -172,6 +182,7 @@ void pl_redis_destroy(struct pl_redis *redis)
     hang_up(redis);
     free(redis->url);
     free(redis->client);
+    free(redis->shown);
     free(redis);
 }
 
@@ -271,14 +282,16 @@ static int greet(struct pl_redis *r, struct pl_error *err)
 
 static int dial(struct pl_redis *r, struct pl_error *err)
 {
-    const struct timeval patience = {CONNECT_S, 0}, answer = {ANSWER_S, 0};
+    const uint64_t answer_ms = r->opts.answer_ms ? r->opts.answer_ms : 1000 * ANSWER_S;
+    const struct timeval patience = {CONNECT_S, 0};
+    const struct timeval answer = {(time_t)(answer_ms / 1000),
+                                   (suseconds_t)(answer_ms % 1000 * 1000)};
     int rc;
 
     r->c = r->path ? redisConnectUnixWithTimeout(r->path, patience)
                    : redisConnectWithTimeout(r->host, r->port, patience);
     if (!r->c || r->c->err) {
-        rc = pl_fail(err, PL_EIO, "Redis at '%s': %s", r->opts.url,
-                     r->c ? r->c->errstr : "no memory");
+        rc = pl_fail(err, PL_EIO, "Redis at '%s': %s", r->shown, r->c ? r->c->errstr : "no memory");
         hang_up(r);
         return rc;
     }
@@ -294,7 +307,7 @@ static int dial(struct pl_redis *r, struct pl_error *err)
     }
     r->connects++;
     if (r->down)
-        tell(r, "connected", "url", r->opts.url);
+        tell(r, "connected", "url", r->shown);
     r->down = false;
     return PL_OK;
 }

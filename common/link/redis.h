@@ -39,6 +39,7 @@ struct pl_redis_opts {
     const char *url;    /* unix:///path, redis://[user:password@]host[:port][/db], or a port */
     const char *client; /* CLIENT SETNAME */
     uint64_t patience_ms;
+    uint64_t answer_ms; /* how long one answer may take; 0: 15 s, longer than any read blocks */
     bool (*stop)(void *at);
     void (*event)(void *at, const char *line);
     void *at;

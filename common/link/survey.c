@@ -1,0 +1,511 @@
+#include "common/link/survey.h"
+
+#include "common/base/buf.h"
+#include "common/link/redis.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    ANSWER_MS = 2000,
+    SCAN_COUNT = 1000,
+    SCANS_MAX = 1000, /* of a Redis that holds much else */
+    PENDING_MAX = 4096,
+    PACE_ENTRIES = 24,
+};
+
+struct pl_surveyor {
+    char *prefix;
+    struct pl_redis *redis;
+};
+
+static const char *const queue_names[] = {"prompts", "rollouts"};
+static const char *const group_names[] = {"actors", "rewarders"};
+
+int pl_surveyor_create(const char *url, const char *run, struct pl_surveyor **ret_surveyor,
+                       struct pl_error *err)
+{
+    struct pl_surveyor *s = calloc(1, sizeof *s);
+    const struct pl_redis_opts opts = {
+        .url = url, .client = "plait-survey", .patience_ms = 1, .answer_ms = ANSWER_MS};
+    int rc = PL_ENOMEM;
+
+    if (s)
+        s->prefix = pl_strf("plait:{%s}:", run);
+    if (!s || !s->prefix)
+        pl_fail(err, rc, "no memory to look at Redis");
+    else
+        rc = pl_redis_create(&opts, &s->redis, err);
+    if (rc < 0) {
+        pl_surveyor_destroy(s);
+        return rc;
+    }
+    *ret_surveyor = s;
+    return PL_OK;
+}
+
+void pl_surveyor_destroy(struct pl_surveyor *surveyor)
+{
+    if (!surveyor)
+        return;
+    pl_redis_destroy(surveyor->redis);
+    free(surveyor->prefix);
+    free(surveyor);
+}
+
+/* ---- asking ---- */
+
+/* COMMAND prefix+key WORD...; the words end with NULL. */
+static int ask(struct pl_surveyor *s, redisReply **ret_reply, struct pl_error *err,
+               const char *command, const char *key, const char *const *words)
+{
+    char name[256];
+    struct pl_redis_args args;
+
+    snprintf(name, sizeof name, "%s%s", s->prefix, key);
+    pl_redis_begin(&args, command);
+    pl_redis_word(&args, name);
+    for (size_t i = 0; words && words[i]; i++)
+        pl_redis_word(&args, words[i]);
+    return pl_redis_call(s->redis, &args, ret_reply, err);
+}
+
+static bool is_array(const redisReply *reply, size_t least)
+{
+    return reply && reply->type == REDIS_REPLY_ARRAY && reply->elements >= least;
+}
+
+static int ask_number(struct pl_surveyor *s, const char *command, const char *key, uint64_t *ret,
+                      struct pl_error *err)
+{
+    redisReply *reply;
+    const int rc = ask(s, &reply, err, command, key, NULL);
+
+    if (rc < 0)
+        return rc;
+    *ret = reply->type == REDIS_REPLY_INTEGER && reply->integer > 0 ? (uint64_t)reply->integer : 0;
+    freeReplyObject(reply);
+    return PL_OK;
+}
+
+/* A field of HGETALL's answer, "" where there is none. */
+static const char *field(const redisReply *hash, const char *name)
+{
+    for (size_t i = 0; is_array(hash, 0) && i + 1 < hash->elements; i += 2)
+        if (hash->element[i]->str && strcmp(hash->element[i]->str, name) == 0)
+            return hash->element[i + 1]->str ? hash->element[i + 1]->str : "";
+    return "";
+}
+
+static uint64_t count(const redisReply *hash, const char *name)
+{
+    return strtoull(field(hash, name), NULL, 10);
+}
+
+static double real(const redisReply *hash, const char *name)
+{
+    const char *text = field(hash, name);
+
+    return text[0] ? strtod(text, NULL) : NAN;
+}
+
+/* ---- the run and its ledger ---- */
+
+static int read_run(struct pl_surveyor *s, struct pl_survey *v, struct pl_error *err)
+{
+    redisReply *reply;
+    int rc = ask(s, &reply, err, "HGETALL", "run", NULL);
+
+    if (rc < 0)
+        return rc;
+    snprintf(v->state, sizeof v->state, "%s", field(reply, "state"));
+    v->step = count(reply, "step");
+    freeReplyObject(reply);
+    rc = ask(s, &reply, err, "HGETALL", "policy", NULL);
+    if (rc < 0)
+        return rc;
+    v->version = count(reply, "version");
+    freeReplyObject(reply);
+    return PL_OK;
+}
+
+static int read_ledger(struct pl_surveyor *s, struct pl_survey *v, struct pl_error *err)
+{
+    static const char dropped[] = "dropped:";
+    struct pl_ledger *l = &v->ledger;
+    redisReply *reply;
+    int rc = ask(s, &reply, err, "HGETALL", "ledger", NULL);
+
+    if (rc < 0)
+        return rc;
+    l->fed = count(reply, "fed");
+    l->trained = count(reply, "trained");
+    l->dropped = count(reply, "dropped");
+    l->scored = count(reply, "scored");
+    for (size_t i = 0; is_array(reply, 0) && i + 1 < reply->elements; i += 2) {
+        const char *name = reply->element[i]->str;
+
+        if (!name || strncmp(name, dropped, strlen(dropped)) != 0 ||
+            v->reason_count == PL_SURVEY_REASONS_MAX)
+            continue;
+        snprintf(v->reasons[v->reason_count].text, sizeof v->reasons[0].text, "%s",
+                 name + strlen(dropped));
+        v->reasons[v->reason_count++].count = count(reply, name);
+    }
+    freeReplyObject(reply);
+    rc = ask_number(s, "XLEN", "ready", &l->ready, err);
+    return rc == PL_OK ? ask_number(s, "XLEN", "dead", &l->dead, err) : rc;
+}
+
+/* Whether a client named plait-learner is connected. */
+static int read_clients(struct pl_surveyor *s, struct pl_survey *v, struct pl_error *err)
+{
+    struct pl_redis_args args;
+    redisReply *reply;
+    int rc;
+
+    pl_redis_begin(&args, "CLIENT");
+    pl_redis_word(&args, "LIST");
+    rc = pl_redis_call(s->redis, &args, &reply, err);
+    if (rc < 0)
+        return rc;
+    v->learner = reply->str && strstr(reply->str, " name=plait-learner ");
+    freeReplyObject(reply);
+    return PL_OK;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Mean of the gaps, but for those in which the run was not at work. */
+static double mean_gap(double *gaps, size_t n)
+{
+    enum { STOPPED = 20 }; /* times the median */
+    double sum = 0.0;
+    size_t used = 0;
+
+    qsort(gaps, n, sizeof *gaps, by_size);
+    for (size_t i = 0; i < n && gaps[i] <= STOPPED * gaps[n / 2]; i++, used++)
+        sum += gaps[i];
+    return used > 0 ? sum / (double)used : NAN;
+}
+
+/* Entries of steps in the stream of metrics: their ids begin with when they were written. */
+static int read_pace(struct pl_surveyor *s, struct pl_survey *v, struct pl_error *err)
+{
+    char most[16];
+    const char *const words[] = {"+", "-", "COUNT", most, NULL};
+    double gaps[PACE_ENTRIES], later = 0.0;
+    redisReply *reply;
+    size_t n = 0;
+    int rc;
+
+    snprintf(most, sizeof most, "%d", PACE_ENTRIES);
+    rc = ask(s, &reply, err, "XREVRANGE", "metrics", words);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; is_array(reply, 0) && i < reply->elements; i++) {
+        const redisReply *entry = reply->element[i];
+        double at;
+
+        if (!is_array(entry, 2) || !entry->element[0]->str ||
+            !field(entry->element[1], "timing_s/step")[0])
+            continue;
+        at = strtod(entry->element[0]->str, NULL) / 1e3;
+        if (later > 0.0)
+            gaps[n++] = later - at;
+        later = at;
+    }
+    freeReplyObject(reply);
+    v->step_s = n > 0 ? mean_gap(gaps, n) : NAN;
+    return PL_OK;
+}
+
+/* ---- queues and who holds what of them ---- */
+
+static int read_time(struct pl_surveyor *s, double *ret_ms, struct pl_error *err)
+{
+    struct pl_redis_args args;
+    redisReply *reply;
+    int rc;
+
+    pl_redis_begin(&args, "TIME");
+    rc = pl_redis_call(s->redis, &args, &reply, err);
+    if (rc < 0)
+        return rc;
+    if (is_array(reply, 2) && reply->element[0]->str && reply->element[1]->str)
+        *ret_ms = 1e3 * strtod(reply->element[0]->str, NULL) +
+                  1e-3 * strtod(reply->element[1]->str, NULL);
+    freeReplyObject(reply);
+    return PL_OK;
+}
+
+static struct pl_survey_holder *holder_of(struct pl_survey *v, enum pl_queue queue,
+                                          const char *worker)
+{
+    struct pl_survey_holder *h;
+
+    for (size_t i = 0; i < v->holder_count; i++) {
+        h = &v->holders[i];
+        if (h->queue == queue && strcmp(h->worker, worker) == 0)
+            return h;
+    }
+    if (v->holder_count == PL_SURVEY_HOLDERS_MAX)
+        return NULL;
+    h = &v->holders[v->holder_count++];
+    *h = (struct pl_survey_holder){.queue = queue};
+    snprintf(h->worker, sizeof h->worker, "%s", worker);
+    return h;
+}
+
+/* One of [entry, consumer, milliseconds idle, deliveries]. */
+static void add_pending(struct pl_survey *v, enum pl_queue queue, const redisReply *p,
+                        double now_ms)
+{
+    struct pl_survey_holder *h;
+    double age_s, idle_s;
+
+    if (!is_array(p, 3) || !p->element[0]->str || !p->element[1]->str)
+        return;
+    h = holder_of(v, queue, p->element[1]->str);
+    if (!h)
+        return;
+    age_s = (now_ms - strtod(p->element[0]->str, NULL)) / 1000.0; /* an entry begins with its ms */
+    idle_s = (double)p->element[2]->integer / 1000.0;
+    h->count++;
+    h->oldest_s = age_s > h->oldest_s ? age_s : h->oldest_s;
+    h->silent_s = idle_s > h->silent_s ? idle_s : h->silent_s;
+}
+
+static int read_queue(struct pl_surveyor *s, struct pl_survey *v, enum pl_queue queue,
+                      double now_ms, struct pl_error *err)
+{
+    char most[16];
+    const char *const words[] = {group_names[queue], "-", "+", most, NULL};
+    uint64_t length = 0, leased = 0;
+    struct pl_error met = {0};
+    redisReply *reply;
+    int rc = ask_number(s, "XLEN", queue_names[queue], &length, err);
+
+    if (rc < 0)
+        return rc;
+    snprintf(most, sizeof most, "%d", PENDING_MAX);
+    rc = ask(s, &reply, &met, "XPENDING", queue_names[queue], words);
+    if (rc < 0 && !strstr(met.text, "NOGROUP")) /* no worker came yet */
+        return pl_fail(err, rc, "%s", met.text);
+    if (rc == PL_OK) {
+        leased = is_array(reply, 0) ? reply->elements : 0;
+        for (size_t i = 0; i < leased; i++)
+            add_pending(v, queue, reply->element[i], now_ms);
+        freeReplyObject(reply);
+    }
+    leased = leased < length ? leased : length;
+    if (queue == PL_QUEUE_PROMPTS) {
+        v->ledger.leased = leased;
+        v->ledger.queued = length - leased;
+    } else {
+        v->ledger.scoring = leased;
+        v->ledger.rolled = length - leased;
+    }
+    return PL_OK;
+}
+
+/* ---- batches ---- */
+
+static int read_groups(struct pl_surveyor *s, struct pl_survey_batch *b, struct pl_error *err)
+{
+    static const char *const kinds[] = {"prompt", "rollout", "scored", "dead"};
+    uint64_t *const counts[] = {&b->prompts, &b->rollouts, &b->scored, &b->dead};
+    redisReply *reply;
+    char key[64];
+    int rc;
+
+    snprintf(key, sizeof key, "groups:%s", b->name);
+    rc = ask(s, &reply, err, "HVALS", key, NULL);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; is_array(reply, 0) && i < reply->elements; i++)
+        for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+            *counts[k] += reply->element[i]->str &&
+                          strncmp(reply->element[i]->str, kinds[k], strlen(kinds[k])) == 0;
+    freeReplyObject(reply);
+    return PL_OK;
+}
+
+static int read_batch(struct pl_surveyor *s, struct pl_survey *v, const char *name,
+                      struct pl_error *err)
+{
+    struct pl_survey_batch b = {.gate = -1};
+    redisReply *reply;
+    char key[64];
+    int rc;
+
+    if (v->batch_count == PL_SURVEY_BATCHES_MAX || strlen(name) >= sizeof b.name)
+        return PL_OK;
+    snprintf(b.name, sizeof b.name, "%s", name);
+    snprintf(key, sizeof key, "batch:%s", name);
+    rc = ask(s, &reply, err, "HGETALL", key, NULL);
+    if (rc < 0)
+        return rc;
+    snprintf(b.state, sizeof b.state, "%s", field(reply, "state"));
+    b.expected = count(reply, "expected");
+    b.samples = count(reply, "samples");
+    b.right = count(reply, "right");
+    b.formatted = count(reply, "formatted");
+    b.accuracy = real(reply, "accuracy");
+    if (field(reply, "gate")[0])
+        b.gate = field(reply, "gate")[0] == '1';
+    freeReplyObject(reply);
+    rc = read_groups(s, &b, err);
+    if (rc == PL_OK && b.state[0]) /* it may have been retired since it was listed */
+        v->batches[v->batch_count++] = b;
+    return rc;
+}
+
+/* ---- workers ---- */
+
+static int read_worker(struct pl_surveyor *s, struct pl_survey *v, const char *name,
+                       struct pl_error *err)
+{
+    struct pl_survey_worker w = {0};
+    redisReply *reply;
+    uint64_t left_ms = 0;
+    char key[96];
+    int rc;
+
+    if (v->worker_count == PL_SURVEY_WORKERS_MAX || strlen(name) >= sizeof w.name)
+        return PL_OK;
+    snprintf(w.name, sizeof w.name, "%s", name);
+    snprintf(key, sizeof key, "worker:%s", name);
+    rc = ask(s, &reply, err, "HGETALL", key, NULL);
+    if (rc < 0)
+        return rc;
+    snprintf(w.role, sizeof w.role, "%s", field(reply, "role"));
+    w.version = count(reply, "version");
+    w.groups = count(reply, "groups");
+    w.leased = count(reply, "leased");
+    w.tokens_per_s = real(reply, "tokens_per_s");
+    freeReplyObject(reply);
+    rc = ask_number(s, "PTTL", key, &left_ms, err);
+    w.left_s = (double)left_ms / 1000.0;
+    if (rc == PL_OK && w.role[0]) /* it may have gone since it was listed */
+        v->workers[v->worker_count++] = w;
+    return rc;
+}
+
+/* ---- all of it ---- */
+
+static int read_key(struct pl_surveyor *s, struct pl_survey *v, const char *key,
+                    struct pl_error *err)
+{
+    if (strncmp(key, "batch:", 6) == 0)
+        return read_batch(s, v, key + 6, err);
+    return strncmp(key, "worker:", 7) == 0 ? read_worker(s, v, key + 7, err) : PL_OK;
+}
+
+/* SCAN may name a key twice. */
+static bool was_read(const struct pl_survey *v, const char *key)
+{
+    for (size_t i = 0; i < v->batch_count && strncmp(key, "batch:", 6) == 0; i++)
+        if (strcmp(v->batches[i].name, key + 6) == 0)
+            return true;
+    for (size_t i = 0; i < v->worker_count && strncmp(key, "worker:", 7) == 0; i++)
+        if (strcmp(v->workers[i].name, key + 7) == 0)
+            return true;
+    return false;
+}
+
+static int read_keys(struct pl_surveyor *s, struct pl_survey *v, struct pl_error *err)
+{
+    char cursor[32] = "0", pattern[128];
+    int rc = PL_OK;
+
+    snprintf(pattern, sizeof pattern, "%s*:*", s->prefix);
+    for (int n = 0; rc == PL_OK && n < SCANS_MAX; n++) {
+        struct pl_redis_args args;
+        redisReply *reply;
+
+        pl_redis_begin(&args, "SCAN");
+        pl_redis_word(&args, cursor);
+        pl_redis_word(&args, "MATCH");
+        pl_redis_word(&args, pattern);
+        pl_redis_word(&args, "COUNT");
+        pl_redis_count(&args, SCAN_COUNT);
+        rc = pl_redis_call(s->redis, &args, &reply, err);
+        if (rc < 0)
+            return rc;
+        if (!is_array(reply, 2) || !reply->element[0]->str) {
+            freeReplyObject(reply);
+            return pl_fail(err, PL_EIO, "Redis gave 'SCAN' an answer of an unexpected form");
+        }
+        snprintf(cursor, sizeof cursor, "%s", reply->element[0]->str);
+        for (size_t i = 0; rc == PL_OK && i < reply->element[1]->elements; i++) {
+            const char *key = reply->element[1]->element[i]->str + strlen(s->prefix);
+
+            if (!was_read(v, key))
+                rc = read_key(s, v, key, err);
+        }
+        freeReplyObject(reply);
+        if (strcmp(cursor, "0") == 0)
+            break;
+    }
+    return rc;
+}
+
+static int by_batch(const void *a, const void *b)
+{
+    const struct pl_survey_batch *x = a, *y = b;
+    const bool x_eval = x->name[0] == 'e', y_eval = y->name[0] == 'e';
+
+    return x_eval != y_eval ? x_eval - y_eval : strverscmp(x->name, y->name);
+}
+
+static int by_worker(const void *a, const void *b)
+{
+    const struct pl_survey_worker *x = a, *y = b;
+    const int role = strcmp(x->role, y->role);
+
+    return role ? role : strverscmp(x->name, y->name);
+}
+
+static int by_holder(const void *a, const void *b)
+{
+    const struct pl_survey_holder *x = a, *y = b;
+
+    return x->queue != y->queue ? (int)x->queue - (int)y->queue : strverscmp(x->worker, y->worker);
+}
+
+int pl_surveyor_take(struct pl_surveyor *surveyor, struct pl_survey *ret_survey,
+                     struct pl_error *err)
+{
+    struct pl_survey *v = ret_survey;
+    double now_ms = 0.0;
+    int rc;
+
+    memset(v, 0, sizeof *v);
+    rc = read_time(surveyor, &now_ms, err);
+    if (rc == PL_OK)
+        rc = read_run(surveyor, v, err);
+    if (rc == PL_OK)
+        rc = read_ledger(surveyor, v, err);
+    for (enum pl_queue q = PL_QUEUE_PROMPTS; rc == PL_OK && q <= PL_QUEUE_ROLLOUTS; q++)
+        rc = read_queue(surveyor, v, q, now_ms, err);
+    if (rc == PL_OK)
+        rc = read_pace(surveyor, v, err);
+    if (rc == PL_OK)
+        rc = read_clients(surveyor, v, err);
+    if (rc == PL_OK)
+        rc = read_keys(surveyor, v, err);
+    if (rc < 0)
+        return rc;
+    qsort(v->batches, v->batch_count, sizeof *v->batches, by_batch);
+    qsort(v->workers, v->worker_count, sizeof *v->workers, by_worker);
+    qsort(v->holders, v->holder_count, sizeof *v->holders, by_holder);
+    return PL_OK;
+}

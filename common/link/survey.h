@@ -1,0 +1,89 @@
+/*
+ * What a run's Redis holds at a moment, for people: read, never written, with commands that any
+ * Redis answers (no function library needed). The commands are not one transaction: while the run
+ * is at work, numbers of one survey may be a hand-over apart.
+ */
+#ifndef PL_LINK_SURVEY_H
+#define PL_LINK_SURVEY_H
+
+#include "common/base/err.h"
+#include "common/link/queues.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    PL_SURVEY_BATCHES_MAX = 64,
+    PL_SURVEY_WORKERS_MAX = 256,
+    PL_SURVEY_HOLDERS_MAX = 256,
+    PL_SURVEY_REASONS_MAX = 8,
+};
+
+/* A batch that is not retired. Its groups: waiting or leased as prompts, as rollouts, scored, dead.
+ */
+struct pl_survey_batch {
+    char name[32];  /* "12", "e12" */
+    char state[16]; /* "open", "complete", "ready" */
+    uint64_t expected;
+    uint64_t prompts, rollouts, scored, dead;
+    uint64_t samples, right, formatted; /* of the scored groups */
+    double accuracy;                    /* NaN until it is complete */
+    int gate;                           /* 1 open, 0 shut, -1 not decided */
+};
+
+struct pl_survey_worker {
+    char name[72], role[16];
+    double left_s;    /* until its heartbeat counts as stale; a beat makes it three lease times */
+    uint64_t version; /* that it samples with, 0: says none */
+    uint64_t groups;  /* done since it was started */
+    uint64_t leased;
+    double tokens_per_s; /* NaN: says none */
+};
+
+/* What one worker holds of one queue. */
+struct pl_survey_holder {
+    enum pl_queue queue;
+    char worker[72];
+    uint64_t count;
+    double oldest_s; /* since the oldest of them was queued */
+    double silent_s; /* the longest that one of them was neither taken nor renewed */
+};
+
+struct pl_survey_reason {
+    char text[96];
+    uint64_t count;
+};
+
+struct pl_survey {
+    char state[16];   /* of the learner: "running", "stopped", "finished"; "" before it began */
+    uint64_t step;    /* steps done, as the learner notes them */
+    uint64_t version; /* the newest, 0: none yet */
+    double step_s;    /* from one recent step to the next, by the clock of Redis; NaN: not known */
+    bool learner;     /* one named "learner" is connected */
+    struct pl_ledger ledger;
+    struct pl_survey_batch batches[PL_SURVEY_BATCHES_MAX]; /* training batches, then evaluations */
+    size_t batch_count;
+    struct pl_survey_worker workers[PL_SURVEY_WORKERS_MAX]; /* by role and name */
+    size_t worker_count;
+    struct pl_survey_holder holders[PL_SURVEY_HOLDERS_MAX];
+    size_t holder_count;
+    struct pl_survey_reason reasons[PL_SURVEY_REASONS_MAX]; /* why groups were dropped */
+    size_t reason_count;
+};
+
+struct pl_surveyor;
+
+/* Does not connect yet. PL_EINVAL: the url or the run is none; PL_ENOMEM. */
+int pl_surveyor_create(const char *url, const char *run, struct pl_surveyor **ret_surveyor,
+                       struct pl_error *err);
+void pl_surveyor_destroy(struct pl_surveyor *surveyor); /* NULL is fine */
+
+/*
+ * Fill in *ret_survey, within a second or two. PL_EIO: Redis does not answer, or not so; it may be
+ * asked again later, over a new connection. On failure *ret_survey holds nothing of meaning.
+ */
+int pl_surveyor_take(struct pl_surveyor *surveyor, struct pl_survey *ret_survey,
+                     struct pl_error *err);
+
+#endif

@@ -1,0 +1,132 @@
+#include "deploy/cmd_status.h"
+
+#include "common/app/options.h"
+#include "common/base/buf.h"
+#include "common/base/file.h"
+#include "deploy/overview.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct conf {
+    const char *run;
+    struct pl_option_list assignments;
+    bool json;
+    int color;
+};
+
+static const struct pl_option options[] = {
+    PL_ARG(struct conf, run, "RUN", "folder of the run, or its configuration"),
+    PL_ARG_LIST(struct conf, assignments, "NAME=VALUE", 0,
+                "settings that were given to plait up and go before the configuration's"),
+    PL_OPTION_FLAG(struct conf, json, "json", 0, "print one JSON object, for scripts"),
+    PL_OPTION_CHOICE(struct conf, color, "color", "auto", PL_COLOR_CHOICES,
+                     "whether to colour the tables"),
+};
+
+static const struct pl_command command = {
+    .name = "plait status",
+    .about = "Says how a run stands: steps, the last metrics, how far each batch is, the queues "
+             "and who holds what of them, the workers, and who waits for whom. Changes nothing.",
+    .options = options,
+    .count = sizeof options / sizeof options[0],
+    .after = "wanted    groups of the batch: a task and all its samples\n"
+             "sampled   of them, those that an actor has made\n"
+             "scored    of them, those that a rewarder has scored; when all are, the batch\n"
+             "          is ready for the learner\n"
+             "lag       versions of the policy by which a worker is behind the newest\n\n"
+             "Without Redis it tells what the run's folder shows.\n",
+};
+
+static bool is_folder(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* A folder's own configuration is the one that the learner wrote into it. */
+static int load(const struct conf *c, struct pl_run_conf *run, struct pl_error *err)
+{
+    char *path = is_folder(c->run) ? pl_strf("%s/config.yaml", c->run) : NULL;
+    int rc;
+
+    if (path && !pl_path_exists(path))
+        rc = pl_fail(err, PL_ENOENT,
+                     "'%s' is not the folder of a run: it has no config.yaml (the learner writes "
+                     "it when it begins)",
+                     c->run);
+    else
+        rc = pl_run_conf_load(path ? path : c->run, c->assignments.items, c->assignments.count, run,
+                              err);
+    if (rc == PL_OK && path)
+        run->dir = c->run; /* wherever it is seen from */
+    free(path);
+    return rc;
+}
+
+static int print_json(const struct pl_overview *overview, struct pl_error *err)
+{
+    json_t *json = pl_overview_json(overview);
+    int rc = PL_OK;
+
+    if (!json)
+        rc = pl_fail(err, PL_ENOMEM, "no memory to print the run");
+    else if (json_dumpf(json, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) < 0 ||
+             putchar('\n') == EOF || fflush(stdout) != 0)
+        rc = pl_fail_errno(err, "write the result");
+    json_decref(json);
+    return rc;
+}
+
+static int print_text(const struct pl_overview *overview, int color, struct pl_error *err)
+{
+    const struct pl_style style = pl_term_style(STDOUT_FILENO, (enum pl_color)color);
+    struct pl_buf text;
+    int rc;
+
+    pl_buf_init(&text, 1 << 20);
+    rc = pl_overview_print(overview, &style, &text);
+    if (rc < 0)
+        pl_fail(err, rc, "no memory to print the run");
+    else if (fwrite(text.data, 1, text.len, stdout) != text.len || fflush(stdout) != 0)
+        rc = pl_fail_errno(err, "write the result");
+    pl_buf_release(&text);
+    return rc;
+}
+
+static int status_of(const struct conf *conf, const struct pl_run_conf *run, struct pl_error *err)
+{
+    struct pl_overview *overview = calloc(1, sizeof *overview);
+    struct pl_overview_source source = {0};
+    int rc = overview ? pl_overview_open(run, &source, err)
+                      : pl_fail(err, PL_ENOMEM, "no memory to look at the run");
+
+    if (rc == PL_OK) {
+        pl_overview_look(&source, overview);
+        rc = conf->json ? print_json(overview, err) : print_text(overview, conf->color, err);
+    }
+    pl_overview_close(&source);
+    free(overview);
+    return rc;
+}
+
+int pl_cmd_status(int argc, char **argv)
+{
+    struct pl_run_conf run;
+    struct pl_error err = {0};
+    struct conf conf;
+    int status, rc;
+
+    if (!pl_options_read(&command, argc, argv, &conf, &status))
+        return status;
+    rc = load(&conf, &run, &err);
+    if (rc == PL_OK) {
+        rc = status_of(&conf, &run, &err);
+        pl_run_conf_release(&run);
+    }
+    pl_options_release(&command, &conf);
+    return rc < 0 ? pl_command_failed(&command, &err) : PL_STATUS_OK;
+}

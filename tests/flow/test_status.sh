@@ -1,0 +1,88 @@
+#!/bin/sh
+# `plait status` from outside, where no Redis is: what a folder shows, what is no run, JSON.
+# Usage: test_status.sh PLAIT JSON
+set -u
+plait=$(readlink -f "$1")
+json=$(readlink -f "$2")
+. "$(dirname "$(readlink -f "$0")")/check.sh"
+
+status_of() {
+    want=$1
+    shift
+    expect "$want" "$plait" status "$@"
+}
+
+# at PATH TEXT: what stands there in ./out
+at() {
+    checks=$((checks + 1))
+    found=$("$json" "$1" <out)
+    [ "$found" = "$2" ] || wrong "$1 is $found, not $2"
+}
+
+mkdir -p runs/demo
+cat >runs/demo/config.yaml <<'END'
+run: {name: demo, dir: somewhere/else}
+model.path: model
+data.train_files: [tasks.jsonl]
+trainer.total_training_steps: 40
+END
+status_of 0 runs/demo
+silent err
+has out 'demo: not at work, step 0 of 40'
+has out "redis.sock': No such file or directory"
+has out 'waited for: Not known: Redis does not answer'
+cat >runs/demo/metrics.jsonl <<'END'
+{"training/global_step": 0, "val-core/acc": 0.25, "interleave/format_ok": 0.5}
+{"training/global_step": 1, "critic/score/mean": 1.5, "interleave/accuracy": 0.5, "timing_s/step": 2, "timing_s/wait": 1, "perf/total_num_tokens": 100}
+END
+status_of 0 runs/demo/ --color never
+has out 'demo: not at work, step 1 of 40, 2.00s a step'
+has out 'last step   reward 1.50  accuracy 0.500'
+has out 'evaluation  after step 0  accuracy 0.250  format 0.500'
+lacks out nan
+lacks out ttfa
+ok 'it changed nothing' test "$(echo runs/demo/*)" = 'runs/demo/config.yaml runs/demo/metrics.jsonl'
+status_of 0 runs/demo --json
+silent err
+at run demo
+at dir runs/demo
+at state 'not at work'
+at step 1
+at steps 40
+at eta_s 78.0
+at recent.wait_s 1.0
+at evaluations '[{"step":0,"accuracy":0.25,"format_rate":0.5,"ttfa":null}]'
+at last_step.critic/score/mean 1.5
+at bottleneck.who unknown
+ok 'the error of Redis' sh -c "'$json' redis.error <out | grep -q redis.sock"
+
+# By a configuration and what was given over it; the password of an address is not shown.
+status_of 0 runs/demo/config.yaml run.dir=runs/demo link.redis=redis://user:secret@127.0.0.1:1
+has out 'step 1 of 40'
+has out "Redis at 'redis://...@127.0.0.1:1': Connection refused"
+lacks out secret
+: >runs/demo/model
+mkdir -p runs/done/model && cp runs/demo/config.yaml runs/done && : >runs/done/model/config.json
+sed 's/"training\/global_step": 1/"training\/global_step": 40/' runs/demo/metrics.jsonl \
+    >runs/done/metrics.jsonl
+status_of 0 runs/done
+has out 'demo: finished, step 40 of 40'
+has out 'waited for: Nobody: the run is finished.'
+
+# What is no run.
+status_of 2
+has err RUN
+status_of 1 runs
+has err "'runs' is not the folder of a run: it has no config.yaml"
+one_sentence
+status_of 1 nowhere
+has err nowhere
+one_sentence
+status_of 1 runs/demo run.nam=x
+has err "did you mean 'run.name'?"
+one_sentence
+status_of 1 runs/demo link.redis=nonsense
+has err "'nonsense' is no address of Redis"
+one_sentence
+silent out
+finish
