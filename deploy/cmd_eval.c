@@ -39,8 +39,9 @@ static const struct pl_option options[] = {
     PL_OPTION_CHOICE(struct conf, method, "method", "auto", "auto|" PL_METHOD_WORDS,
                      "form of response that counts as valid; auto: the configuration's, or "
                      "interleave"),
-    PL_OPTION_STRING(struct conf, instruction, "instruction", "FILE", NULL,
-                     "what the model is told before the question, as data.instruction"),
+    PL_OPTION_STRING(struct conf, instruction, "instruction", "auto|none|FILE", NULL,
+                     "what the model is told before the question: data.instruction of plait up; "
+                     "without it the configuration's, or auto, plait's for the method"),
     PL_OPTION_STRING(struct conf, template, "template", "FILE", NULL,
                      "prompt template, instead of the model's"),
     PL_OPTION_SIZE(struct conf, limit, "limit", "N", "0", 0, 0, "take the first N tasks; 0: all"),
@@ -97,7 +98,7 @@ static const struct pl_command command = {
              "All but milliseconds and seconds is the same each time, for the same model,\n"
              "tasks, seed and settings.\n\n"
              "  plait eval runs/demo/model --config runs/demo/config.yaml\n"
-             "  plait eval small --data tasks/test.jsonl --instruction interleave.txt --json\n",
+             "  plait eval small --data tasks/test.jsonl --method think-answer --json\n",
 };
 
 struct session {

@@ -14,13 +14,13 @@
 #ifndef PL_DEPLOY_DATA_WRITER_H
 #define PL_DEPLOY_DATA_WRITER_H
 
+#include "common/app/template.h"
 #include "common/base/buf.h"
 #include "common/base/err.h"
 #include "common/base/file.h"
 #include "deploy/data_summary.h"
 #include "deploy/kk_task.h"
 #include "deploy/kk_text.h"
-#include "common/app/template.h"
 
 struct pl_data_writer_opts {
     const char *output;

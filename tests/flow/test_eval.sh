@@ -60,12 +60,13 @@ all 0.125 1.0 MS 5.2 8.0 4.3
 3 - - - 5.0 - 5.0'
 
 # For scripts: the same and more.
-evaluate 0 model --data tasks.jsonl --max-tokens 8 --json --seed 7 --out lines
+evaluate 0 model --data tasks.jsonl --instruction none --max-tokens 8 --json --seed 7 \
+    --out lines
 silent err
 at model model
 at data '["tasks.jsonl"]'
 at seed 7
-at settings '{"method":"interleave","instruction":"","template":"","n":1,"temperature":0.0,"top_p":1.0,"top_k":0,"min_p":0.0,"max_tokens":8,"max_prompt":99992,"limit":0,"slots":64,"config":null}'
+at settings '{"method":"interleave","instruction":"none","template":"","n":1,"temperature":0.0,"top_p":1.0,"top_k":0,"min_p":0.0,"max_tokens":8,"max_prompt":99992,"limit":0,"slots":64,"config":null}'
 at tasks 4
 at left_out 0
 at samples 4
@@ -132,17 +133,24 @@ at settings.max_tokens 8
 at settings.config run.yaml
 at overall.reward -3.0
 cp lines out
-at prompt "Say it:who is what? 4${newline}Say it:who is what? 1${newline}Say it:who is what? 3${newline}Say it:who is what? 2"
+ok 'the instruction is in front' test \
+    "$("$json" prompt <out | grep -A 2 '^Say it:$' | grep -c '^who is what? [1-4]$')" -eq 4
 evaluate 0 model --config run.yaml --json --max-prompt 30 --method interleave --template template \
     --max-tokens 5 --data tasks.jsonl,tasks.jsonl
 at tasks 8
 at settings.template template
 at overall.response_length 1.0
 sed 's/who is/who, who is/; q' tasks.jsonl >longer.jsonl
-evaluate 0 model --data longer.jsonl,tasks.jsonl --max-prompt 14 --max-tokens 8 --json
+evaluate 0 model --data longer.jsonl,tasks.jsonl --max-prompt 14 --max-tokens 8 --json \
+    --instruction none
 at left_out 1
 at tasks 4
 is err 'tasks left out: 1; their prompts have more than 14 tokens'
+
+# Without a word about it, the instruction is plait's for the method.
+evaluate 0 model --data tasks.jsonl --max-tokens 8 --limit 1 --quiet --out lines
+cp lines out
+ok "plait's instruction" sh -c "'$json' prompt <out | grep -q '<answer>'"
 
 # Drawn responses: the same bytes for any threads and slots; another seed, other ones.
 cat >config.json <<'END'
@@ -155,7 +163,7 @@ expect 0 "$plait" model init config.json drawn --tokenizer tokenizer
 draw() {
     name=$1
     shift
-    evaluate 0 drawn --data tasks.jsonl --max-tokens 24 --n 3 --temperature 0.9 --out "$name" --json \
+    evaluate 0 drawn --instruction none --data tasks.jsonl --max-tokens 24 --n 3 --temperature 0.9 --out "$name" --json \
         "$@"
     sed '/"seconds"\|"tokens_per_s"\|"ttfa_ms"\|"slots"/d' out >"$name.json"
 }
