@@ -1,7 +1,6 @@
 #include "rewarder/scorer.h"
 
 #include "common/base/buf.h"
-#include "common/text/utf8.h"
 #include "rewarder/verify.h"
 
 #include <stdlib.h>
@@ -71,19 +70,8 @@ static int spell(struct pl_scorer *s, const struct pl_rollout *r, size_t *ret_to
 {
     const size_t tokens = r->len - (r->finish == PL_SAMPLE_STOP);
 
-    pl_buf_clear(&s->text);
-    for (size_t i = 0; i < tokens; i++) {
-        size_t len;
-        const char *bytes = pl_tokenizer_bytes(s->tokenizer, r->ids[i], &len);
-
-        if (!bytes) { /* a model may have more rows than its tokenizer has tokens */
-            bytes = PL_UTF8_REPLACEMENT;
-            len = strlen(bytes);
-        }
-        if (pl_buf_append(&s->text, bytes, len) < 0)
-            return pl_fail(err, PL_ENOMEM, "no memory for the text of a response");
-        s->ends[i] = s->text.len;
-    }
+    if (pl_tokenizer_spell(s->tokenizer, r->ids, tokens, &s->text, s->ends) < 0)
+        return pl_fail(err, PL_ENOMEM, "no memory for the text of a response");
     *ret_tokens = tokens;
     return PL_OK;
 }

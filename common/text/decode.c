@@ -111,3 +111,49 @@ int pl_tokenizer_decode(const struct pl_tokenizer *tokenizer, const uint32_t *id
         cut_back(out, before);
     return rc;
 }
+
+/* Most tokens are short: they are copied 16 bytes at a time, over what the next one writes. */
+static void copy_token(char *to, const struct pl_vocab *vocab, const struct pl_vocab_token *t)
+{
+    enum { SHORT = 16 };
+
+    if (t->len <= SHORT && vocab->text_len - t->at >= SHORT)
+        memcpy(to, vocab->text + t->at, SHORT);
+    else
+        memcpy(to, vocab->text + t->at, t->len);
+}
+
+int pl_tokenizer_spell(const struct pl_tokenizer *tokenizer, const uint32_t *ids, size_t n,
+                       struct pl_buf *out, size_t *ends)
+{
+    static const char missing[16] = PL_UTF8_REPLACEMENT;
+    const struct pl_vocab *vocab = &tokenizer->vocab;
+    size_t total = 0;
+    char *to;
+    int rc;
+
+    pl_buf_clear(out);
+    for (size_t i = 0; i < n; i++) {
+        const bool there = ids[i] < vocab->size && vocab->tokens[ids[i]].there;
+
+        total += there ? vocab->tokens[ids[i]].len : strlen(missing);
+        if (ends)
+            ends[i] = total;
+    }
+    rc = pl_buf_reserve(out, total + sizeof missing);
+    if (rc < 0)
+        return rc;
+    to = out->data;
+    for (size_t i = 0; i < n; i++) {
+        const bool there = ids[i] < vocab->size && vocab->tokens[ids[i]].there;
+
+        if (there)
+            copy_token(to, vocab, &vocab->tokens[ids[i]]);
+        else
+            memcpy(to, missing, sizeof missing);
+        to += there ? vocab->tokens[ids[i]].len : strlen(missing);
+    }
+    *to = '\0';
+    out->len = total;
+    return PL_OK;
+}

@@ -96,6 +96,13 @@ int pl_tokenizer_decode(const struct pl_tokenizer *tokenizer, const uint32_t *id
                         bool skip_special, struct pl_buf *out, struct pl_error *err);
 
 /*
+ * The bytes of n ids as they are, in place of what `out` holds; ends[i], where it is not NULL, is
+ * where those of ids[i] end. An id that is no token is spelled U+FFFD. PL_EFULL, PL_ENOMEM.
+ */
+int pl_tokenizer_spell(const struct pl_tokenizer *tokenizer, const uint32_t *ids, size_t n,
+                       struct pl_buf *out, size_t *ends);
+
+/*
  * Decoding token by token: what push appends is always whole characters, and all that was pushed
  * so far ends up the same as pl_tokenizer_decode() of all of it.
  */

@@ -861,6 +861,50 @@ static void threads_share_a_tokenizer(void **state)
     pl_tokenizer_destroy(tokenizer);
 }
 
+/* The quick way against the bytes of each: all tokens of both ends, long ones, and ids of none. */
+static void tokens_are_spelled_byte_by_byte(void **state)
+{
+    static const char added[] = "{\"id\":300,\"content\":\"<a token of more than sixteen bytes>\","
+                                "\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
+                                "\"normalized\":false,\"special\":true}";
+    struct pl_tokenizer *t =
+        pl_test_mini_load(&(struct pl_test_mini){.merges = pl_test_merges, .added = added});
+    enum { IDS = 310 };
+    uint32_t ids[IDS];
+    size_t ends[IDS];
+    struct pl_buf out;
+
+    (void)state;
+    for (uint32_t i = 0; i < IDS; i++)
+        ids[i] = i * 7 % IDS; /* each once, 301 to 309 are no tokens */
+    pl_buf_init(&out, 1 << 20);
+    for (size_t n = 0; n <= IDS; n += 31) {
+        size_t at = 0;
+
+        assert_int_equal(pl_tokenizer_spell(t, ids, n, &out, ends), PL_OK);
+        for (size_t i = 0; i < n; i++) {
+            size_t len = 0;
+            const char *bytes = pl_tokenizer_bytes(t, ids[i], &len);
+
+            if (!bytes) {
+                bytes = "\xEF\xBF\xBD";
+                len = 3;
+            }
+            assert_int_equal(ends[i], at + len);
+            assert_memory_equal(out.data + at, bytes, len);
+            at += len;
+        }
+        assert_int_equal(out.len, at);
+        assert_int_equal(out.data[at], 0);
+    }
+    assert_int_equal(pl_tokenizer_spell(t, ids, IDS, &out, NULL), PL_OK);
+    pl_buf_release(&out);
+    pl_buf_init(&out, 100);
+    assert_int_equal(pl_tokenizer_spell(t, ids, IDS, &out, ends), PL_EFULL);
+    pl_buf_release(&out);
+    pl_tokenizer_destroy(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -886,6 +930,7 @@ int main(void)
         cmocka_unit_test(older_folders_are_read),
         cmocka_unit_test(wrong_folders_are_refused),
         cmocka_unit_test(threads_share_a_tokenizer),
+        cmocka_unit_test(tokens_are_spelled_byte_by_byte),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
