@@ -58,7 +58,8 @@ const char *pl_weights_source_serve(const struct pl_weights_source *source);
 
 /*
  * Publish version `version` (values are copied); a delta is made when version - 1 is still kept.
- * ret_hash: SHA-256 of the values. PL_EFULL: versions_max are kept. PL_EINVAL: not newer.
+ * ret_hash: of the values (pl_values_hash()). Uses all threads. PL_EFULL: versions_max are kept.
+ * PL_EINVAL: not newer.
  */
 int pl_weights_source_publish(struct pl_weights_source *source, uint64_t version, uint64_t step,
                               const uint16_t *values, unsigned char ret_hash[PL_HASH_BYTES],

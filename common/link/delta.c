@@ -1,5 +1,6 @@
 #include "common/link/delta.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum kind { KIND_NOTHING, KIND_ALL, KIND_SOME };
@@ -13,86 +14,112 @@ static size_t gap_bytes(size_t gap)
     return n;
 }
 
-/* Positions that differ, and bytes their gaps take. */
-static size_t count_changes(const uint16_t *from, const uint16_t *to, size_t n, size_t *ret_bytes)
+/* The first position from `at` on that differs, n: none does. Four values are looked at at once. */
+static size_t next_change(const uint16_t *from, const uint16_t *to, size_t n, size_t at)
 {
-    size_t count = 0, next = 0, bytes = 0;
+    for (; at + 4 <= n; at += 4) {
+        uint64_t a, b;
 
-    for (size_t i = 0; i < n; i++)
-        if (from[i] != to[i]) {
-            bytes += gap_bytes(i - next);
-            next = i + 1;
-            count++;
-        }
-    *ret_bytes = bytes;
-    return count;
+        memcpy(&a, from + at, sizeof a);
+        memcpy(&b, to + at, sizeof b);
+        if (a != b)
+            break;
+    }
+    while (at < n && from[at] == to[at])
+        at++;
+    return at;
 }
 
-static int put_some(const uint16_t *from, const uint16_t *to, size_t n, size_t count,
-                    struct pl_buf *out)
+/* How a tensor is written: first all are measured, then written to their places. */
+struct piece {
+    enum kind kind;
+    size_t count, gaps; /* positions that differ, and bytes their gaps take */
+    size_t at, bytes;   /* in the output */
+};
+
+static void measure(const uint16_t *from, const uint16_t *to, size_t n, struct piece *p)
 {
-    const uint32_t count32 = (uint32_t)count;
-    unsigned char *at;
+    const size_t all = n * sizeof *to;
+    size_t next = 0, some;
+
+    for (size_t i = next_change(from, to, n, 0); i < n; i = next_change(from, to, n, next)) {
+        p->gaps += gap_bytes(i - next);
+        next = i + 1;
+        p->count++;
+    }
+    some = sizeof(uint32_t) + p->gaps + p->count * sizeof *to;
+    p->kind = p->count == 0                          ? KIND_NOTHING
+              : all <= some || p->count > UINT32_MAX ? KIND_ALL
+                                                     : KIND_SOME;
+    p->bytes = 1 + (p->kind == KIND_NOTHING ? 0 : p->kind == KIND_ALL ? all : some);
+}
+
+static void put_some(const uint16_t *from, const uint16_t *to, size_t n, const struct piece *p,
+                     unsigned char *at)
+{
+    const uint32_t count32 = (uint32_t)p->count;
+    unsigned char *value = at + sizeof count32 + p->gaps;
     size_t next = 0;
 
-    memcpy(out->data + out->len, &count32, sizeof count32);
-    at = (unsigned char *)out->data + out->len + sizeof count32;
-    for (size_t i = 0; i < n; i++) {
+    memcpy(at, &count32, sizeof count32);
+    at += sizeof count32;
+    for (size_t i = next_change(from, to, n, 0); i < n; i = next_change(from, to, n, next)) {
         size_t gap = i - next;
 
-        if (from[i] == to[i])
-            continue;
         for (; gap >= 0x80; gap >>= 7)
             *at++ = (unsigned char)(gap | 0x80);
         *at++ = (unsigned char)gap;
+        memcpy(value, &to[i], sizeof *to);
+        value += sizeof *to;
         next = i + 1;
     }
-    for (size_t i = 0; i < n; i++)
-        if (from[i] != to[i]) {
-            memcpy(at, &to[i], sizeof *to);
-            at += sizeof *to;
-        }
-    out->len = (size_t)((char *)at - out->data);
-    return PL_OK;
 }
 
-static int put_tensor(const uint16_t *from, const uint16_t *to, size_t n, struct pl_buf *out,
-                      uint64_t *changed)
+static void put(const uint16_t *from, const uint16_t *to, size_t n, const struct piece *p,
+                char *out)
 {
-    size_t gaps, some;
-    const size_t count = count_changes(from, to, n, &gaps);
-    const size_t all = n * sizeof *to;
-    char kind = KIND_SOME;
-    int rc;
+    unsigned char *at = (unsigned char *)out + p->at;
 
-    some = sizeof(uint32_t) + gaps + count * sizeof *to;
-    *changed += count;
-    if (count == 0)
-        kind = KIND_NOTHING;
-    else if (all <= some || count > UINT32_MAX)
-        kind = KIND_ALL;
-    rc = pl_buf_append(out, &kind, 1);
-    if (rc == PL_OK && kind == KIND_ALL)
-        rc = pl_buf_append(out, to, all);
-    if (rc == PL_OK && kind == KIND_SOME) {
-        rc = pl_buf_reserve(out, some);
-        if (rc == PL_OK)
-            rc = put_some(from, to, n, count, out);
-    }
-    return rc;
+    *at++ = (unsigned char)p->kind;
+    if (p->kind == KIND_ALL)
+        memcpy(at, to, n * sizeof *to);
+    else if (p->kind == KIND_SOME)
+        put_some(from, to, n, p, at);
 }
 
 int pl_delta_encode(const struct pl_bcast_table *table, const uint16_t *from, const uint16_t *to,
                     struct pl_buf *out, uint64_t *ret_changed)
 {
-    int rc = PL_OK;
+    struct piece *pieces = calloc(table->count + 1, sizeof *pieces);
+    size_t total = 0;
+    int rc;
 
     *ret_changed = 0;
-    for (size_t i = 0; rc == PL_OK && i < table->count; i++) {
+    if (!pieces)
+        return PL_ENOMEM;
+#pragma omp parallel for schedule(dynamic)
+    for (size_t i = 0; i < table->count; i++) {
         const struct pl_bcast_tensor *t = &table->tensors[i];
 
-        rc = put_tensor(from + t->first, to + t->first, t->count, out, ret_changed);
+        measure(from + t->first, to + t->first, t->count, &pieces[i]);
     }
+    for (size_t i = 0; i < table->count; i++) {
+        pieces[i].at = out->len + total;
+        total += pieces[i].bytes;
+        *ret_changed += pieces[i].count;
+    }
+    rc = pl_buf_reserve(out, total);
+    if (rc == PL_OK) {
+#pragma omp parallel for schedule(dynamic)
+        for (size_t i = 0; i < table->count; i++) {
+            const struct pl_bcast_tensor *t = &table->tensors[i];
+
+            put(from + t->first, to + t->first, t->count, &pieces[i], out->data);
+        }
+        out->len += total;
+        out->data[out->len] = '\0';
+    }
+    free(pieces);
     return rc;
 }
 

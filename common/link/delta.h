@@ -18,7 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Append what turns `from` into `to`. *ret_changed: how many values. PL_EFULL, PL_ENOMEM. */
+/* Append what turns `from` into `to`. *ret_changed: how many values. Uses all threads. PL_EFULL,
+ * PL_ENOMEM. */
 int pl_delta_encode(const struct pl_bcast_table *table, const uint16_t *from, const uint16_t *to,
                     struct pl_buf *out, uint64_t *ret_changed);
 

@@ -62,6 +62,7 @@ struct pl_weights_sink {
     pthread_t thread;
     bool running;
     struct pull pull; /* the thread's */
+    void *spare;      /* the thread's: room_bytes() of a version that is not kept any more */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct ready ready[VERSIONS_MAX]; /* oldest first */
@@ -83,6 +84,28 @@ static uint64_t now_ms(void)
 static size_t values_bytes(const struct pl_weights_sink *s)
 {
     return s->opts.table.values * sizeof(uint16_t);
+}
+
+/* Of values, or of a transfer: a delta is never larger than the values and its framing. */
+static size_t room_bytes(const struct pl_weights_sink *s)
+{
+    return values_bytes(s) + s->opts.table.count * 8 + 64;
+}
+
+static void *take_room(struct pl_weights_sink *s)
+{
+    void *room = s->spare ? s->spare : malloc(room_bytes(s));
+
+    s->spare = NULL;
+    return room;
+}
+
+static void give_room(struct pl_weights_sink *s, void *room)
+{
+    if (s->spare)
+        free(room);
+    else
+        s->spare = room;
 }
 
 static const struct ready *find(const struct pl_weights_sink *s, uint64_t version)
@@ -183,7 +206,7 @@ static void keep(struct pl_weights_sink *s, uint16_t *values)
     memcpy(new.hash, s->pull.manifest.hash, sizeof new.hash);
     pthread_mutex_lock(&s->lock);
     if (s->count == most) {
-        free(s->ready[0].values);
+        give_room(s, s->ready[0].values);
         s->count--;
         memmove(s->ready, s->ready + 1, s->count * sizeof *s->ready);
     }
@@ -200,41 +223,65 @@ static void keep(struct pl_weights_sink *s, uint16_t *values)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* All chunks are there: put the values together, check them, hand them out. */
-static void pull_finish(struct pl_weights_sink *s)
+/* A snapshot is its values; its chunks' hashes are those that the manifest promised. */
+static int take_snapshot(struct pl_weights_sink *s, uint16_t **ret_values, struct pl_error *err)
 {
     struct pull *p = &s->pull;
     const struct pl_transfer *t = &p->manifest.transfers[p->transfer];
     unsigned char hash[PL_WEIGHTS_HASH];
-    uint16_t *values = malloc(values_bytes(s));
+
+    if (p->payload_len != values_bytes(s))
+        return pl_fail(err, PL_EFORMAT, "a snapshot of %zu bytes; %zu are expected", p->payload_len,
+                       values_bytes(s));
+    pl_chunks_hash(t->chunks, t->chunk_count, hash);
+    if (memcmp(hash, p->manifest.hash, sizeof hash) != 0)
+        return pl_fail(err, PL_EFORMAT, "the weights do not have the hash that was promised");
+    *ret_values = (uint16_t *)(void *)p->payload;
+    p->payload = NULL;
+    return PL_OK;
+}
+
+/* What changed, over a copy of the version before. *ret_values may be set on failure too. */
+static int take_delta(struct pl_weights_sink *s, uint16_t **ret_values, struct pl_error *err)
+{
+    struct pull *p = &s->pull;
+    const struct pl_transfer *t = &p->manifest.transfers[p->transfer];
+    unsigned char hash[PL_WEIGHTS_HASH];
+    uint16_t *values = take_room(s);
+    const struct ready *base;
+    int rc;
+
+    *ret_values = values;
+    if (!values)
+        return pl_fail(err, PL_ENOMEM, "no memory for a version of the weights");
+    pthread_mutex_lock(&s->lock);
+    base = find(s, t->against);
+    pthread_mutex_unlock(&s->lock);
+    if (!base) /* only this thread changes what is kept, so that it stays while it is copied */
+        return pl_fail(err, PL_ENOENT, "the version a delta is against is gone");
+    pl_values_copy(values, base->values, s->opts.table.values);
+    rc = pl_delta_apply(&s->opts.table, p->payload, p->payload_len, values, err);
+    if (rc == PL_OK && pl_values_hash(values, s->opts.table.values, hash) < 0)
+        rc = pl_fail(err, PL_ENOMEM, "no memory for a version of the weights");
+    if (rc == PL_OK && memcmp(hash, p->manifest.hash, sizeof hash) != 0)
+        rc = pl_fail(err, PL_EFORMAT, "the weights do not have the hash that was promised");
+    return rc;
+}
+
+/* All chunks are there: put the values together, check them, hand them out. */
+static void pull_finish(struct pl_weights_sink *s)
+{
     struct pl_error err = {0};
-    int rc = values ? PL_OK : pl_fail(&err, PL_ENOMEM, "no memory for a version of the weights");
+    uint16_t *values = NULL;
     size_t at;
+    int rc = s->pull.manifest.transfers[s->pull.transfer].snapshot ? take_snapshot(s, &values, &err)
+                                                                   : take_delta(s, &values, &err);
 
-    if (rc == PL_OK && t->snapshot && p->payload_len == values_bytes(s))
-        memcpy(values, p->payload, p->payload_len);
-    else if (rc == PL_OK && t->snapshot)
-        rc = pl_fail(&err, PL_EFORMAT, "a snapshot of %zu bytes; %zu are expected", p->payload_len,
-                     values_bytes(s));
-    if (rc == PL_OK && !t->snapshot) {
-        pthread_mutex_lock(&s->lock);
-        const struct ready *base = find(s, t->against);
-
-        if (base)
-            memcpy(values, base->values, values_bytes(s));
-        pthread_mutex_unlock(&s->lock);
-        rc = base ? pl_delta_apply(&s->opts.table, p->payload, p->payload_len, values, &err)
-                  : pl_fail(&err, PL_ENOENT, "the version a delta is against is gone");
-    }
-    if (rc == PL_OK) {
-        pl_sha256(values, values_bytes(s), hash);
-        if (memcmp(hash, p->manifest.hash, sizeof hash) != 0)
-            rc = pl_fail(&err, PL_EFORMAT, "the weights do not have the hash that was promised");
-    }
     if (rc == PL_OK && pl_values_check(values, s->opts.table.values, &at) < 0)
         rc = pl_fail(&err, PL_EFORMAT, "value %zu of the weights is not finite", at);
     if (rc < 0) {
-        free(values);
+        if (values)
+            give_room(s, values);
         pull_fail(s, err.text, rc == PL_EFORMAT);
         return;
     }
@@ -242,11 +289,12 @@ static void pull_finish(struct pl_weights_sink *s)
     pull_end(s);
 }
 
-/* Room for the payload of a transfer; a delta is never larger than the values and its framing. */
 static bool make_room(struct pl_weights_sink *s)
 {
-    s->pull.payload_cap = values_bytes(s) + s->opts.table.count * 8 + 64;
-    s->pull.payload = malloc(s->pull.payload_cap);
+    const bool snapshot = s->pull.manifest.transfers[s->pull.transfer].snapshot;
+
+    s->pull.payload_cap = room_bytes(s);
+    s->pull.payload = snapshot ? take_room(s) : malloc(room_bytes(s));
     return s->pull.payload != NULL;
 }
 
@@ -562,6 +610,7 @@ void pl_weights_sink_destroy(struct pl_weights_sink *sink)
         zmq_ctx_term(sink->context);
     if (sink->wake >= 0)
         close(sink->wake);
+    free(sink->spare);
     for (size_t i = 0; i < sink->count; i++)
         free(sink->ready[i].values);
     pthread_mutex_destroy(&sink->lock);
@@ -611,7 +660,7 @@ int pl_weights_sink_get(struct pl_weights_sink *sink, uint64_t version, uint64_t
     }
     sink->wanted = 0;
     if (found) {
-        memcpy(values, found->values, values_bytes(sink));
+        pl_values_copy(values, found->values, sink->opts.table.values);
         memcpy(ret_hash, found->hash, PL_WEIGHTS_HASH);
         rc = PL_OK;
     } else if (rc == PL_OK) {

@@ -40,6 +40,7 @@ struct pl_weights_source {
     size_t count;
     bool stop;
     struct pl_weights_source_stats stats;
+    uint16_t *spare; /* the owner's: values of a version that was dropped, for the next one */
 };
 
 static void version_destroy(struct version *v)
@@ -298,6 +299,7 @@ void pl_weights_source_destroy(struct pl_weights_source *source)
     for (size_t i = 0; i < source->count; i++)
         version_destroy(source->versions[i]);
     pthread_mutex_destroy(&source->lock);
+    free(source->spare);
     free(source->run);
     free(source);
 }
@@ -372,7 +374,8 @@ int pl_weights_source_publish(struct pl_weights_source *source, uint64_t version
                        source->count);
     v = calloc(1, sizeof *v);
     if (v)
-        v->values = malloc(bytes);
+        v->values = source->spare ? source->spare : malloc(bytes);
+    source->spare = NULL;
     if (!v || !v->values) {
         version_destroy(v);
         return pl_fail(err, PL_ENOMEM, "no memory for version %llu: %zu bytes",
@@ -380,16 +383,17 @@ int pl_weights_source_publish(struct pl_weights_source *source, uint64_t version
     }
     v->number = version;
     v->step = step;
-    memcpy(v->values, values, bytes);
-    pl_sha256(values, bytes, v->hash);
+    pl_values_copy(v->values, values, source->opts.table.values);
     before = version > 0 ? find(source, version - 1) : NULL;
     if (before)
         rc = make_delta(source, v, before, err);
     if (rc == PL_OK && pl_chunks_make(v->values, bytes, true, &v->snapshot) < 0)
         rc = pl_fail(err, PL_ENOMEM, "no memory for version %llu: %zu bytes",
                      (unsigned long long)version, bytes);
-    if (rc == PL_OK)
+    if (rc == PL_OK) {
+        pl_chunks_hash(v->snapshot.list, v->snapshot.count, v->hash);
         rc = make_manifest(source, v, err);
+    }
     if (rc < 0) {
         version_destroy(v);
         return rc;
@@ -402,15 +406,32 @@ int pl_weights_source_publish(struct pl_weights_source *source, uint64_t version
     return PL_OK;
 }
 
+/* The oldest one, taken out; NULL: none is below `version`. */
+static struct version *take_below(struct pl_weights_source *s, uint64_t version)
+{
+    struct version *v = NULL;
+
+    pthread_mutex_lock(&s->lock);
+    if (s->count > 0 && s->versions[0]->number < version) {
+        v = s->versions[0];
+        s->count--;
+        memmove(s->versions, s->versions + 1, s->count * sizeof *s->versions);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return v;
+}
+
 void pl_weights_source_drop(struct pl_weights_source *source, uint64_t version)
 {
-    pthread_mutex_lock(&source->lock);
-    while (source->count > 0 && source->versions[0]->number < version) {
-        version_destroy(source->versions[0]);
-        source->count--;
-        memmove(source->versions, source->versions + 1, source->count * sizeof *source->versions);
+    struct version *v;
+
+    while ((v = take_below(source, version))) {
+        if (!source->spare) {
+            source->spare = v->values;
+            v->values = NULL;
+        }
+        version_destroy(v);
     }
-    pthread_mutex_unlock(&source->lock);
 }
 
 struct pl_weights_source_stats pl_weights_source_stats(const struct pl_weights_source *source)
