@@ -192,19 +192,52 @@ void pl_adamw_destroy(struct pl_adamw *adamw)
     free(adamw);
 }
 
+size_t pl_adamw_floats(const struct pl_shape *shape, const struct pl_adamw_state *state)
+{
+    size_t floats = shape->floats;
+
+    for (size_t i = 0; i < state->tail_count; i++) {
+        PL_ASSERT(state->tail[i].offset == floats);
+        floats += pl_tensor_size(&state->tail[i]);
+    }
+    return floats;
+}
+
+/* What `step` is for this tensor: vectors may be free of decay. */
+static struct pl_adamw_step step_of(const struct pl_adamw *a, const struct pl_tensor *t,
+                                    const struct pl_adamw_step *step)
+{
+    struct pl_adamw_step own = *step;
+
+    if (t->rank == 1 && !a->opts.decay_vectors)
+        own.keep = 1.0f;
+    return own;
+}
+
 static void update(const struct pl_adamw *a, const struct part *part, struct pl_adamw_state *state,
                    float *grad, const struct pl_adamw_step *step, struct pl_weights *weights,
                    uint16_t *rounded)
 {
     const struct pl_tensor *t = part->tensor;
     const size_t at = t->offset + part->row * t->cols;
-    struct pl_adamw_step own = *step;
+    const struct pl_adamw_step own = step_of(a, t, step);
 
-    if (t->rank == 1 && !a->opts.decay_vectors)
-        own.keep = 1.0f;
     pl_grad_kernels()->adamw(state->master + at, state->m + at, state->v + at, grad + at, rounded,
                              &own, part->rows * t->cols);
     pl_weights_set(weights, t, part->row, part->rows, rounded);
+}
+
+static void update_tail(const struct pl_adamw *a, struct pl_adamw_state *state, float *grad,
+                        const struct pl_adamw_step *step)
+{
+    for (size_t i = 0; i < state->tail_count; i++) {
+        const struct pl_tensor *t = &state->tail[i];
+        const struct pl_adamw_step own = step_of(a, t, step);
+
+        pl_grad_kernels()->adamw(state->master + t->offset, state->m + t->offset,
+                                 state->v + t->offset, grad + t->offset, NULL, &own,
+                                 pl_tensor_size(t));
+    }
 }
 
 static double clip_scale(const struct pl_adamw_opts *opts, double norm)
@@ -216,7 +249,8 @@ int pl_adamw_step(struct pl_adamw *adamw, struct pl_adamw_state *state, float *g
                   struct pl_weights *weights, double *ret_norm, struct pl_error *err)
 {
     const struct pl_adamw_opts *o = &adamw->opts;
-    const double norm = pl_norm(grad, adamw->shape->floats), t = (double)(state->step + 1);
+    const size_t floats = pl_adamw_floats(adamw->shape, state);
+    const double norm = pl_norm(grad, floats), t = (double)(state->step + 1);
     const struct pl_adamw_step step = {
         .grad_scale = (float)clip_scale(o, norm),
         .keep = (float)(1.0 - lr * o->weight_decay),
@@ -230,7 +264,7 @@ int pl_adamw_step(struct pl_adamw *adamw, struct pl_adamw_state *state, float *g
 
     *ret_norm = norm;
     if (!isfinite(norm)) {
-        memset(grad, 0, adamw->shape->floats * sizeof *grad);
+        memset(grad, 0, floats * sizeof *grad);
         return pl_fail(err, PL_EINVAL,
                        "the gradient's norm is %g; the step is refused and the weights are as they "
                        "were",
@@ -244,6 +278,7 @@ int pl_adamw_step(struct pl_adamw *adamw, struct pl_adamw_state *state, float *g
         for (size_t p = item->part; p < item->part + item->count; p++)
             update(adamw, &adamw->parts[p], state, grad, &step, weights, rounded);
     }
+    update_tail(adamw, state, grad, &step);
     state->step++;
     return PL_OK;
 }

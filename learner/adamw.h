@@ -6,9 +6,11 @@
  *   p <- p (1 - lr decay),  m <- m + (1 - beta1) (g - m),  v <- beta2 v + (1 - beta2) g^2
  *   p <- p - lr / (1 - beta1^t)  m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
  *
- * master, m, v, grad: flat arrays of shape->floats. One pass over memory reads the four, writes
- * them back with grad set to zero, and rounds the new values into the weights while they are in the
- * cache. The same bits for any number of threads.
+ * master, m, v, grad: flat arrays of shape->floats, and behind them those of the tail: tensors that
+ * are learnt and clipped with the others but belong to no weights (a value head), and so are never
+ * rounded. One pass over memory reads the four, writes them back with grad set to zero, and rounds
+ * the new values into the weights while they are in the cache. The same bits for any number of
+ * threads.
  */
 #ifndef PL_LEARNER_ADAMW_H
 #define PL_LEARNER_ADAMW_H
@@ -30,9 +32,14 @@ struct pl_adamw_opts {
 struct pl_adamw;
 
 struct pl_adamw_state {
-    float *master, *m, *v; /* shape->floats each, borrowed */
-    uint64_t step;         /* updates done: t of the last one */
+    float *master, *m, *v;        /* pl_adamw_floats() each, borrowed */
+    uint64_t step;                /* updates done: t of the last one */
+    const struct pl_tensor *tail; /* from offset shape->floats on, without gaps; borrowed */
+    size_t tail_count;
 };
+
+/* Length of the flat arrays. */
+size_t pl_adamw_floats(const struct pl_shape *shape, const struct pl_adamw_state *state);
 
 /*
  * `shape` is borrowed. PL_EINVAL: a beta is not in [0, 1), eps is not over 0, weight_decay or clip

@@ -10,7 +10,6 @@
 enum {
     BLOCK_ROWS = 192, /* chunks are whole blocks of rows, which the products like best */
     CHUNK_MAX = 768,
-    LINE = 64, /* bytes */
 };
 
 size_t pl_head_chunk(const struct pl_config *config, size_t bytes, size_t rows)
@@ -21,30 +20,22 @@ size_t pl_head_chunk(const struct pl_config *config, size_t bytes, size_t rows)
     return chunk < rows ? chunk : rows;
 }
 
-static void *take(void *block, size_t *used, size_t bytes)
-{
-    void *at = block ? (char *)block + *used : NULL;
-
-    *used += (bytes + LINE - 1) / LINE * LINE;
-    return at;
-}
-
 static size_t place(struct pl_head_scratch *s, const struct pl_config *c, size_t chunk,
                     size_t predictions, void *block)
 {
     size_t used = 0;
 
-    s->chunk = chunk;
-    s->logits = take(block, &used, chunk * c->vocab * sizeof(float));
-    s->h = take(block, &used, chunk * c->hidden * sizeof(float));
-    s->dh = take(block, &used, chunk * c->hidden * sizeof(float));
-    s->rstd = take(block, &used, chunk * sizeof(float));
-    s->lse = take(block, &used, chunk * sizeof(double));
-    s->entropy = take(block, &used, chunk * sizeof(float));
-    s->rows = take(block, &used, chunk * sizeof(uint32_t));
-    s->first = take(block, &used, (chunk + 1) * sizeof(uint32_t));
-    s->dlogp = take(block, &used, predictions * sizeof(float));
-    s->dentropy = take(block, &used, predictions * sizeof(float));
+    s->at.chunk = chunk;
+    s->logits = pl_head_take(block, &used, chunk * c->vocab * sizeof(float));
+    s->h = pl_head_take(block, &used, chunk * c->hidden * sizeof(float));
+    s->dh = pl_head_take(block, &used, chunk * c->hidden * sizeof(float));
+    s->rstd = pl_head_take(block, &used, chunk * sizeof(float));
+    s->lse = pl_head_take(block, &used, chunk * sizeof(double));
+    s->entropy = pl_head_take(block, &used, chunk * sizeof(float));
+    s->at.rows = pl_head_take(block, &used, chunk * sizeof(uint32_t));
+    s->at.first = pl_head_take(block, &used, (chunk + 1) * sizeof(uint32_t));
+    s->dlogp = pl_head_take(block, &used, predictions * sizeof(float));
+    s->dentropy = pl_head_take(block, &used, predictions * sizeof(float));
     return used;
 }
 
@@ -61,34 +52,13 @@ void pl_head_place(struct pl_head_scratch *scratch, const struct pl_config *conf
     place(scratch, config, chunk, predictions, block);
 }
 
-/* Rows of the next chunk from prediction `p` on: their numbers, and where each begins. Returns how
- * many. */
-static size_t gather(const struct pl_head_scratch *s, const struct pl_pack *pack, size_t p)
-{
-    size_t n = 0;
-
-    for (; p < pack->prediction_count; p++) {
-        const uint32_t row = pack->predictions[p].row;
-
-        if (n > 0 && s->rows[n - 1] == row)
-            continue;
-        PL_ASSERT(n == 0 || s->rows[n - 1] < row); /* in the order of rows: each is met once */
-        if (n == s->chunk)
-            break;
-        s->first[n] = (uint32_t)p;
-        s->rows[n++] = row;
-    }
-    s->first[n] = (uint32_t)p;
-    return n;
-}
-
 static void score_rows(float *logp, float *entropy, const struct pl_weights *w, const float *x,
                        const struct pl_pack *pack, size_t n, const struct pl_head_scratch *s)
 {
     const size_t V = w->shape->config.vocab;
     const struct pl_grad_kernels *kern = pl_grad_kernels();
 
-    pl_forward_head(s->logits, s->h, s->rstd, w, x, s->rows, n);
+    pl_forward_head(s->logits, s->h, s->rstd, w, x, s->at.rows, n);
     pl_logsumexp_rows(s->lse, s->logits, n, V);
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < n; i++) {
@@ -96,7 +66,7 @@ static void score_rows(float *logp, float *entropy, const struct pl_weights *w, 
 
         if (entropy)
             s->entropy[i] = (float)-kern->neg_entropy(z, (float)s->lse[i], V);
-        for (size_t p = s->first[i]; p < s->first[i + 1]; p++) {
+        for (size_t p = s->at.first[i]; p < s->at.first[i + 1]; p++) {
             logp[p] = (float)((double)z[pack->predictions[p].target] - s->lse[i]);
             if (entropy)
                 entropy[p] = s->entropy[i];
@@ -110,7 +80,7 @@ static void row_grad(float *z, size_t V, size_t i, const struct pl_pack *pack, b
 {
     float slope = 0.0f, entropy_slope = 0.0f;
 
-    for (size_t p = s->first[i]; p < s->first[i + 1]; p++) {
+    for (size_t p = s->at.first[i]; p < s->at.first[i + 1]; p++) {
         slope += s->dlogp[p];
         if (entropy)
             entropy_slope += s->dentropy[p];
@@ -118,7 +88,7 @@ static void row_grad(float *z, size_t V, size_t i, const struct pl_pack *pack, b
     const float shift = entropy ? entropy_slope * s->entropy[i] : 0.0f;
 
     pl_grad_kernels()->softmax(z, (float)s->lse[i], -slope - shift, entropy_slope, V);
-    for (size_t p = s->first[i]; p < s->first[i + 1]; p++)
+    for (size_t p = s->at.first[i]; p < s->at.first[i + 1]; p++)
         z[pack->predictions[p].target] += s->dlogp[p];
 }
 
@@ -133,17 +103,17 @@ static void chunk_grad(float *dx, const struct pl_grads *grads, const struct pl_
         row_grad(s->logits + i * V, V, i, pack, entropy, s);
     pl_gemm_dx(s->dh, C, s->logits, V, &w->head, n, 0.0f, s->gemm);
     pl_gemm_dw(grads->head, s->logits, V, s->h, C, n, V, C);
-    pl_rmsnorm_bwd(dx, grads->norm_f, s->dh, x, w->norm_f, s->rstd, s->rows, n, C, s->norm);
+    pl_rmsnorm_bwd(dx, grads->norm_f, s->dh, x, w->norm_f, s->rstd, s->at.rows, n, C, s->norm);
 }
 
 void pl_head_score(float *logp, float *entropy, const struct pl_weights *w, const float *x,
                    const struct pl_pack *pack, const struct pl_head_scratch *scratch)
 {
     for (size_t p = 0; p < pack->prediction_count;) {
-        const size_t n = gather(scratch, pack, p);
+        const size_t n = pl_head_rows_next(&scratch->at, pack, p);
 
         score_rows(logp, entropy, w, x, pack, n, scratch);
-        p = scratch->first[n];
+        p = scratch->at.first[n];
     }
 }
 
@@ -156,7 +126,7 @@ void pl_head_loss(float *logp, float *entropy, float *dx, const struct pl_grads 
     PL_ASSERT(!with_entropy || entropy);
     memset(dx, 0, pack->batch.rows * w->shape->config.hidden * sizeof *dx);
     for (size_t p = 0; p < pack->prediction_count;) {
-        const size_t n = gather(scratch, pack, p), end = scratch->first[n];
+        const size_t n = pl_head_rows_next(&scratch->at, pack, p), end = scratch->at.first[n];
 
         score_rows(logp, with_entropy ? entropy : NULL, w, x, pack, n, scratch);
         objective->slopes(objective->at,

@@ -15,19 +15,18 @@
 
 #include "common/model/weights.h"
 #include "learner/backward.h"
+#include "learner/head_rows.h"
 #include "learner/objective.h"
 
 #include <stddef.h>
 
 struct pl_head_scratch {
-    size_t chunk;            /* rows of logits at a time */
+    struct pl_head_rows at;  /* of a chunk of logits */
     float *logits;           /* (chunk, V) */
     float *h, *dh;           /* (chunk, C) */
     float *rstd;             /* (chunk) */
     double *lse;             /* (chunk) */
     float *entropy;          /* (chunk) */
-    uint32_t *rows;          /* (chunk) rows of x, then where each begins in the predictions */
-    uint32_t *first;         /* (chunk + 1) */
     float *dlogp, *dentropy; /* (predictions) */
     float *gemm, *norm;      /* of the backward's scratch */
 };

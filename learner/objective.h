@@ -1,6 +1,7 @@
 /*
- * What is to be minimised, seen from the vocabulary projection: a function of the log-probabilities
- * (and entropies) of a pack's predictions, known by its slopes.
+ * What is to be minimised, seen from the head: a function of what the head says of a pack's
+ * predictions, known by its slopes. The vocabulary projection (head.h) says log-probabilities and
+ * entropies, the value head (value.h) values.
  */
 #ifndef PL_LEARNER_OBJECTIVE_H
 #define PL_LEARNER_OBJECTIVE_H
@@ -18,6 +19,8 @@ struct pl_slopes {
     const float *entropy; /* (n) of the whole distribution in that row; NULL unless asked for */
     float *dlogp;         /* (n) to set: dL / dlogp */
     float *dentropy;      /* (n) to set: dL / dentropy; NULL unless asked for */
+    const float *value;   /* (n) of a value head, where the four above are NULL; else NULL */
+    float *dvalue;        /* (n) to set: dL / dvalue */
 };
 
 struct pl_objective {

@@ -27,6 +27,27 @@ static void part_name(char name[NAME_MAX_BYTES], const struct pl_tensor *t, size
     snprintf(name, NAME_MAX_BYTES, "%s.%s", t->name, part_names[part]);
 }
 
+/* The tensors of the model, then those of the tail. */
+static size_t tensor_count(const struct pl_shape *shape, const struct pl_adamw_state *adamw)
+{
+    return shape->count + adamw->tail_count;
+}
+
+static const struct pl_tensor *tensor_at(const struct pl_shape *shape,
+                                         const struct pl_adamw_state *adamw, size_t i)
+{
+    return i < shape->count ? &shape->tensors[i] : &adamw->tail[i - shape->count];
+}
+
+static bool has_tensor(const struct pl_shape *shape, const struct pl_adamw_state *adamw,
+                       const char *name)
+{
+    for (size_t i = 0; i < adamw->tail_count; i++)
+        if (strcmp(adamw->tail[i].name, name) == 0)
+            return true;
+    return pl_shape_named(shape, name) != NULL;
+}
+
 /* Every value is a number, and a mean of squares is not negative. */
 static int check_values(const float *x, const struct pl_tensor *t, size_t part, const char *where,
                         int code, struct pl_error *err)
@@ -55,8 +76,8 @@ static int write_values(struct pl_st_writer *writer, const struct pl_shape *shap
 {
     int rc = PL_OK;
 
-    for (size_t i = 0; i < shape->count && rc == PL_OK; i++) {
-        const struct pl_tensor *t = &shape->tensors[i];
+    for (size_t i = 0; i < tensor_count(shape, adamw) && rc == PL_OK; i++) {
+        const struct pl_tensor *t = tensor_at(shape, adamw, i);
 
         for (size_t part = 0; part < PARTS && rc == PL_OK; part++)
             rc = pl_st_writer_write(writer, part_of(adamw, part) + t->offset,
@@ -66,11 +87,11 @@ static int write_values(struct pl_st_writer *writer, const struct pl_shape *shap
 }
 
 /* The list of tensors, with names in `names`. */
-static void list_entries(const struct pl_shape *shape, struct pl_st_entry *entries,
-                         char (*names)[NAME_MAX_BYTES])
+static void list_entries(const struct pl_shape *shape, const struct pl_adamw_state *adamw,
+                         struct pl_st_entry *entries, char (*names)[NAME_MAX_BYTES])
 {
-    for (size_t i = 0; i < shape->count * PARTS; i++) {
-        const struct pl_tensor *t = &shape->tensors[i / PARTS];
+    for (size_t i = 0; i < tensor_count(shape, adamw) * PARTS; i++) {
+        const struct pl_tensor *t = tensor_at(shape, adamw, i / PARTS);
 
         part_name(names[i], t, i % PARTS);
         entries[i] = entry_of(t, names[i]);
@@ -80,7 +101,7 @@ static void list_entries(const struct pl_shape *shape, struct pl_st_entry *entri
 static int write_optimizer(const char *path, const struct pl_shape *shape,
                            const struct pl_adamw_state *adamw, struct pl_error *err)
 {
-    const size_t count = shape->count * PARTS;
+    const size_t count = tensor_count(shape, adamw) * PARTS;
     struct pl_st_entry *entries = pl_alloc(count, sizeof *entries);
     char(*names)[NAME_MAX_BYTES] = pl_alloc(count, sizeof *names);
     char step[32];
@@ -94,7 +115,7 @@ static int write_optimizer(const char *path, const struct pl_shape *shape,
         rc = pl_fail(err, PL_ENOMEM, "'%s': no memory for its list of %zu tensors", path, count);
         goto out;
     }
-    list_entries(shape, entries, names);
+    list_entries(shape, adamw, entries, names);
     rc = pl_st_writer_open(path, entries, count, metadata, &writer, err);
     if (rc < 0)
         goto out;
@@ -140,15 +161,16 @@ static int read_part(const char *path, const struct pl_st *st, const struct pl_t
 
 /* All that is expected was found; so whatever else there is can be named by not being expected. */
 static int check_nothing_else(const char *path, const struct pl_st *st,
-                              const struct pl_shape *shape, struct pl_error *err)
+                              const struct pl_shape *shape, const struct pl_adamw_state *adamw,
+                              struct pl_error *err)
 {
-    for (size_t i = 0; i < st->count && st->count > shape->count * PARTS; i++) {
+    for (size_t i = 0; i < st->count && st->count > tensor_count(shape, adamw) * PARTS; i++) {
         const char *name = st->entries[i].name, *dot = strrchr(name, '.');
         char *tensor = dot ? strndup(name, (size_t)(dot - name)) : NULL;
         bool known = false;
 
         for (size_t part = 0; tensor && part < PARTS; part++)
-            known |= strcmp(dot + 1, part_names[part]) == 0 && pl_shape_named(shape, tensor);
+            known |= strcmp(dot + 1, part_names[part]) == 0 && has_tensor(shape, adamw, tensor);
         free(tensor);
         if (!known)
             return pl_fail(err, PL_EFORMAT, "'%s': tensor '%.80s' is none of this model's", path,
@@ -180,14 +202,14 @@ static int read_optimizer(const char *path, const struct pl_shape *shape,
 
     if (rc == PL_OK)
         rc = check_metadata(path, &st, adamw->step, err);
-    for (size_t i = 0; i < shape->count && rc == PL_OK; i++) {
-        const struct pl_tensor *t = &shape->tensors[i];
+    for (size_t i = 0; i < tensor_count(shape, adamw) && rc == PL_OK; i++) {
+        const struct pl_tensor *t = tensor_at(shape, adamw, i);
 
         for (size_t part = 0; part < PARTS && rc == PL_OK; part++)
             rc = read_part(path, &st, t, part, part_of(adamw, part) + t->offset, err);
     }
     if (rc == PL_OK)
-        rc = check_nothing_else(path, &st, shape, err);
+        rc = check_nothing_else(path, &st, shape, adamw, err);
     pl_st_close(&st);
     return rc;
 }
@@ -402,8 +424,8 @@ static int check_finite(const char *dir, const struct pl_shape *shape,
 {
     int rc = PL_OK;
 
-    for (size_t i = 0; i < shape->count * PARTS && rc == PL_OK; i++) {
-        const struct pl_tensor *t = &shape->tensors[i / PARTS];
+    for (size_t i = 0; i < tensor_count(shape, adamw) * PARTS && rc == PL_OK; i++) {
+        const struct pl_tensor *t = tensor_at(shape, adamw, i / PARTS);
 
         rc = check_values(part_of(adamw, i % PARTS) + t->offset, t, i % PARTS, dir, PL_EINVAL, err);
     }

@@ -1,7 +1,8 @@
 /*
  * What a training run needs beside a model folder to go on to the same bits:
  *
- *   optimizer.safetensors   for every tensor NAME of the model, in F32 and in its shape:
+ *   optimizer.safetensors   for every tensor NAME of the model and of the optimiser's tail
+ *                           (adamw.h), in F32 and in its shape:
  *                           NAME.master, NAME.exp_avg, NAME.exp_avg_sq
  *   trainer_state.json      how far the run is, and what must be the same when it goes on
  *

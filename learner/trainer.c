@@ -6,6 +6,7 @@
 #include "learner/backward.h"
 #include "learner/forward.h"
 #include "learner/head.h"
+#include "learner/value.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -25,8 +26,11 @@ struct pl_trainer {
     struct pl_tape tape;
     struct pl_backward_scratch backward;
     struct pl_head_scratch head;
+    struct pl_tensor tail[PL_VALUE_TENSORS];
+    struct pl_value_head value; /* of these two, with opts.value only */
+    struct pl_value_scratch value_scratch;
     float *dx;             /* (R, C) */
-    float *logp, *entropy; /* (predictions) */
+    float *logp, *entropy; /* (predictions); a value head: values in logp */
     struct pl_trainer_times times;
     void *flat, *tape_memory, *backward_memory, *head_memory, *pages; /* the plan's places */
     void *master, *m, *v, *dx_memory, *logp_memory;
@@ -46,31 +50,58 @@ static size_t logits_chunk(const struct pl_config *c, const struct pl_trainer_op
                          opts->limits.rows);
 }
 
+static size_t head_bytes(const struct pl_config *c, const struct pl_trainer_opts *opts)
+{
+    const size_t predictions = pl_pack_predictions_max(&opts->limits);
+
+    return opts->value ? pl_value_bytes(c, opts->limits.rows, predictions)
+                       : pl_head_bytes(c, logits_chunk(c, opts), predictions);
+}
+
+bool pl_trainer_can_borrow(const struct pl_config *a, const struct pl_config *b)
+{
+    return a->hidden == b->hidden && a->layers == b->layers && a->heads == b->heads &&
+           a->kv_heads == b->kv_heads && a->head_dim == b->head_dim && a->ffn == b->ffn &&
+           a->vocab == b->vocab;
+}
+
+/* What two trainers that take turns need once. */
+static void plan_shared(struct pl_plan *plan, const struct pl_weights *weights,
+                        const struct pl_trainer_opts *opts, struct pl_trainer *t)
+{
+    const struct pl_config *c = &weights->shape->config;
+    const size_t R = opts->limits.rows;
+    const size_t pages =
+        pl_pages_floats(pl_pack_pages_max(&opts->limits), 1, c->kv_heads, c->head_dim);
+
+    pl_plan_add(plan, opts->recompute ? "activations (recomputed)" : "activations",
+                pl_tape_floats(c, R, opts->recompute) * sizeof(float), t ? &t->tape_memory : NULL);
+    pl_plan_add(plan, "attention pages", pages * sizeof(float), t ? &t->pages : NULL);
+    pl_plan_add(plan, "backward", pl_backward_floats(weights, R) * sizeof(float),
+                t ? &t->backward_memory : NULL);
+    pl_plan_add(plan, "residual gradient", R * c->hidden * sizeof(float), t ? &t->dx_memory : NULL);
+}
+
 /* The rows of the plan; with t NULL they have no place. */
 static void plan_fill(struct pl_plan *plan, const struct pl_weights *weights,
                       const struct pl_trainer_opts *opts, struct pl_trainer *t)
 {
     const struct pl_config *c = &weights->shape->config;
-    const size_t R = opts->limits.rows, flat = weights->shape->floats * sizeof(float);
+    const size_t tail = opts->value ? pl_value_floats(c) : 0;
+    const size_t flat = (weights->shape->floats + tail) * sizeof(float);
     const size_t predictions = pl_pack_predictions_max(&opts->limits);
-    const size_t pages =
-        pl_pages_floats(pl_pack_pages_max(&opts->limits), 1, c->kv_heads, c->head_dim);
 
     pl_plan_add(plan, "gradients (f32)", flat, t ? &t->flat : NULL);
     pl_plan_add(plan, "master weights (f32)", flat, t ? &t->master : NULL);
     pl_plan_add(plan, "first moments (f32)", flat, t ? &t->m : NULL);
     pl_plan_add(plan, "second moments (f32)", flat, t ? &t->v : NULL);
-    pl_plan_add(plan, opts->recompute ? "activations (recomputed)" : "activations",
-                pl_tape_floats(c, R, opts->recompute) * sizeof(float), t ? &t->tape_memory : NULL);
-    pl_plan_add(plan, "attention pages", pages * sizeof(float), t ? &t->pages : NULL);
+    if (!opts->borrow)
+        plan_shared(plan, weights, opts, t);
     pl_plan_add(plan, "rotary angles", opts->positions * c->head_dim * sizeof(float), NULL);
-    pl_plan_add(plan, "logits and loss", pl_head_bytes(c, logits_chunk(c, opts), predictions),
+    pl_plan_add(plan, opts->value ? "value head and loss" : "logits and loss", head_bytes(c, opts),
                 t ? &t->head_memory : NULL);
-    pl_plan_add(plan, "backward", pl_backward_floats(weights, R) * sizeof(float),
-                t ? &t->backward_memory : NULL);
-    pl_plan_add(plan, "residual gradient", R * c->hidden * sizeof(float), t ? &t->dx_memory : NULL);
-    pl_plan_add(plan, "log-probabilities", 2 * predictions * sizeof(float),
-                t ? &t->logp_memory : NULL);
+    pl_plan_add(plan, opts->value ? "values" : "log-probabilities",
+                (opts->value ? 1 : 2) * predictions * sizeof(float), t ? &t->logp_memory : NULL);
 }
 
 void pl_trainer_plan(const struct pl_weights *weights, const struct pl_trainer_opts *opts,
@@ -91,12 +122,43 @@ void pl_trainer_destroy(struct pl_trainer *trainer)
     free(trainer);
 }
 
+static void borrow(struct pl_trainer *t, const struct pl_trainer *lender)
+{
+    t->tape_memory = lender->tape_memory;
+    t->pages = lender->pages;
+    t->backward_memory = lender->backward_memory;
+    t->dx_memory = lender->dx_memory;
+}
+
+static void place_head(struct pl_trainer *t)
+{
+    const struct pl_config *c = &t->weights->shape->config;
+    const size_t predictions = pl_pack_predictions_max(&t->opts.limits);
+
+    t->logp = t->logp_memory;
+    if (!t->opts.value) {
+        pl_head_place(&t->head, c, logits_chunk(c, &t->opts), predictions, t->head_memory);
+        t->head.gemm = t->backward.gemm;
+        t->head.norm = t->backward.norm;
+        t->entropy = t->logp + predictions;
+        return;
+    }
+    pl_value_place(&t->value_scratch, c, t->opts.limits.rows, predictions, t->head_memory);
+    t->value_scratch.norm = t->backward.norm;
+    pl_value_tensors(t->weights->shape, t->tail);
+    t->state.tail = t->tail;
+    t->state.tail_count = PL_VALUE_TENSORS;
+    t->value = (struct pl_value_head){.w = t->state.master + t->tail[0].offset,
+                                      .b = t->state.master + t->tail[1].offset,
+                                      .dw = t->grads.flat + t->tail[0].offset,
+                                      .db = t->grads.flat + t->tail[1].offset};
+}
+
 /* Set every pointer into the memory that the plan has got. */
 static void place(struct pl_trainer *t)
 {
     const struct pl_config *c = &t->weights->shape->config;
     const size_t R = t->opts.limits.rows;
-    const size_t predictions = pl_pack_predictions_max(&t->opts.limits);
 
     t->state = (struct pl_adamw_state){.master = t->master, .m = t->m, .v = t->v};
     pl_grads_place(&t->grads, t->weights->shape, t->flat);
@@ -109,12 +171,22 @@ static void place(struct pl_trainer *t)
         .data = t->pages,
     };
     pl_backward_place(&t->backward, t->weights, R, t->backward_memory);
-    pl_head_place(&t->head, c, logits_chunk(c, &t->opts), predictions, t->head_memory);
-    t->head.gemm = t->backward.gemm;
-    t->head.norm = t->backward.norm;
+    PL_ASSERT(!t->opts.borrow || t->backward.threads == t->opts.lender->backward.threads);
     t->dx = t->dx_memory;
-    t->logp = t->logp_memory;
-    t->entropy = t->logp + predictions;
+    place_head(t);
+}
+
+static void check_lender(const struct pl_weights *weights, const struct pl_trainer_opts *opts)
+{
+    const struct pl_trainer *of = opts->lender;
+
+    PL_ASSERT(!opts->borrow || of);
+    if (!opts->borrow)
+        return;
+    PL_ASSERT(pl_trainer_can_borrow(&of->weights->shape->config, &weights->shape->config));
+    PL_ASSERT(of->opts.limits.rows == opts->limits.rows);
+    PL_ASSERT(of->opts.limits.samples == opts->limits.samples);
+    PL_ASSERT(of->opts.recompute == opts->recompute);
 }
 
 int pl_trainer_create(struct pl_weights *weights, const struct pl_trainer_opts *opts,
@@ -128,6 +200,7 @@ int pl_trainer_create(struct pl_weights *weights, const struct pl_trainer_opts *
         return pl_fail(err, PL_EINVAL,
                        "a trainer for %zu rows, %zu responses and %zu positions; none may be 0",
                        opts->limits.rows, opts->limits.samples, opts->positions);
+    check_lender(weights, opts);
     t = pl_alloc(1, sizeof *t);
     if (!t)
         return pl_fail(err, PL_ENOMEM, "no memory for the trainer");
@@ -150,6 +223,8 @@ int pl_trainer_create(struct pl_weights *weights, const struct pl_trainer_opts *
     rc = pl_plan_allocate(&t->plan, err);
     if (rc < 0)
         goto fail;
+    if (opts->borrow)
+        borrow(t, opts->lender);
     place(t);
     pl_weights_get_flat(weights, t->state.master);
     *ret_trainer = t;
@@ -178,8 +253,12 @@ const float *pl_trainer_accumulate(struct pl_trainer *trainer, const struct pl_p
     now = seconds();
     t->times.forward += now - start;
     start = now;
-    pl_head_loss(t->logp, t->entropy, t->dx, &t->grads, t->weights, t->tape.x_out, pack, objective,
-                 &t->head);
+    if (t->opts.value)
+        pl_value_loss(t->logp, t->dx, &t->value, &t->grads, t->weights, t->tape.x_out, pack,
+                      objective, &t->value_scratch);
+    else
+        pl_head_loss(t->logp, t->entropy, t->dx, &t->grads, t->weights, t->tape.x_out, pack,
+                     objective, &t->head);
     now = seconds();
     t->times.head += now - start;
     start = now;
@@ -205,8 +284,12 @@ const float *pl_trainer_score(struct pl_trainer *trainer, const struct pl_weight
     const struct pl_weights *w = weights ? weights : t->weights;
 
     check_pack(t, pack);
+    PL_ASSERT(!t->opts.value || !ret_entropy);
     pl_forward(t->tape.x_out, w, t->rope, &pack->batch, &t->tape.pages, &t->tape.acts[0]);
-    pl_head_score(t->logp, ret_entropy ? t->entropy : NULL, w, t->tape.x_out, pack, &t->head);
+    if (t->opts.value)
+        pl_value_score(t->logp, &t->value, w, t->tape.x_out, pack, &t->value_scratch);
+    else
+        pl_head_score(t->logp, ret_entropy ? t->entropy : NULL, w, t->tape.x_out, pack, &t->head);
     for (size_t i = 0; i < pack->prediction_count; i++) {
         if (isfinite(t->logp[i]))
             continue;

@@ -29,10 +29,16 @@ struct pl_trainer_opts {
     size_t positions;             /* of the longest prompt and response */
     bool recompute;               /* activations: computed again instead of kept */
     size_t logits_bytes;          /* for a chunk of logits; 0: 256 MiB */
+    bool value;                   /* a value head (value.h) in place of the vocabulary projection */
+    bool borrow;                  /* activations and scratch are another trainer's: `lender` */
+    struct pl_trainer *lender;    /* not needed for a plan */
     struct pl_adamw_opts adamw;
 };
 
 struct pl_trainer;
+
+/* Whether a trainer of model b can use the activations and scratch of one of model a. */
+bool pl_trainer_can_borrow(const struct pl_config *a, const struct pl_config *b);
 
 /* What a trainer adds to the weights it works on. The plan's rows have no place yet. */
 void pl_trainer_plan(const struct pl_weights *weights, const struct pl_trainer_opts *opts,
@@ -40,22 +46,24 @@ void pl_trainer_plan(const struct pl_weights *weights, const struct pl_trainer_o
 
 /*
  * `weights` is borrowed and is what steps change. Master values are those of the weights, moments
- * zero. PL_EINVAL: an option out of range; PL_ENOMEM. Ended with pl_trainer_destroy().
+ * zero; a value head begins at zero. A lender must live longer, have the same limits and way to
+ * recompute, and a model that can be borrowed from; the two then take turns, call by call.
+ * PL_EINVAL: an option out of range; PL_ENOMEM. Ended with pl_trainer_destroy().
  */
 int pl_trainer_create(struct pl_weights *weights, const struct pl_trainer_opts *opts,
                       struct pl_trainer **ret_trainer, struct pl_error *err);
 void pl_trainer_destroy(struct pl_trainer *trainer); /* NULL is fine */
 
 /*
- * Forward, objective, backward; gradients are added. Returns the log-probabilities of the pack's
- * predictions, in their order, borrowed until the next call. PL_ASSERTs that the pack is within the
- * limits.
+ * Forward, objective, backward; gradients are added. Returns the log-probabilities (of a value
+ * head: the values) of the pack's predictions, in their order, borrowed until the next call.
+ * PL_ASSERTs that the pack is within the limits.
  */
 const float *pl_trainer_accumulate(struct pl_trainer *trainer, const struct pl_pack *pack,
                                    const struct pl_objective *objective);
 
-/* Only the log-probabilities, at other weights of the same shape (NULL: its own); entropies unless
- * NULL. */
+/* Only what that returns, at other weights of the same shape (NULL: its own); entropies unless
+ * NULL, which it must be with a value head. */
 const float *pl_trainer_score(struct pl_trainer *trainer, const struct pl_weights *weights,
                               const struct pl_pack *pack, const float **ret_entropy);
 
@@ -73,7 +81,7 @@ int pl_trainer_step(struct pl_trainer *trainer, double lr, struct pl_step_stats 
 struct pl_adamw_state *pl_trainer_state(struct pl_trainer *trainer);
 void pl_trainer_sync(struct pl_trainer *trainer); /* weights from the master */
 
-/* The accumulated gradient (shape->floats), for tests and inspection. */
+/* The accumulated gradient (pl_adamw_floats()), for tests and inspection. */
 const float *pl_trainer_grad(const struct pl_trainer *trainer);
 
 /* Seconds spent since the last call of this function, by part. */

@@ -63,6 +63,37 @@ void pl_test_model_destroy(struct pl_test_model *model)
     free(model->flat);
 }
 
+float pl_test_step(float w)
+{
+    int exponent;
+    const float fraction = frexpf(fabsf(w), &exponent), step = ldexpf(1.0f, exponent - 8);
+
+    if (w == 0.0f || fraction < 0.5f + 2.0f / 256.0f || fraction > 1.0f - 3.0f / 256.0f)
+        return 0.0f;
+    return step;
+}
+
+double pl_test_slope_along(const struct pl_test_model *model, const float *direction,
+                           struct pl_weights *moved,
+                           double (*loss)(const void *at, const struct pl_weights *weights),
+                           const void *at)
+{
+    static const float steps[] = {1.0f, -1.0f, 2.0f, -2.0f};
+    const size_t n = model->shape->floats;
+    float *flat = malloc(n * sizeof *flat);
+    double f[4];
+
+    assert_non_null(flat);
+    for (size_t k = 0; k < 4; k++) {
+        for (size_t i = 0; i < n; i++)
+            flat[i] = model->flat[i] + steps[k] * direction[i];
+        pl_weights_set_flat(moved, flat);
+        f[k] = loss(at, moved);
+    }
+    free(flat);
+    return (8.0 * (f[0] - f[1]) - (f[2] - f[3])) / 12.0;
+}
+
 void pl_test_batch_measure(struct pl_test_batch *batch)
 {
     batch->samples = batch->tokens = batch->positions = 0;

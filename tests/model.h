@@ -27,6 +27,18 @@ void pl_test_model_create(struct pl_test_model *model, const struct pl_config *c
                           uint64_t seed);
 void pl_test_model_destroy(struct pl_test_model *model);
 
+/* The distance from w to the next bf16 value; 0 where w +- 2 of them has another exponent. */
+float pl_test_step(float w);
+
+/*
+ * The slope of `loss` along a direction of such steps (shape->floats), by differences of fourth
+ * order: at w - 2d, w - d, w + d, w + 2d. `moved` holds the weights that differ.
+ */
+double pl_test_slope_along(const struct pl_test_model *model, const float *direction,
+                           struct pl_weights *moved,
+                           double (*loss)(const void *at, const struct pl_weights *weights),
+                           const void *at);
+
 /* Lengths of a prompt and of its responses; the first response of 0 ends the list. */
 enum { PL_TEST_GROUPS = 8, PL_TEST_RESPONSES = 4, PL_TEST_IDS = 1024 };
 struct pl_test_lengths {

@@ -85,8 +85,8 @@ void pl_forward(float *x, const struct pl_weights *w, const struct pl_rope *rope
         pl_forward_layer(x, w, rope, l, batch, pages, &own);
 }
 
-void pl_forward_head(float *logits, float *h, float *rstd, const struct pl_weights *w,
-                     const float *x, const uint32_t *rows, size_t n)
+void pl_forward_norm(float *h, float *rstd, const struct pl_weights *w, const float *x,
+                     const uint32_t *rows, size_t n)
 {
     const struct pl_config *c = &w->shape->config;
     const size_t C = c->hidden;
@@ -94,5 +94,13 @@ void pl_forward_head(float *logits, float *h, float *rstd, const struct pl_weigh
     for (size_t i = 0; i < n; i++)
         pl_rmsnorm(h + i * C, rstd ? rstd + i : NULL, x + (rows ? rows[i] : i) * C, w->norm_f,
                    c->rms_eps, 1, C);
-    pl_gemm(logits, c->vocab, h, C, &w->head, n, NULL, 0);
+}
+
+void pl_forward_head(float *logits, float *h, float *rstd, const struct pl_weights *w,
+                     const float *x, const uint32_t *rows, size_t n)
+{
+    const struct pl_config *c = &w->shape->config;
+
+    pl_forward_norm(h, rstd, w, x, rows, n);
+    pl_gemm(logits, c->vocab, h, c->hidden, &w->head, n, NULL, 0);
 }

@@ -67,6 +67,13 @@ void pl_forward(float *x, const struct pl_weights *w, const struct pl_rope *rope
                 const struct pl_batch *batch, const struct pl_pages *pages, struct pl_acts *acts);
 
 /*
+ * Final norm of chosen rows: h[i] (n, C) for row rows[i] of x, or row i where rows is NULL.
+ * rstd: (n) or NULL.
+ */
+void pl_forward_norm(float *h, float *rstd, const struct pl_weights *w, const float *x,
+                     const uint32_t *rows, size_t n);
+
+/*
  * Final norm and vocabulary projection of chosen rows: logits[i] for row rows[i] of x, or row i
  * where rows is NULL. h: (n, C) the normed rows, rstd (n) or NULL, logits: (n, V).
  */

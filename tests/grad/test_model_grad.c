@@ -5,11 +5,13 @@
  * them leaves little but the rounding errors of the loss.
  *
  * The loss is not a mean: each token has a slope of its own that depends on its log-probability and
- * on the entropy it was drawn from.
+ * on the entropy it was drawn from, or on its value where the model has a value head. That head is
+ * f32 and moves freely.
  */
 #include "learner/trainer.h"
 
 #include "common/base/buf.h"
+#include "learner/value.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -57,6 +59,7 @@ static const struct pl_config WIDE = {
 };
 static const struct pl_config *config; /* of the model that is looked at ... */
 static size_t elements;                /* ... and how many elements of a tensor move at once */
+static bool valued;                    /* with a value head in place of the vocabulary's */
 
 static const struct pl_test_lengths LENGTHS[] = {{35, {6, 1, 8}}, {2, {33}}, {4, {1}}};
 enum { GROUPS = sizeof LENGTHS / sizeof *LENGTHS };
@@ -71,7 +74,7 @@ struct setup {
     float *direction;  /* (shape->floats): steps of bf16, with a sign */
 };
 
-/* f(logp, entropy) of token i is a logp + logp^2 / 16 + entropy^2 / 2. */
+/* f(logp, entropy) of token i is a logp + logp^2 / 16 + entropy^2 / 2; f(value) alike. */
 static double share(size_t i)
 {
     return i % 3 == 0 ? 0.75 : -1.0 - (double)(i % 5) / 4.0;
@@ -79,37 +82,33 @@ static double share(size_t i)
 
 static void set_slopes(void *at, const struct pl_slopes *s)
 {
-    for (size_t i = 0; i < s->n; i++) {
+    for (size_t i = 0; i < s->n && valued; i++)
+        s->dvalue[i] = (float)share(s->first + i) + s->value[i] / 8.0f;
+    for (size_t i = 0; i < s->n && !valued; i++) {
         s->dlogp[i] = (float)share(s->first + i) + s->logp[i] / 8.0f;
         s->dentropy[i] = s->entropy[i];
     }
 }
 
-static double loss_at(const struct setup *s, float steps)
+static double loss(const void *at, const struct pl_weights *weights)
 {
-    const size_t n = s->model.shape->floats;
-    const float *logp, *entropy = NULL;
-    float *flat = malloc(n * sizeof *flat);
+    const struct setup *s = at;
+    const float *entropy = NULL;
+    const float *logp = pl_trainer_score(s->trainer, weights, s->pack, valued ? NULL : &entropy);
     double sum = 0.0;
 
-    for (size_t i = 0; i < n; i++)
-        flat[i] = s->model.flat[i] + steps * s->direction[i];
-    pl_weights_set_flat(s->moved, flat);
-    logp = pl_trainer_score(s->trainer, s->moved, s->pack, &entropy);
     for (size_t i = 0; i < s->pack->prediction_count; i++) {
-        const double l = (double)logp[i], e = (double)entropy[i];
+        const double l = (double)logp[i], e = valued ? 0.0 : (double)entropy[i];
 
         sum += share(i) * l + l * l / 16.0 + e * e / 2.0;
     }
-    free(flat);
     return sum;
 }
 
 /* The slope along the direction, by the gradient and by differences. */
 static void compare(const struct setup *s, const char *what, double abs)
 {
-    const double near = loss_at(s, 1.0f) - loss_at(s, -1.0f);
-    const double far = loss_at(s, 2.0f) - loss_at(s, -2.0f), slope = (8.0 * near - far) / 12.0;
+    const double slope = pl_test_slope_along(&s->model, s->direction, s->moved, loss, s);
     double want = 0.0;
 
     for (size_t i = 0; i < s->model.shape->floats; i++)
@@ -118,21 +117,10 @@ static void compare(const struct setup *s, const char *what, double abs)
     pl_assert_close(want, slope, abs, 5e-4);
 }
 
-/* The distance to the next bf16 value; 0 where w +- 2 of them has another exponent. */
-static float step_of(float w)
-{
-    int exponent;
-    const float fraction = frexpf(fabsf(w), &exponent), step = ldexpf(1.0f, exponent - 8);
-
-    if (w == 0.0f || fraction < 0.5f + 2.0f / 256.0f || fraction > 1.0f - 3.0f / 256.0f)
-        return 0.0f;
-    return step;
-}
-
 static int setup(void **state)
 {
     struct setup *s = calloc(1, sizeof *s);
-    const struct pl_objective objective = {NULL, true, set_slopes};
+    const struct pl_objective objective = {NULL, !valued, set_slopes};
     struct pl_error err;
 
     pl_test_model_create(&s->model, config, 8);
@@ -141,12 +129,16 @@ static int setup(void **state)
     const struct pl_trainer_opts opts = {
         .limits = s->batch.limits,
         .positions = s->batch.positions,
+        .value = valued,
         .adamw = {.beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8},
     };
 
     if (pl_weights_create(s->model.shape, &s->moved, &err) < 0 ||
         pl_trainer_create(s->model.weights, &opts, &s->trainer, &err) < 0)
         fail_msg("%s", err.text);
+    if (valued)
+        pl_test_fill(pl_trainer_state(s->trainer)->master + s->model.shape->floats,
+                     pl_value_floats(config), 5);
     s->direction = calloc(s->model.shape->floats, sizeof *s->direction);
     pl_trainer_accumulate(s->trainer, s->pack, &objective);
     s->grad = pl_trainer_grad(s->trainer);
@@ -178,7 +170,7 @@ static void along_each_tensor(void **state)
 
         memset(s->direction, 0, s->model.shape->floats * sizeof *s->direction);
         for (size_t j = t->offset; j < end; j += step)
-            s->direction[j] = copysignf(step_of(s->model.flat[j]), s->grad[j]);
+            s->direction[j] = copysignf(pl_test_step(s->model.flat[j]), s->grad[j]);
         compare(s, t->name, 6e-5);
     }
 }
@@ -194,9 +186,30 @@ static void along_random_directions(void **state)
         pl_test_fill(s->direction, n, 100 + seed);
         for (size_t i = 0; i < n; i++)
             s->direction[i] = fabsf(s->direction[i]) < share_moved
-                                  ? copysignf(step_of(s->model.flat[i]), s->direction[i])
+                                  ? copysignf(pl_test_step(s->model.flat[i]), s->direction[i])
                                   : 0.0f;
         compare(s, "a random direction", 2e-4);
+    }
+}
+
+/* The value head itself, each element of it. */
+static void along_the_head(void **state)
+{
+    struct setup *s = *state;
+    const size_t at = s->model.shape->floats;
+    float *head = pl_trainer_state(s->trainer)->master;
+
+    memset(s->direction, 0, at * sizeof *s->direction);
+    for (size_t i = at; i < at + pl_value_floats(config); i++) {
+        const float middle = head[i], h = 0.03125f;
+
+        head[i] = middle + h;
+        const double up = loss(s, s->model.weights);
+        head[i] = middle - h;
+        const double down = loss(s, s->model.weights);
+
+        head[i] = middle;
+        pl_assert_close(s->grad[i], (up - down) / (2.0 * (double)h), 1e-3, 1e-3);
     }
 }
 
@@ -207,11 +220,19 @@ int main(void)
         cmocka_unit_test(along_random_directions),
     };
 
+    const struct CMUnitTest with_head[] = {
+        cmocka_unit_test(along_each_tensor),
+        cmocka_unit_test(along_random_directions),
+        cmocka_unit_test(along_the_head),
+    };
     int failed;
 
     config = &LITTLE;
     elements = 100;
     failed = cmocka_run_group_tests_name("little", tests, setup, teardown);
+    valued = true;
+    failed += cmocka_run_group_tests_name("value", with_head, setup, teardown);
+    valued = false;
     config = &WIDE;
     elements = 1000;
     return failed + cmocka_run_group_tests_name("wide", tests, setup, teardown);

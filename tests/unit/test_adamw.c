@@ -238,6 +238,57 @@ static void clipping_has_its_epsilon(void **state)
     unmake(&o);
 }
 
+/* The tail is learnt as a matrix and a vector of the model would be, under the same limit. */
+static void a_tail_is_learnt_with_the_rest(void **state)
+{
+    (void)state;
+    struct pl_adamw_opts opts = OPTS;
+
+    opts.weight_decay = 0.3;
+    opts.clip = 0.5;
+    struct optimiser o = make(&ODD, &opts);
+    const size_t n = o.model.shape->floats;
+    const struct pl_tensor tail[] = {{.rank = 2, .rows = 1, .cols = 5, .offset = n},
+                                     {.rank = 1, .rows = 1, .cols = 1, .offset = n + 5}};
+    struct pl_adamw_state state_too = {.step = 2, .tail = tail, .tail_count = 2};
+    float *grad = pl_alloc(n + 6, sizeof *grad);
+    struct pl_error err;
+    double norm = 0.0;
+
+    assert_int_equal(pl_adamw_floats(o.model.shape, &o.state), n);
+    assert_int_equal(pl_adamw_floats(o.model.shape, &state_too), n + 6);
+    state_too.master = pl_alloc(n + 6, sizeof(float));
+    state_too.m = pl_alloc(n + 6, sizeof(float));
+    state_too.v = pl_alloc(n + 6, sizeof(float));
+    for (size_t i = 0; i < 6; i++) {
+        state_too.master[n + i] = 1.0f + (float)i / 4.0f;
+        grad[n + i] = 2.0f;
+    }
+    grad[0] = 5.0f; /* sqrt(25 + 6 * 4) = 7 */
+    if (pl_adamw_step(o.adamw, &state_too, grad, 0.1, o.model.weights, &norm, &err) < 0)
+        fail_msg("%s", err.text);
+    pl_assert_close(norm, 7.0, 0.0, 1e-7);
+    for (size_t i = 0; i < 6; i++) {
+        const double g = 2.0 * 0.5 / 7.0, b1 = 1.0 - pow(0.9, 3.0), b2 = 1.0 - pow(0.97, 3.0);
+        const double keep = i < 5 ? 1.0 - 0.1 * 0.3 : 1.0;
+
+        pl_assert_close(state_too.master[n + i],
+                        (1.0 + (double)i / 4.0) * keep -
+                            0.1 * (0.1 * g / b1) / (sqrt(0.03 * g * g / b2) + 1e-4),
+                        1e-7, 1e-6);
+        assert_true(grad[n + i] == 0.0f);
+    }
+    grad[n + 5] = NAN; /* refused for the sake of the tail alone */
+    assert_int_equal(pl_adamw_step(o.adamw, &state_too, grad, 0.1, o.model.weights, &norm, &err),
+                     PL_EINVAL);
+    assert_true(grad[n + 5] == 0.0f);
+    free(state_too.master);
+    free(state_too.m);
+    free(state_too.v);
+    free(grad);
+    unmake(&o);
+}
+
 static void bad_gradient_changes_nothing(void **state)
 {
     (void)state;
@@ -400,6 +451,7 @@ int main(void)
         cmocka_unit_test(decay_takes_vectors_or_not),
         cmocka_unit_test(clipping_scales_the_gradient),
         cmocka_unit_test(clipping_has_its_epsilon),
+        cmocka_unit_test(a_tail_is_learnt_with_the_rest),
         cmocka_unit_test(bad_gradient_changes_nothing),
         cmocka_unit_test(same_bits_for_any_threads),
         cmocka_unit_test(norm_is_summed_in_double),

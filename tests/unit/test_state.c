@@ -107,7 +107,7 @@ static const struct pl_train_state written = {
 /* Everything as it should be, in the folder and in memory. */
 static void write_good(void)
 {
-    const struct pl_adamw_state adamw = {master, m, v, 40};
+    const struct pl_adamw_state adamw = {.master = master, .m = m, .v = v, .step = 40};
     struct pl_error err = {0};
 
     memcpy(master, good[0], shape->floats * sizeof *master);
@@ -121,9 +121,9 @@ static void write_good(void)
 
 static int read_with(const json_t *now, struct pl_error *err)
 {
-    struct pl_adamw_state adamw = {calloc(shape->floats, sizeof(float)),
-                                   calloc(shape->floats, sizeof(float)),
-                                   calloc(shape->floats, sizeof(float)), 0};
+    struct pl_adamw_state adamw = {.master = calloc(shape->floats, sizeof(float)),
+                                   .m = calloc(shape->floats, sizeof(float)),
+                                   .v = calloc(shape->floats, sizeof(float))};
     struct pl_train_state state;
     int rc;
 
@@ -188,7 +188,7 @@ static void other_programs_find_it_by_name(void **state)
 static void no_evaluation_is_not_a_number(void **state)
 {
     struct pl_train_state before = written, after;
-    const struct pl_adamw_state adamw = {master, m, v, 40};
+    const struct pl_adamw_state adamw = {.master = master, .m = m, .v = v, .step = 40};
 
     (void)state;
     write_good();
@@ -268,7 +268,7 @@ static void a_trainer_state_that_cannot_be_is_refused(void **state)
 static void files_of_two_times_do_not_mix(void **state)
 {
     struct pl_train_state later = written;
-    const struct pl_adamw_state adamw = {master, m, v, 41};
+    const struct pl_adamw_state adamw = {.master = master, .m = m, .v = v, .step = 41};
     char *kept, *aside = pl_strf("%s/aside", folder);
     const uint16_t other = 0x3F80;
     size_t len;
@@ -376,9 +376,8 @@ static void another_models_state_is_refused(void **state)
     assert_int_equal(pl_shape_create(&more, &large, NULL), PL_OK);
     zeros = calloc(large->floats, sizeof *zeros);
     assert_non_null(zeros);
-    assert_int_equal(pl_state_write(folder, &s, agree, large,
-                                    &(struct pl_adamw_state){zeros, zeros, zeros, 40}, NULL),
-                     PL_OK);
+    const struct pl_adamw_state adamw = {.master = zeros, .m = zeros, .v = zeros, .step = 40};
+    assert_int_equal(pl_state_write(folder, &s, agree, large, &adamw, NULL), PL_OK);
     assert_refused(PL_EFORMAT, "model.layers.2.");
     assert_refused(PL_EFORMAT, "is none of this model's");
     free(zeros);
@@ -387,7 +386,7 @@ static void another_models_state_is_refused(void **state)
 
 static void what_is_not_finite_is_not_written(void **state)
 {
-    const struct pl_adamw_state adamw = {master, m, v, 40};
+    const struct pl_adamw_state adamw = {.master = master, .m = m, .v = v, .step = 40};
     struct pl_error err = {0};
 
     (void)state;
@@ -403,7 +402,7 @@ static void what_is_not_finite_is_not_written(void **state)
 
 static void a_folder_that_cannot_be_written_is_named(void **state)
 {
-    const struct pl_adamw_state adamw = {master, m, v, 40};
+    const struct pl_adamw_state adamw = {.master = master, .m = m, .v = v, .step = 40};
     struct pl_error err = {0};
 
     (void)state;

@@ -10,6 +10,7 @@
 
 #include "common/base/buf.h"
 #include "common/math/kernels.h"
+#include "learner/value.h"
 
 #include <math.h>
 #include <omp.h>
@@ -419,6 +420,69 @@ static void recomputing_takes_less(void **state)
     assert_true(totals[1] < totals[0]);
 }
 
+/* ---- a value head ---- */
+
+static void value_slopes(void *at, const struct pl_slopes *s)
+{
+    const float tokens = (float)*(const size_t *)at;
+
+    for (size_t i = 0; i < s->n; i++)
+        s->dvalue[i] = (s->value[i] - (float)(i % 5)) / tokens;
+}
+
+/*
+ * Master values after some steps, from malloc(): beside another trainer that works in between, or
+ * alone, holding all it needs itself.
+ */
+static float *value_steps(const struct setup *s, struct pl_trainer *lender)
+{
+    const struct pl_objective objective = {(void *)&s->batch.tokens, false, value_slopes};
+    struct pl_trainer_opts opts = opts_of(s, false);
+    struct pl_trainer *trainer;
+    const size_t floats = s->model.shape->floats + pl_value_floats(&CONFIG);
+    float *master = malloc(floats * sizeof *master);
+    struct pl_step_stats stats;
+    struct pl_plan plan;
+    size_t before;
+
+    opts.value = true;
+    opts.borrow = lender != NULL;
+    opts.lender = lender;
+    pl_plan_init(&plan);
+    pl_trainer_plan(s->model.weights, &opts, &plan);
+    before = mapped();
+    trainer = trainer_of(s, &opts);
+    assert_int_equal(mapped() - before + opts.positions * CONFIG.head_dim * sizeof(float),
+                     pl_plan_total(&plan));
+    for (size_t step = 0; step < 3; step++) {
+        for (size_t i = 0; i < s->part_count; i++)
+            pl_trainer_accumulate(trainer, s->parts[i], &objective);
+        if (lender)
+            pl_trainer_score(lender, NULL, s->whole, NULL);
+        assert_int_equal(pl_trainer_step(trainer, 0.01, &stats, NULL), PL_OK);
+    }
+    assert_int_equal(pl_adamw_floats(s->model.shape, pl_trainer_state(trainer)), floats);
+    memcpy(master, pl_trainer_state(trainer)->master, floats * sizeof *master);
+    end(s, trainer);
+    return master;
+}
+
+static void a_borrower_computes_the_same(void **state)
+{
+    const struct setup *s = *state;
+    const struct pl_trainer_opts opts = opts_of(s, false);
+    const size_t floats = s->model.shape->floats + pl_value_floats(&CONFIG);
+    float *alone = value_steps(s, NULL), *beside;
+    struct pl_trainer *lender = trainer_of(s, &opts);
+
+    beside = value_steps(s, lender);
+    pl_assert_same_bits(beside, alone, floats);
+    assert_true(alone[floats - 1] != 0.0f); /* it did learn */
+    free(alone);
+    free(beside);
+    end(s, lender);
+}
+
 static void refused_step_leaves_no_trace(void **state)
 {
     const struct setup *s = *state;
@@ -506,6 +570,7 @@ int main(void)
         cmocka_unit_test(score_equals_the_training_forward),
         cmocka_unit_test(plan_is_what_is_held),
         cmocka_unit_test(recomputing_takes_less),
+        cmocka_unit_test(a_borrower_computes_the_same),
         cmocka_unit_test(refused_step_leaves_no_trace),
         cmocka_unit_test(state_goes_on_elsewhere),
         cmocka_unit_test(bad_options_are_refused),
