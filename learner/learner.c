@@ -46,6 +46,7 @@ struct learner {
     struct pl_weights *past;      /* room for an older version, to compare log-probabilities with */
     struct pl_prompts train, val;
     struct pl_trainer *trainer;
+    struct pl_critic critic; /* of gae; else zeroed */
     struct pl_pack *pack;
     struct pl_queues *stream;
     struct pl_feeder feeder;
@@ -67,6 +68,11 @@ static double seconds(void)
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static bool has_critic(const struct pl_run_conf *c)
+{
+    return c->estimator == PL_ADVANTAGE_GAE;
 }
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
@@ -246,6 +252,45 @@ static void list_behind(struct learner *l)
     }
 }
 
+static struct pl_savepoint_model policy_of(const struct learner *l)
+{
+    return (struct pl_savepoint_model){l->weights, pl_trainer_state(l->trainer)};
+}
+
+static struct pl_savepoint_model critic_of(const struct learner *l)
+{
+    return (struct pl_savepoint_model){l->critic.weights, pl_trainer_state(l->critic.trainer)};
+}
+
+/* What has been computed and learnt so far, as the checkpoint says it. */
+static void count_up(struct learner *l)
+{
+    struct pl_savepoint *p = &l->point;
+
+    p->kl_coef = l->update.kl_coef;
+    p->train.skipped = l->update.skipped;
+    p->train.step = pl_trainer_state(l->trainer)->step + l->update.skipped;
+    if (!has_critic(l->conf))
+        return;
+    p->critic = p->train;
+    p->critic.skipped = l->critic.skipped;
+    p->critic.step = pl_trainer_state(l->critic.trainer)->step + l->critic.skipped;
+}
+
+/* The checkpoint itself. */
+static int write_point(struct learner *l, struct pl_error *err)
+{
+    const struct pl_savepoint_model policy = policy_of(l);
+    struct pl_savepoint_model critic;
+
+    count_up(l);
+    if (has_critic(l->conf))
+        critic = critic_of(l);
+    return pl_savepoint_write(&l->dir, &l->point, l->agree, &policy,
+                              has_critic(l->conf) ? &critic : NULL, l->conf->model,
+                              l->versions.table.values, err);
+}
+
 static int save(struct learner *l, struct pl_error *err)
 {
     struct pl_savepoint *p = &l->point;
@@ -255,11 +300,7 @@ static int save(struct learner *l, struct pl_error *err)
     if (l->saved == p->step && p->step > 0)
         return PL_OK;
     list_behind(l);
-    p->kl_coef = l->update.kl_coef;
-    p->train.skipped = l->update.skipped;
-    p->train.step = pl_trainer_state(l->trainer)->step + l->update.skipped;
-    rc = pl_savepoint_write(&l->dir, p, l->agree, l->weights, pl_trainer_state(l->trainer),
-                            l->conf->model, l->versions.table.values, err);
+    rc = write_point(l, err);
     for (uint64_t b = l->saved; rc == PL_OK && b < p->step; b++) {
         char name[32];
 
@@ -282,15 +323,17 @@ static int save(struct learner *l, struct pl_error *err)
 
 /* ---- one step ---- */
 
+/* The policy's learning rate; its steps begin when the critic no longer learns alone. */
 static double rate(const struct learner *l)
 {
     const struct pl_run_conf *c = l->conf;
+    const uint64_t alone = min_u64(c->critic_warmup, l->point.step);
     const struct pl_schedule schedule = {.kind = (enum pl_schedule_kind)c->schedule,
                                          .peak = c->lr,
                                          .warmup = c->warmup_steps,
-                                         .steps = c->steps};
+                                         .steps = c->steps - min_u64(c->critic_warmup, c->steps)};
 
-    return pl_schedule_lr(&schedule, l->point.step);
+    return pl_schedule_lr(&schedule, l->point.step - alone);
 }
 
 static int note_state(struct learner *l, const char *state, struct pl_error *err)
@@ -343,6 +386,7 @@ static int train_step(struct learner *l, struct pl_error *err)
         goto out;
     }
     report.logp_difference = difference(l, &rollouts, version);
+    l->update.critic_only = step < l->conf->critic_warmup;
     rc = pl_update_run(&l->update, &rollouts, rate(l), &stats, err);
     if (rc < 0)
         goto out;
@@ -446,14 +490,11 @@ static int finish(struct learner *l, struct pl_error *err)
 
 /* ---- from start to end ---- */
 
-/* The newest checkpoint, or the model to start from: weights and the trainer's memory. */
-static int open_model(struct learner *l, struct pl_error *err)
+static struct pl_trainer_opts trainer_opts(const struct pl_run_conf *c)
 {
-    const struct pl_run_conf *c = l->conf;
-    const size_t positions = c->prompt_tokens_max + c->response_tokens_max;
-    const struct pl_trainer_opts opts = {
+    return (struct pl_trainer_opts){
         .limits = {.rows = c->pack_tokens, .samples = c->batch_groups * c->samples},
-        .positions = positions,
+        .positions = c->prompt_tokens_max + c->response_tokens_max,
         .recompute = c->recompute,
         .adamw = {.beta1 = c->beta1,
                   .beta2 = c->beta2,
@@ -461,26 +502,76 @@ static int open_model(struct learner *l, struct pl_error *err)
                   .weight_decay = c->weight_decay,
                   .clip = c->grad_clip},
     };
-    char *checkpoint = NULL;
+}
+
+/* The critic's trunk: that of the checkpoint, or the one to start from. */
+static int load_critic(struct learner *l, const char *checkpoint,
+                       const struct pl_trainer_opts *opts, struct pl_error *err)
+{
+    const struct pl_run_conf *c = l->conf;
+    char *path =
+        checkpoint ? pl_savepoint_critic(checkpoint) : strdup(c->critic[0] ? c->critic : c->model);
+    int rc = path ? pl_critic_load(&l->critic, c, path, l->shape, opts, err)
+                  : pl_fail(err, PL_ENOMEM, "no memory for the critic");
+
+    free(path);
+    return rc;
+}
+
+/* What will be held, said and checked before the first of it is asked for. */
+static int plan_memory(struct learner *l, const struct pl_trainer_opts *opts, struct pl_error *err)
+{
     struct pl_plan plan;
+    size_t policy;
+
+    pl_plan_init(&plan);
+    pl_plan_add(&plan, "weights (bf16)", pl_weights_bytes(l->shape), NULL);
+    pl_trainer_plan(l->weights, opts, &plan);
+    policy = plan.count;
+    if (has_critic(l->conf))
+        pl_critic_plan(&l->critic, &plan);
+    for (size_t i = 0; i < plan.count; i++)
+        pl_info("plan of=%s part=\"%s\" bytes=%zu", i < policy ? "policy" : "critic",
+                plan.rows[i].what, plan.rows[i].bytes);
+    pl_info("plan bytes=%zu rows=%zu samples=%zu", pl_plan_total(&plan), opts->limits.rows,
+            opts->limits.samples);
+    return pl_plan_check(&plan, l->conf->memory_max, err);
+}
+
+/* Where the run stands, into trainers that are there. */
+static int read_point(struct learner *l, const char *checkpoint, struct pl_error *err)
+{
+    const struct pl_savepoint_model policy = policy_of(l);
+    struct pl_savepoint_model critic;
+
+    if (has_critic(l->conf))
+        critic = critic_of(l);
+    return pl_savepoint_read(checkpoint, l->agree, &policy, has_critic(l->conf) ? &critic : NULL,
+                             l->shape->params, &l->point, err);
+}
+
+/* The newest checkpoint, or the model to start from: weights and the trainers' memory. */
+static int open_model(struct learner *l, struct pl_error *err)
+{
+    const struct pl_run_conf *c = l->conf;
+    const struct pl_trainer_opts opts = trainer_opts(c);
+    char *checkpoint = NULL;
     int rc = pl_rundir_latest(c->dir, &checkpoint, err);
 
     if (rc == PL_OK)
         rc = pl_model_load(checkpoint ? checkpoint : c->model, NULL, &l->shape, &l->weights, err);
-    if (rc == PL_OK) {
-        pl_plan_init(&plan);
-        pl_trainer_plan(l->weights, &opts, &plan);
-        pl_info("plan bytes=%zu rows=%zu samples=%zu", pl_plan_total(&plan), opts.limits.rows,
-                opts.limits.samples);
-        rc = pl_plan_check(&plan, c->memory_max, err);
-    }
+    if (rc == PL_OK && has_critic(c))
+        rc = load_critic(l, checkpoint, &opts, err);
+    if (rc == PL_OK)
+        rc = plan_memory(l, &opts, err);
     if (rc == PL_OK)
         rc = pl_trainer_create(l->weights, &opts, &l->trainer, err);
+    if (rc == PL_OK && has_critic(c))
+        rc = pl_critic_open(&l->critic, l->trainer, err);
     if (rc == PL_OK)
         rc = pl_pack_create(&opts.limits, &l->pack, err);
     if (rc == PL_OK && checkpoint)
-        rc = pl_savepoint_read(checkpoint, l->agree, l->weights, pl_trainer_state(l->trainer),
-                               l->shape->params, &l->point, err);
+        rc = read_point(l, checkpoint, err);
     free(checkpoint);
     return rc;
 }
@@ -674,11 +765,13 @@ static int open_all(struct learner *l, struct pl_error *err)
         .trainer = l->trainer,
         .pack = l->pack,
         .reference = l->reference,
+        .critic = has_critic(c) ? &l->critic : NULL,
         .kl_coef = l->point.step > 0 ? l->point.kl_coef : c->kl_coef,
         .skipped = l->point.train.skipped,
     };
     if (l->point.step == 0)
         add_eval(l);
+    l->critic.skipped = l->point.critic.skipped;
     rc = settle_past(l, err);
     return rc == PL_OK ? publish_first(l, err) : rc;
 }
@@ -690,6 +783,7 @@ static void close_all(struct learner *l)
     pl_queues_close(l->stream);
     pl_metrics_close(l->metrics);
     pl_pack_destroy(l->pack);
+    pl_critic_close(&l->critic); /* before the trainer that it borrows from */
     pl_trainer_destroy(l->trainer);
     pl_weights_destroy(l->past);
     pl_weights_destroy(l->reference);

@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { PL_PLAN_ROWS = 24 };
+enum { PL_PLAN_ROWS = 32 };
 
 struct pl_plan_row {
     const char *what; /* borrowed */

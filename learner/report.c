@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIELDS_MAX = 56, PROMPT_BYTES_MAX = 64 << 20 };
+enum { FIELDS_MAX = 80, PROMPT_BYTES_MAX = 64 << 20 };
 
 /* One step's metrics, to both places. */
 struct line {
@@ -79,18 +79,45 @@ static void put_update(struct line *l, const struct pl_report_step *step)
     const struct pl_policy_stats *p = &u->policy;
     const double tokens = p->tokens > 0 ? (double)p->tokens : 1.0;
 
-    real(l, "actor/pg_loss", p->pg_loss);
-    real(l, "actor/pg_clipfrac", p->clipped / tokens);
-    real(l, "actor/pg_clipfrac_lower", p->clipped_low / tokens);
-    real(l, "actor/ppo_kl", p->minus_l / tokens);
-    real(l, "actor/kl_loss", p->kl_loss);
-    if (p->entropy > 0.0)
-        real(l, "actor/entropy", p->entropy / tokens);
-    real(l, "actor/grad_norm", u->grad_norm);
-    real(l, "actor/lr", u->lr);
+    if (u->steps > 0) { /* else the critic learns alone */
+        real(l, "actor/pg_loss", p->pg_loss);
+        real(l, "actor/pg_clipfrac", p->clipped / tokens);
+        real(l, "actor/pg_clipfrac_lower", p->clipped_low / tokens);
+        real(l, "actor/ppo_kl", p->minus_l / tokens);
+        real(l, "actor/kl_loss", p->kl_loss);
+        if (p->entropy > 0.0)
+            real(l, "actor/entropy", p->entropy / tokens);
+        real(l, "actor/grad_norm", u->grad_norm);
+        real(l, "actor/lr", u->lr);
+    }
     real(l, "actor/reward_kl_penalty", u->kl);
     real(l, "actor/reward_kl_penalty_coeff", step->kl_coef);
     real(l, "sampling/sampling_logp_difference/max", step->logp_difference);
+}
+
+/* Nothing where there is no critic. */
+static void put_critic(struct line *l, const struct pl_report_step *step)
+{
+    const struct pl_critic_stats *c = &step->update->critic;
+    const struct pl_rollouts *r = step->rollouts;
+    struct pl_spread values = {0}, returns = {0};
+
+    if (c->steps == 0)
+        return;
+    for (size_t t = 0; t < r->tokens; t++) {
+        pl_spread_add(&values, (double)r->values[t]);
+        pl_spread_add(&returns, (double)r->returns[t]);
+    }
+    put_spread(l, "critic/values", &values);
+    put_spread(l, "critic/returns", &returns);
+    real(l, "critic/vf_loss", c->loss);
+    real(l, "critic/vf_clipfrac", c->clipfrac);
+    real(l, "critic/vpred_mean", c->value);
+    real(l, "critic/vf_explained_var", c->explained);
+    real(l, "critic/grad_norm", c->grad_norm);
+    real(l, "critic/lr", c->lr);
+    real(l, "timing_s/values", step->update->values_s);
+    real(l, "timing_s/update_critic", step->update->critic_s);
 }
 
 int pl_report_train(struct pl_metrics *metrics, struct pl_queues *stream,
@@ -124,6 +151,7 @@ int pl_report_train(struct pl_metrics *metrics, struct pl_queues *stream,
     real(&line, "frac_reward_zero_std",
          r->group_count > 0 ? (double)step->update->zero_spread / (double)r->group_count : 0.0);
     put_update(&line, step);
+    put_critic(&line, step);
     real(&line, "training/off_policy/staleness", (double)step->staleness);
     real(&line, "training/dropped_groups", (double)step->dropped);
     real(&line, "timing_s/gen", generate_s);

@@ -34,6 +34,8 @@ static void place(struct pl_rollouts *r, struct room *room)
     r->old = take(room, T * sizeof *r->old);
     r->advantages = take(room, T * sizeof *r->advantages);
     r->ref = take(room, T * sizeof *r->ref);
+    r->values = take(room, T * sizeof *r->values);
+    r->returns = take(room, T * sizeof *r->returns);
     r->scratch = take(room, T * sizeof *r->scratch);
 }
 

@@ -32,6 +32,8 @@ struct pl_rollouts {
     float *old;         /* (T) recorded log-probabilities */
     float *advantages;  /* (T) */
     float *ref;         /* (T) of the reference */
+    float *values;      /* (T) of the critic, before it learns from the batch */
+    float *returns;     /* (T) what it learns */
     float *scratch;     /* (T) */
     void *memory;
 };

@@ -50,19 +50,45 @@ static int write_run_state(const char *dir, const struct pl_savepoint *point, st
     return rc;
 }
 
+char *pl_savepoint_critic(const char *path)
+{
+    return pl_strf("%s/critic", path);
+}
+
+/* A folder in the folder, on disk before the outer one gets its name. */
+static int write_critic(const char *dir, const struct pl_savepoint *point, const json_t *agree,
+                        const struct pl_savepoint_model *critic, struct pl_error *err)
+{
+    char *path = pl_savepoint_critic(dir);
+    int rc = path ? pl_dir_make(path, err) : pl_fail(err, PL_ENOMEM, "no memory for a checkpoint");
+
+    if (rc == PL_OK)
+        rc = pl_model_write(path, critic->weights, NULL, PL_SHARD_DEFAULT, err);
+    if (rc == PL_OK)
+        rc =
+            pl_state_write(path, &point->critic, agree, critic->weights->shape, critic->adamw, err);
+    if (rc == PL_OK)
+        rc = pl_dir_sync(path, err);
+    free(path);
+    return rc;
+}
+
 int pl_savepoint_write(const struct pl_rundir *dir, const struct pl_savepoint *point,
-                       const json_t *agree, const struct pl_weights *weights,
-                       const struct pl_adamw_state *adamw, const char *tokenizer_dir, size_t values,
-                       struct pl_error *err)
+                       const json_t *agree, const struct pl_savepoint_model *policy,
+                       const struct pl_savepoint_model *critic, const char *tokenizer_dir,
+                       size_t values, struct pl_error *err)
 {
     struct pl_outdir out;
     int rc = pl_rundir_begin(dir, point->step, &out, err);
 
     if (rc < 0)
         return rc;
-    rc = pl_model_write(out.tmp, weights, tokenizer_dir, PL_SHARD_DEFAULT, err);
+    rc = pl_model_write(out.tmp, policy->weights, tokenizer_dir, PL_SHARD_DEFAULT, err);
     if (rc == PL_OK)
-        rc = pl_state_write(out.tmp, &point->train, agree, weights->shape, adamw, err);
+        rc = pl_state_write(out.tmp, &point->train, agree, policy->weights->shape, policy->adamw,
+                            err);
+    if (rc == PL_OK && critic)
+        rc = write_critic(out.tmp, point, agree, critic, err);
     for (size_t i = 0; rc == PL_OK && i < point->behind_count; i++)
         rc = write_behind(out.tmp, &point->behind[i], values, err);
     if (rc == PL_OK)
@@ -149,13 +175,28 @@ static int read_run_state(const char *path, size_t values, struct pl_savepoint *
     return rc;
 }
 
-int pl_savepoint_read(const char *path, const json_t *agree, const struct pl_weights *weights,
-                      struct pl_adamw_state *adamw, size_t values, struct pl_savepoint *ret_point,
-                      struct pl_error *err)
+static int read_critic(const char *dir, const json_t *agree,
+                       const struct pl_savepoint_model *critic, struct pl_train_state *ret_state,
+                       struct pl_error *err)
+{
+    char *path = pl_savepoint_critic(dir);
+    int rc = path ? pl_state_read(path, agree, critic->weights, critic->adamw, ret_state, err)
+                  : pl_fail(err, PL_ENOMEM, "no memory for a checkpoint");
+
+    free(path);
+    return rc;
+}
+
+int pl_savepoint_read(const char *path, const json_t *agree,
+                      const struct pl_savepoint_model *policy,
+                      const struct pl_savepoint_model *critic, size_t values,
+                      struct pl_savepoint *ret_point, struct pl_error *err)
 {
     struct pl_savepoint point = {0};
-    int rc = pl_state_read(path, agree, weights, adamw, &point.train, err);
+    int rc = pl_state_read(path, agree, policy->weights, policy->adamw, &point.train, err);
 
+    if (rc == PL_OK && critic)
+        rc = read_critic(path, agree, critic, &point.critic, err);
     if (rc == PL_OK)
         rc = read_run_state(path, values, &point, err);
     if (rc < 0) {

@@ -2,8 +2,11 @@
  * A checkpoint of a run: a model folder with its optimiser (state.h), and
  *
  *   run_state.json        step, accuracy of the last batch, KL coefficient, evaluations that are
- * not reported yet policy-<v>.bf16       the values of each older version that batches still to
- * come, or such evaluations, are pinned to
+ *                         not reported yet
+ *   policy-<v>.bf16       the values of each older version that batches still to come, or such
+ *                         evaluations, are pinned to
+ *   critic/               of gae: a model folder with its optimiser too; the value head is in the
+ *                         optimiser alone, in f32
  *
  * so that a run that goes on from it feeds, samples and trains to the same bits.
  */
@@ -29,7 +32,7 @@ struct pl_savepoint {
     uint64_t step; /* batches trained */
     double accuracy;
     double kl_coef;
-    struct pl_train_state train;
+    struct pl_train_state train, critic;
     struct pl_behind behind[PL_BEHIND_MAX];
     size_t behind_count;
     uint64_t
@@ -37,18 +40,31 @@ struct pl_savepoint {
     size_t eval_count;
 };
 
-/* Written aside, renamed, made the latest. `agree`: what must be the same when the run goes on. */
-int pl_savepoint_write(const struct pl_rundir *dir, const struct pl_savepoint *point,
-                       const json_t *agree, const struct pl_weights *weights,
-                       const struct pl_adamw_state *adamw, const char *tokenizer_dir, size_t values,
-                       struct pl_error *err);
+/* A model and what its optimiser knows. */
+struct pl_savepoint_model {
+    const struct pl_weights *weights;
+    struct pl_adamw_state *adamw;
+};
 
 /*
- * From the folder of a checkpoint whose model is loaded already. `behind` values are the caller's
+ * Written aside, renamed, made the latest. `critic`: NULL where there is none. `agree`: what must
+ * be the same when the run goes on.
+ */
+int pl_savepoint_write(const struct pl_rundir *dir, const struct pl_savepoint *point,
+                       const json_t *agree, const struct pl_savepoint_model *policy,
+                       const struct pl_savepoint_model *critic, const char *tokenizer_dir,
+                       size_t values, struct pl_error *err);
+
+/* Where the critic of a checkpoint is; from malloc(), NULL: no memory. */
+char *pl_savepoint_critic(const char *path);
+
+/*
+ * From the folder of a checkpoint whose models are loaded already. `behind` values are the caller's
  * to free(). Errors of pl_state_read(); PL_EFORMAT where a file is not as written.
  */
-int pl_savepoint_read(const char *path, const json_t *agree, const struct pl_weights *weights,
-                      struct pl_adamw_state *adamw, size_t values, struct pl_savepoint *ret_point,
-                      struct pl_error *err);
+int pl_savepoint_read(const char *path, const json_t *agree,
+                      const struct pl_savepoint_model *policy,
+                      const struct pl_savepoint_model *critic, size_t values,
+                      struct pl_savepoint *ret_point, struct pl_error *err);
 
 #endif

@@ -1,6 +1,7 @@
 #include "learner/update.h"
 
 #include "common/base/check.h"
+#include "learner/walk.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -15,57 +16,14 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/*
- * Groups [g, end) pack by pack: *at_group and *at_response say where it goes on; false at the end.
- */
-struct walk {
-    size_t group, response, end;
-};
-
-static bool next_pack(struct pl_update *u, const struct pl_rollouts *r, struct walk *w)
-{
-    pl_pack_clear(u->pack);
-    while (w->group < w->end) {
-        const struct pl_group *g = &r->packs[w->group];
-        const size_t sample = r->group_first[w->group] + w->response;
-        const size_t added = pl_pack_add(u->pack, g, w->response, (uint32_t)sample);
-
-        w->response += added;
-        if (w->response == g->count) {
-            w->group++;
-            w->response = 0;
-            continue;
-        }
-        break;
-    }
-    return u->pack->batch.rows > 0;
-}
-
-/* Log-probabilities of all tokens of groups [g, end) at some weights, to `out` (T). */
-static void score(struct pl_update *u, const struct pl_rollouts *r, size_t g, size_t end,
-                  const struct pl_weights *weights, float *out)
-{
-    struct walk walk = {.group = g, .end = end};
-
-    while (next_pack(u, r, &walk)) {
-        const float *logp = pl_trainer_score(u->trainer, weights, u->pack, NULL);
-
-        for (size_t i = 0; i < u->pack->prediction_count; i++) {
-            const struct pl_prediction *p = &u->pack->predictions[i];
-
-            out[r->first[p->sample] + p->index] = logp[i];
-        }
-    }
-}
-
 double pl_update_difference(struct pl_update *update, const struct pl_rollouts *rollouts,
                             const struct pl_weights *weights)
 {
-    struct walk walk = {.end = rollouts->group_count};
+    struct pl_walk walk = {.end = rollouts->group_count};
     double most = 0.0;
     const float *logp;
 
-    if (!next_pack(update, rollouts, &walk))
+    if (!pl_walk_next(&walk, rollouts, update->pack))
         return 0.0;
     logp = pl_trainer_score(update->trainer, weights, update->pack, NULL);
     for (size_t i = 0; i < update->pack->prediction_count; i++) {
@@ -131,7 +89,8 @@ static void estimate(struct pl_update *u, struct pl_rollouts *r)
         pl_advantage_gdpo(r->advantages, r->components, weights, 3, &s, r->scratch);
         break;
     case PL_ADVANTAGE_GAE:
-        PL_ASSERT(!"refused when the configuration was read");
+        pl_advantage_gae(r->advantages, r->returns, r->rewards, r->values, c->gamma, c->lambda, &s);
+        break;
     }
 }
 
@@ -156,7 +115,7 @@ static struct pl_policy_opts policy_opts(const struct pl_run_conf *c)
 static void sequence_ratios(struct pl_update *u, const struct pl_rollouts *r, size_t g, size_t end,
                             float *sequence)
 {
-    score(u, r, g, end, NULL, r->scratch);
+    pl_walk_score(r, g, end, u->pack, u->trainer, NULL, r->scratch);
     for (size_t i = r->group_first[g]; i < r->group_first[end]; i++) {
         double sum = 0.0;
 
@@ -194,7 +153,7 @@ static int mini_batch(struct pl_update *u, struct pl_rollouts *r, size_t g, size
                   .sequences = j - i,
                   .tokens = r->first[j] - r->first[i]},
     };
-    struct walk walk = {.group = g, .end = end};
+    struct pl_walk walk = {.group = g, .end = end};
     struct pl_objective objective;
     struct pl_step_stats step = {0};
     int rc;
@@ -204,7 +163,7 @@ static int mini_batch(struct pl_update *u, struct pl_rollouts *r, size_t g, size
         policy.batch.sequence = sequence;
     }
     objective = pl_policy_objective(&policy);
-    while (next_pack(u, r, &walk))
+    while (pl_walk_next(&walk, r, u->pack))
         (void)pl_trainer_accumulate(u->trainer, u->pack, &objective);
     rc = pl_trainer_step(u->trainer, lr, &step, err);
     add_stats(&stats->policy, &policy.stats);
@@ -218,41 +177,72 @@ static int mini_batch(struct pl_update *u, struct pl_rollouts *r, size_t g, size
     return PL_OK;
 }
 
+/* All mini-batches, as often as there are epochs. */
+static int learn(struct pl_update *u, struct pl_rollouts *r, double lr,
+                 struct pl_update_stats *stats, struct pl_error *err)
+{
+    const struct pl_run_conf *c = u->conf;
+    const size_t mini = c->mini_groups ? c->mini_groups : c->batch_groups;
+    const double minis = fmax(1.0, (double)((r->group_count + mini - 1) / mini));
+    float *sequence = calloc(r->samples + 1, sizeof *sequence);
+
+    if (!sequence)
+        return pl_fail(err, PL_ENOMEM, "no memory for %zu samples", r->samples);
+    for (size_t epoch = 0; epoch < c->epochs; epoch++) {
+        memset(&stats->policy, 0, sizeof stats->policy);
+        for (size_t g = 0; g < r->group_count; g += mini)
+            (void)mini_batch(u, r, g, g + mini < r->group_count ? g + mini : r->group_count, lr,
+                             sequence, stats, err);
+    }
+    free(sequence);
+    if (stats->steps == 0 && r->group_count > 0)
+        return pl_fail(err, PL_EINVAL, "no optimiser step of the batch had a finite gradient");
+    stats->grad_norm /= stats->steps > 0 ? (double)stats->steps : 1.0;
+    stats->policy.pg_loss /= minis;
+    stats->policy.kl_loss /= minis;
+    stats->policy.entropy_loss /= minis;
+    return PL_OK;
+}
+
+/* Seconds since *mark, which becomes now. */
+static double lap(double *mark)
+{
+    const double now = seconds(), s = now - *mark;
+
+    *mark = now;
+    return s;
+}
+
 int pl_update_run(struct pl_update *update, struct pl_rollouts *rollouts, double lr,
                   struct pl_update_stats *ret_stats, struct pl_error *err)
 {
     struct pl_update *u = update;
     struct pl_rollouts *r = rollouts;
-    const struct pl_run_conf *c = u->conf;
-    const size_t mini = c->mini_groups ? c->mini_groups : c->batch_groups;
     const struct pl_samples samples = pl_rollouts_samples(r);
     struct pl_update_stats stats = {.diff_max = NAN};
-    float *sequence = calloc(r->samples + 1, sizeof *sequence);
-    double start = seconds();
+    double mark = seconds();
+    int rc = PL_OK;
 
-    if (!sequence)
-        return pl_fail(err, PL_ENOMEM, "no memory for %zu samples", r->samples);
+    PL_ASSERT((u->conf->estimator == PL_ADVANTAGE_GAE) == (u->critic != NULL));
+    PL_ASSERT(u->critic || !u->critic_only);
     if (u->reference)
-        score(u, r, 0, r->group_count, u->reference, r->ref);
-    stats.reference_s = seconds() - start;
-    start = seconds();
+        pl_walk_score(r, 0, r->group_count, u->pack, u->trainer, u->reference, r->ref);
+    stats.reference_s = lap(&mark);
+    if (u->critic)
+        pl_critic_values(u->critic, r, u->pack);
+    stats.values_s = lap(&mark);
     stats.zero_spread = pl_zero_spread_groups(r->scores, &samples);
-    if (c->kl_in_reward)
+    if (u->conf->kl_in_reward)
         charge_kl(u, r, &stats);
     estimate(u, r);
-    stats.adv_s = seconds() - start;
-    start = seconds();
-    for (size_t epoch = 0; epoch < c->epochs; epoch++) {
-        memset(&stats.policy, 0, sizeof stats.policy);
-        for (size_t g = 0; g < r->group_count; g += mini)
-            (void)mini_batch(u, r, g, g + mini < r->group_count ? g + mini : r->group_count, lr,
-                             sequence, &stats, err);
-    }
-    stats.update_s = seconds() - start;
-    free(sequence);
-    if (stats.steps == 0 && r->group_count > 0)
-        return pl_fail(err, PL_EINVAL, "no optimiser step of the batch had a finite gradient");
-    stats.grad_norm /= stats.steps > 0 ? (double)stats.steps : 1.0;
-    *ret_stats = stats;
-    return PL_OK;
+    stats.adv_s = lap(&mark);
+    if (u->critic)
+        rc = pl_critic_update(u->critic, r, u->pack, &stats.critic, err);
+    stats.critic_s = lap(&mark);
+    if (rc == PL_OK && !u->critic_only)
+        rc = learn(u, r, lr, &stats, err);
+    stats.update_s = lap(&mark);
+    if (rc == PL_OK)
+        *ret_stats = stats;
+    return rc;
 }

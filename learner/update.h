@@ -2,8 +2,9 @@
  * One training step on a batch of rollouts: advantages, then mini-batches of clipped policy
  * gradient, each an optimiser step.
  *
+ *   PPO (gae): the critic's values, advantages and returns from them, then the critic learns
  *   for each epoch, for each mini-batch of groups: gradient of policy.h's loss over its packs,
- * AdamW
+ *   AdamW
  *
  * The old log-probabilities of the ratio are those recorded while sampling, over the full
  * vocabulary at temperature 1: with staleness the behaviour policy is the proximal one.
@@ -12,6 +13,7 @@
 #define PL_LEARNER_UPDATE_H
 
 #include "common/app/run_conf.h"
+#include "learner/critic.h"
 #include "learner/policy.h"
 #include "learner/rollouts.h"
 #include "learner/trainer.h"
@@ -21,21 +23,25 @@ struct pl_update {
     struct pl_trainer *trainer;
     struct pl_pack *pack;
     const struct pl_weights *reference; /* NULL: no KL anywhere */
+    struct pl_critic *critic;           /* gae; else NULL */
+    bool critic_only;                   /* this step the policy stays as it is */
     double kl_coef;                     /* of the KL in the reward; adapts */
     uint64_t skipped;                   /* optimiser steps whose gradient was not finite */
 };
 
 struct pl_update_stats {
-    struct pl_policy_stats policy; /* of all mini-batches of the last epoch */
+    struct pl_policy_stats policy; /* of all mini-batches of the last epoch; losses: their mean */
     double grad_norm, lr;          /* mean over optimiser steps; of the last */
-    size_t steps;                  /* optimiser steps */
-    size_t zero_spread;            /* groups whose samples all have the same reward */
-    double kl;                     /* mean KL estimate to the reference, of the reward */
-    double diff_max;               /* |recorded - computed|, where versions are equal, else NaN */
-    double reference_s, adv_s, update_s;
+    size_t steps;                  /* optimiser steps of the policy */
+    struct pl_critic_stats critic;
+    size_t zero_spread; /* groups whose samples all have the same reward */
+    double kl;          /* mean KL estimate to the reference, of the reward */
+    double diff_max;    /* |recorded - computed|, where versions are equal, else NaN */
+    double reference_s, values_s, adv_s, critic_s, update_s;
 };
 
-/* PL_EINVAL: the gradient was not finite in every optimiser step of the batch. */
+/* PL_EINVAL: the gradient of policy or critic was not finite in every optimiser step of the
+ * batch. */
 int pl_update_run(struct pl_update *update, struct pl_rollouts *rollouts, double lr,
                   struct pl_update_stats *ret_stats, struct pl_error *err);
 

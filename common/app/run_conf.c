@@ -41,8 +41,7 @@ static const struct pl_option rows[] = {
     GROUP("Model"),
     TEXT(model, "model.path", "DIR", "", "model folder to start from; it is the reference too"),
     TEXT(critic, "critic.model.path", "DIR", "",
-         "model folder the critic starts from; empty: the "
-         "policy's"),
+         "model folder the critic of gae starts from; empty: model.path"),
 
     GROUP("Data"),
     LIST(train_files, "data.train_files", "", "task files to train on"),
@@ -122,12 +121,19 @@ static const struct pl_option rows[] = {
     FLAG(recompute, "actor.enable_activation_recompute", "no",
          "compute activations again in the backward instead of keeping them"),
 
-    GROUP("Critic"),
+    GROUP("Critic of gae"),
     REAL(critic_lr, "critic.optim.lr", "1e-5", 0, 1, "its learning rate"),
+    REAL(critic_weight_decay, "critic.optim.weight_decay", "-1", -1, 10,
+         "decoupled weight decay; below 0: the policy's"),
+    REAL(critic_beta1, "critic.optim.beta1", "-1", -1, 0.9999999,
+         "AdamW's first moment; below 0: the policy's"),
+    REAL(critic_beta2, "critic.optim.beta2", "-1", -1, 0.9999999,
+         "AdamW's second moment; below 0: the policy's"),
     REAL(critic_clip, "critic.cliprange_value", "0.5", 0, 1e9, "clip of a value's change"),
     REAL(critic_grad_clip, "critic.grad_clip", "1", 0, 1e9, "largest norm of its gradient"),
     SIZE(critic_epochs, "critic.ppo_epochs", "1", 1, 100, "times a batch is gone through"),
-    SIZE(critic_warmup, "trainer.critic_warmup", "0", 0, 0, "steps that train the critic alone"),
+    SIZE(critic_warmup, "trainer.critic_warmup", "0", 0, 0,
+         "steps at the start of the run that train the critic alone"),
 
     GROUP("Reward"),
     REAL(lambda_format, "reward.format", "1", 0, 1000, "weight of the format reward"),
@@ -184,6 +190,8 @@ const struct pl_command *pl_run_conf_table(void)
     return &table;
 }
 
+enum { ESTIMATOR_GAE = 0 }; /* the first of PL_ESTIMATOR_WORDS */
+
 static int check(const struct pl_run_conf *c, struct pl_error *err)
 {
     if (!c->dir[0] || !c->model[0])
@@ -196,10 +204,11 @@ static int check(const struct pl_run_conf *c, struct pl_error *err)
                        "'actor.ppo_mini_batch_size' is %zu, which does not divide "
                        "'data.train_batch_size', %zu",
                        c->mini_groups, c->batch_groups);
-    if (c->estimator == 0)
-        return pl_fail(err, PL_EUNSUPPORTED,
-                       "'algorithm.adv_estimator' is gae, whose critic is not there yet; choose "
-                       "another, such as grpo");
+    if (c->critic_warmup > 0 && c->estimator != ESTIMATOR_GAE)
+        return pl_fail(err, PL_EINVAL,
+                       "'trainer.critic_warmup' is %zu, but only 'algorithm.adv_estimator' gae has "
+                       "a critic",
+                       c->critic_warmup);
     if (c->gdpo_weights.count != 3)
         return pl_fail(err, PL_EINVAL, "'algorithm.gdpo_reward_weights' needs 3 numbers, not %zu",
                        c->gdpo_weights.count);

@@ -68,7 +68,8 @@ struct pl_run_conf {
     bool recompute;          /* actor.enable_activation_recompute */
     /* critic */
     double critic_lr, critic_clip,
-        critic_grad_clip;                /* critic.optim.lr, cliprange_value, grad_clip */
+        critic_grad_clip; /* critic.optim.lr, cliprange_value, grad_clip */
+    double critic_weight_decay, critic_beta1, critic_beta2; /* critic.optim.*; < 0: the policy's */
     size_t critic_warmup, critic_epochs; /* trainer.critic_warmup, critic.ppo_epochs */
     /* reward */
     double lambda_format, lambda_final, right, wrong, unparsed, reward_base, wrong_step;

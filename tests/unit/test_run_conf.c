@@ -66,6 +66,27 @@ static void nested_and_dotted_are_one(void **state)
     pl_run_conf_release(&conf);
 }
 
+/* PPO: what is not said of the critic's optimiser is as the policy's. */
+static void a_critic_is_configured(void **state)
+{
+    struct pl_run_conf conf =
+        load(LEAST "algorithm: {adv_estimator: gae, gamma: 0.99, lam: 0.95}\n"
+                   "critic: {model.path: c, optim: {lr: 2e-6, beta2: 0.95}, grad_clip: 0.5,\n"
+                   "  cliprange_value: 0.2, ppo_epochs: 2}\ntrainer.critic_warmup: 3\n",
+             NULL, 0);
+
+    (void)state;
+    assert_int_equal(conf.estimator, PL_ADVANTAGE_GAE);
+    assert_string_equal(conf.critic, "c");
+    assert_true(conf.critic_lr >= 2e-6 && conf.critic_lr <= 2e-6 && conf.lambda <= 0.95);
+    assert_true(conf.critic_beta1 < 0.0 && conf.critic_weight_decay < 0.0);
+    assert_true(conf.critic_beta2 >= 0.95 && conf.critic_beta2 <= 0.95);
+    assert_true(conf.critic_grad_clip <= 0.5 && conf.critic_clip <= 0.2);
+    assert_int_equal(conf.critic_warmup, 3);
+    assert_int_equal(conf.critic_epochs, 2);
+    pl_run_conf_release(&conf);
+}
+
 static void later_ones_win(void **state)
 {
     char *const assigned[] = {"rollout.n=5", "run.seed=7", "data.train_files=x.jsonl,y.jsonl"};
@@ -154,6 +175,9 @@ static void sentences(void **state)
         {LEAST "inherit: none.yaml\n", "none.yaml", PL_ENOENT},
         {LEAST "actor.ppo_mini_batch_size: 3\n", "does not divide", PL_EINVAL},
         {LEAST "actor.ppo_max_token_len: 600\n", "take 1024", PL_EINVAL},
+        {LEAST "trainer.critic_warmup: 3\n",
+         "'trainer.critic_warmup' is 3, but only 'algorithm.adv_estimator' gae has a critic",
+         PL_EINVAL},
     };
 
     (void)state;
@@ -211,6 +235,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nested_and_dotted_are_one),
+        cmocka_unit_test(a_critic_is_configured),
         cmocka_unit_test(later_ones_win),
         cmocka_unit_test(what_is_printed_reads_back_to_the_same),
         cmocka_unit_test(sentences),

@@ -1,0 +1,29 @@
+/*
+ * A batch in packs: its groups in order, as many responses at a time as a pack takes. What is
+ * computed of a token does not depend on where a pack ends; sums of gradients do.
+ */
+#ifndef PL_LEARNER_WALK_H
+#define PL_LEARNER_WALK_H
+
+#include "learner/rollouts.h"
+#include "learner/trainer.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct pl_walk {
+    size_t group, response; /* where it goes on */
+    size_t end;             /* groups [group, end) */
+};
+
+/* Fill the pack with what comes next. False: there was nothing left. */
+bool pl_walk_next(struct pl_walk *walk, const struct pl_rollouts *rollouts, struct pl_pack *pack);
+
+/*
+ * What the trainer says of all tokens of groups [g, end) at `weights` (NULL: its own), to
+ * out[first[sample] + index]: log-probabilities, or values.
+ */
+void pl_walk_score(const struct pl_rollouts *rollouts, size_t g, size_t end, struct pl_pack *pack,
+                   struct pl_trainer *trainer, const struct pl_weights *weights, float *out);
+
+#endif
