@@ -8,9 +8,9 @@
 #include "common/link/policy.h"
 #include "common/math/gemm.h"
 #include "common/model/checkpoint.h"
-#include "common/model/import.h"
 #include "common/text/tokenizer.h"
 #include "learner/feed.h"
+#include "learner/models.h"
 #include "learner/report.h"
 #include "learner/savepoint.h"
 #include "learner/schedule.h"
@@ -39,15 +39,8 @@ struct learner {
     const struct pl_run_conf *conf;
     struct pl_rundir dir;
     struct pl_tokenizer *tokenizer;
-    struct pl_shape *shape;
-    struct pl_weights *weights;
-    struct pl_shape *reference_shape;
-    struct pl_weights *reference; /* the model the run began with; NULL: no KL */
-    struct pl_weights *past;      /* room for an older version, to compare log-probabilities with */
+    struct pl_models models;
     struct pl_prompts train, val;
-    struct pl_trainer *trainer;
-    struct pl_critic critic; /* of gae; else zeroed */
-    struct pl_pack *pack;
     struct pl_queues *stream;
     struct pl_feeder feeder;
     struct pl_versions versions;
@@ -68,11 +61,6 @@ static double seconds(void)
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static bool has_critic(const struct pl_run_conf *c)
-{
-    return c->estimator == PL_ADVANTAGE_GAE;
 }
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
@@ -132,7 +120,7 @@ static struct pl_rollouts_check check_of(const struct learner *l, uint64_t versi
                    .samples = SAMPLES_MAX,
                    .tokens = c->prompt_tokens_max > c->response_tokens_max ? c->prompt_tokens_max
                                                                            : c->response_tokens_max,
-                   .vocab = l->shape->config.vocab},
+                   .vocab = l->models.shape->config.vocab},
         .version = version,
         .hash = known ? known->hash : NULL,
     };
@@ -226,8 +214,8 @@ static double difference(struct learner *l, const struct pl_rollouts *rollouts, 
         return NAN;
     if (version == l->point.step + 1)
         return pl_update_difference(&l->update, rollouts, NULL);
-    pl_policy_install(known->values, l->past);
-    return pl_update_difference(&l->update, rollouts, l->past);
+    pl_policy_install(known->values, l->models.past);
+    return pl_update_difference(&l->update, rollouts, l->models.past);
 }
 
 /* ---- checkpoints ---- */
@@ -252,45 +240,6 @@ static void list_behind(struct learner *l)
     }
 }
 
-static struct pl_savepoint_model policy_of(const struct learner *l)
-{
-    return (struct pl_savepoint_model){l->weights, pl_trainer_state(l->trainer)};
-}
-
-static struct pl_savepoint_model critic_of(const struct learner *l)
-{
-    return (struct pl_savepoint_model){l->critic.weights, pl_trainer_state(l->critic.trainer)};
-}
-
-/* What has been computed and learnt so far, as the checkpoint says it. */
-static void count_up(struct learner *l)
-{
-    struct pl_savepoint *p = &l->point;
-
-    p->kl_coef = l->update.kl_coef;
-    p->train.skipped = l->update.skipped;
-    p->train.step = pl_trainer_state(l->trainer)->step + l->update.skipped;
-    if (!has_critic(l->conf))
-        return;
-    p->critic = p->train;
-    p->critic.skipped = l->critic.skipped;
-    p->critic.step = pl_trainer_state(l->critic.trainer)->step + l->critic.skipped;
-}
-
-/* The checkpoint itself. */
-static int write_point(struct learner *l, struct pl_error *err)
-{
-    const struct pl_savepoint_model policy = policy_of(l);
-    struct pl_savepoint_model critic;
-
-    count_up(l);
-    if (has_critic(l->conf))
-        critic = critic_of(l);
-    return pl_savepoint_write(&l->dir, &l->point, l->agree, &policy,
-                              has_critic(l->conf) ? &critic : NULL, l->conf->model,
-                              l->versions.table.values, err);
-}
-
 static int save(struct learner *l, struct pl_error *err)
 {
     struct pl_savepoint *p = &l->point;
@@ -300,7 +249,9 @@ static int save(struct learner *l, struct pl_error *err)
     if (l->saved == p->step && p->step > 0)
         return PL_OK;
     list_behind(l);
-    rc = write_point(l, err);
+    p->kl_coef = l->update.kl_coef;
+    p->train.skipped = l->update.skipped;
+    rc = pl_models_save(&l->models, &l->dir, l->agree, l->versions.table.values, p, err);
     for (uint64_t b = l->saved; rc == PL_OK && b < p->step; b++) {
         char name[32];
 
@@ -391,7 +342,8 @@ static int train_step(struct learner *l, struct pl_error *err)
     if (rc < 0)
         goto out;
     mark = seconds();
-    rc = pl_versions_publish(&l->versions, step + 2, pl_trainer_state(l->trainer)->master, err);
+    rc = pl_versions_publish(&l->versions, step + 2, pl_trainer_state(l->models.trainer)->master,
+                             err);
     if (rc < 0)
         goto out;
     report.publish_s = seconds() - mark;
@@ -482,7 +434,7 @@ static int finish(struct learner *l, struct pl_error *err)
             return rc;
     }
     path = pl_strf("%s/model", l->conf->dir);
-    rc = path ? pl_model_save(path, true, l->weights, l->conf->model, PL_SHARD_DEFAULT, err)
+    rc = path ? pl_model_save(path, true, l->models.weights, l->conf->model, PL_SHARD_DEFAULT, err)
               : pl_fail(err, PL_ENOMEM, "no memory to write the model");
     free(path);
     return rc == PL_OK ? note_state(l, "finished", err) : rc;
@@ -490,112 +442,10 @@ static int finish(struct learner *l, struct pl_error *err)
 
 /* ---- from start to end ---- */
 
-static struct pl_trainer_opts trainer_opts(const struct pl_run_conf *c)
-{
-    return (struct pl_trainer_opts){
-        .limits = {.rows = c->pack_tokens, .samples = c->batch_groups * c->samples},
-        .positions = c->prompt_tokens_max + c->response_tokens_max,
-        .recompute = c->recompute,
-        .adamw = {.beta1 = c->beta1,
-                  .beta2 = c->beta2,
-                  .eps = 1e-8,
-                  .weight_decay = c->weight_decay,
-                  .clip = c->grad_clip},
-    };
-}
-
-/* The critic's trunk: that of the checkpoint, or the one to start from. */
-static int load_critic(struct learner *l, const char *checkpoint,
-                       const struct pl_trainer_opts *opts, struct pl_error *err)
-{
-    const struct pl_run_conf *c = l->conf;
-    char *path =
-        checkpoint ? pl_savepoint_critic(checkpoint) : strdup(c->critic[0] ? c->critic : c->model);
-    int rc = path ? pl_critic_load(&l->critic, c, path, l->shape, opts, err)
-                  : pl_fail(err, PL_ENOMEM, "no memory for the critic");
-
-    free(path);
-    return rc;
-}
-
-/* What will be held, said and checked before the first of it is asked for. */
-static int plan_memory(struct learner *l, const struct pl_trainer_opts *opts, struct pl_error *err)
-{
-    struct pl_plan plan;
-    size_t policy;
-
-    pl_plan_init(&plan);
-    pl_plan_add(&plan, "weights (bf16)", pl_weights_bytes(l->shape), NULL);
-    pl_trainer_plan(l->weights, opts, &plan);
-    policy = plan.count;
-    if (has_critic(l->conf))
-        pl_critic_plan(&l->critic, &plan);
-    for (size_t i = 0; i < plan.count; i++)
-        pl_info("plan of=%s part=\"%s\" bytes=%zu", i < policy ? "policy" : "critic",
-                plan.rows[i].what, plan.rows[i].bytes);
-    pl_info("plan bytes=%zu rows=%zu samples=%zu", pl_plan_total(&plan), opts->limits.rows,
-            opts->limits.samples);
-    return pl_plan_check(&plan, l->conf->memory_max, err);
-}
-
-/* Where the run stands, into trainers that are there. */
-static int read_point(struct learner *l, const char *checkpoint, struct pl_error *err)
-{
-    const struct pl_savepoint_model policy = policy_of(l);
-    struct pl_savepoint_model critic;
-
-    if (has_critic(l->conf))
-        critic = critic_of(l);
-    return pl_savepoint_read(checkpoint, l->agree, &policy, has_critic(l->conf) ? &critic : NULL,
-                             l->shape->params, &l->point, err);
-}
-
-/* The newest checkpoint, or the model to start from: weights and the trainers' memory. */
-static int open_model(struct learner *l, struct pl_error *err)
-{
-    const struct pl_run_conf *c = l->conf;
-    const struct pl_trainer_opts opts = trainer_opts(c);
-    char *checkpoint = NULL;
-    int rc = pl_rundir_latest(c->dir, &checkpoint, err);
-
-    if (rc == PL_OK)
-        rc = pl_model_load(checkpoint ? checkpoint : c->model, NULL, &l->shape, &l->weights, err);
-    if (rc == PL_OK && has_critic(c))
-        rc = load_critic(l, checkpoint, &opts, err);
-    if (rc == PL_OK)
-        rc = plan_memory(l, &opts, err);
-    if (rc == PL_OK)
-        rc = pl_trainer_create(l->weights, &opts, &l->trainer, err);
-    if (rc == PL_OK && has_critic(c))
-        rc = pl_critic_open(&l->critic, l->trainer, err);
-    if (rc == PL_OK)
-        rc = pl_pack_create(&opts.limits, &l->pack, err);
-    if (rc == PL_OK && checkpoint)
-        rc = read_point(l, checkpoint, err);
-    free(checkpoint);
-    return rc;
-}
-
-static bool needs_reference(const struct pl_run_conf *c)
-{
-    return c->use_kl_loss || c->kl_in_reward;
-}
-
-static int open_reference(struct learner *l, struct pl_error *err)
-{
-    int rc = PL_OK;
-
-    if (needs_reference(l->conf))
-        rc = pl_model_load(l->conf->model, NULL, &l->reference_shape, &l->reference, err);
-    if (rc == PL_OK && l->conf->staleness > 0)
-        rc = pl_weights_create(l->shape, &l->past, err);
-    return rc;
-}
-
 static int open_prompts(struct learner *l, struct pl_error *err)
 {
     const struct pl_run_conf *c = l->conf;
-    const size_t vocab = l->shape->config.vocab;
+    const size_t vocab = l->models.shape->config.vocab;
     int rc = pl_tokenizer_load(c->model, &l->tokenizer, err);
 
     if (rc == PL_OK)
@@ -656,8 +506,8 @@ static int publish_first(struct learner *l, struct pl_error *err)
         p->behind[i].values = NULL;
     }
     if (rc == PL_OK)
-        rc = pl_versions_publish(&l->versions, p->step + 1, pl_trainer_state(l->trainer)->master,
-                                 err);
+        rc = pl_versions_publish(&l->versions, p->step + 1,
+                                 pl_trainer_state(l->models.trainer)->master, err);
     return rc;
 }
 
@@ -742,12 +592,10 @@ static int open_all(struct learner *l, struct pl_error *err)
         l->agree = json_pack("{s:s}", "config_sha256", hash);
         snprintf(l->point.train.core, sizeof l->point.train.core, "%s", pl_blas_core());
         l->point.train.eval_best = NAN;
-        rc = open_model(l, err);
+        rc = pl_models_open(&l->models, c, l->agree, &l->point, err);
     }
     if (rc == PL_OK)
         rc = write_config(l, err);
-    if (rc == PL_OK)
-        rc = open_reference(l, err);
     if (rc == PL_OK)
         rc = open_prompts(l, err);
     if (rc == PL_OK)
@@ -755,23 +603,22 @@ static int open_all(struct learner *l, struct pl_error *err)
     if (rc == PL_OK)
         rc = open_stream(l, err);
     if (rc == PL_OK)
-        rc = pl_versions_init(&l->versions, c, l->shape, l->stream, err);
+        rc = pl_versions_init(&l->versions, c, l->models.shape, l->stream, err);
     if (rc < 0)
         return rc;
-    pl_feeder_init(&l->feeder, c, &l->shape->config, l->stream, &l->train, &l->val);
+    pl_feeder_init(&l->feeder, c, &l->models.shape->config, l->stream, &l->train, &l->val);
     l->saved = l->point.step;
     l->update = (struct pl_update){
         .conf = c,
-        .trainer = l->trainer,
-        .pack = l->pack,
-        .reference = l->reference,
-        .critic = has_critic(c) ? &l->critic : NULL,
+        .trainer = l->models.trainer,
+        .pack = l->models.pack,
+        .reference = l->models.reference,
+        .critic = pl_models_critic(&l->models),
         .kl_coef = l->point.step > 0 ? l->point.kl_coef : c->kl_coef,
         .skipped = l->point.train.skipped,
     };
     if (l->point.step == 0)
         add_eval(l);
-    l->critic.skipped = l->point.critic.skipped;
     rc = settle_past(l, err);
     return rc == PL_OK ? publish_first(l, err) : rc;
 }
@@ -782,14 +629,7 @@ static void close_all(struct learner *l)
     pl_versions_release(&l->versions);
     pl_queues_close(l->stream);
     pl_metrics_close(l->metrics);
-    pl_pack_destroy(l->pack);
-    pl_critic_close(&l->critic); /* before the trainer that it borrows from */
-    pl_trainer_destroy(l->trainer);
-    pl_weights_destroy(l->past);
-    pl_weights_destroy(l->reference);
-    pl_shape_destroy(l->reference_shape);
-    pl_weights_destroy(l->weights);
-    pl_shape_destroy(l->shape);
+    pl_models_close(&l->models);
     pl_prompts_release(&l->train);
     pl_prompts_release(&l->val);
     pl_tokenizer_destroy(l->tokenizer);

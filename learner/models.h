@@ -1,0 +1,50 @@
+/*
+ * The models of a run: the policy and its trainer, PPO's critic, the reference, and room for an
+ * older version of the policy. They come from the newest checkpoint, or from the folder to start
+ * from, and go into checkpoints.
+ */
+#ifndef PL_LEARNER_MODELS_H
+#define PL_LEARNER_MODELS_H
+
+#include "common/app/run_conf.h"
+#include "common/model/weights.h"
+#include "learner/critic.h"
+#include "learner/rundir.h"
+#include "learner/savepoint.h"
+#include "learner/trainer.h"
+
+#include <jansson.h>
+
+struct pl_models {
+    const struct pl_run_conf *conf;
+    struct pl_shape *shape;
+    struct pl_weights *weights; /* the policy */
+    struct pl_trainer *trainer;
+    struct pl_critic critic; /* of gae; else zeroed */
+    struct pl_shape *reference_shape;
+    struct pl_weights *reference; /* the model the run began with; NULL: no KL anywhere */
+    struct pl_weights *past;      /* room for an older version; NULL: none is ever needed */
+    struct pl_pack *pack;         /* as large as the trainers take */
+};
+
+/*
+ * Load, say what memory will be held and check it, then ask for it; *point becomes the checkpoint's
+ * where there is one. PL_ENOMEM: over run.memory_max, or more than the machine has. Errors of
+ * pl_model_load(), pl_critic_load() and pl_savepoint_read(). Ended with pl_models_close(), also
+ * after a failure.
+ */
+int pl_models_open(struct pl_models *models, const struct pl_run_conf *conf, const json_t *agree,
+                   struct pl_savepoint *point, struct pl_error *err);
+void pl_models_close(struct pl_models *models); /* zeroed is fine */
+
+/* The critic; NULL: the run has none. */
+struct pl_critic *pl_models_critic(struct pl_models *models);
+
+/*
+ * A checkpoint of them at `point`, in which the counts of optimiser steps are set here from what
+ * was skipped: point->train.skipped, critic.skipped. `values`: of an older version.
+ */
+int pl_models_save(struct pl_models *models, const struct pl_rundir *dir, const json_t *agree,
+                   size_t values, struct pl_savepoint *point, struct pl_error *err);
+
+#endif
