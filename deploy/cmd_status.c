@@ -64,6 +64,10 @@ static int load(const struct conf *c, struct pl_run_conf *run, struct pl_error *
     if (rc == PL_OK && path)
         run->dir = c->run; /* wherever it is seen from */
     free(path);
+    if (rc == PL_OK && !is_folder(run->dir)) {
+        rc = pl_fail(err, PL_ENOENT, "there is no run in '%s' yet", run->dir);
+        pl_run_conf_release(run);
+    }
     return rc;
 }
 
@@ -105,6 +109,7 @@ static int status_of(const struct conf *conf, const struct pl_run_conf *run, str
                       : pl_fail(err, PL_ENOMEM, "no memory to look at the run");
 
     if (rc == PL_OK) {
+        pl_overview_catch_up(&source);
         pl_overview_look(&source, overview);
         rc = conf->json ? print_json(overview, err) : print_text(overview, conf->color, err);
     }

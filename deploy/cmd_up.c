@@ -7,15 +7,19 @@
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "deploy/crew.h"
-#include "deploy/history.h"
+#include "deploy/overview.h"
+#include "deploy/screen.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { TICK_MS = 50, STOP_S = 120 };
+
+static const double LOOK_S = 0.5; /* how often a live screen is drawn */
 
 struct conf {
     const char *config;
@@ -38,7 +42,9 @@ static const struct pl_command command = {
     .options = options,
     .count = sizeof options / sizeof options[0],
     .after = "All of it is in the folder run.dir: config.yaml, metrics.jsonl, rollouts/,\n"
-             "checkpoints/, logs/, and model/ when it is done. --dry-run lists all settings.\n",
+             "checkpoints/, logs/, and model/ when it is done. --dry-run lists all settings.\n"
+             "A terminal shows how the run stands, as plait status does; elsewhere a line is\n"
+             "printed now and then.\n",
 };
 
 /* "reward 1.25  accuracy 0.43  ...": what the line has of it. */
@@ -68,28 +74,49 @@ static const char *note_of(const json_t *line, char note[200])
     return note;
 }
 
+/* What is seen of the run: a screen on a terminal, else now and then a line. */
 struct view {
-    struct pl_history history;
+    struct pl_overview_source source;
+    struct pl_overview *overview;
+    struct pl_screen screen;
     struct pl_progress progress;
-    size_t steps;
-    double tokens;
-    bool begun, quiet;
+    double tokens, looked_s;
+    bool begun, quiet, live;
 };
+
+static double seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Something else is to be written. */
+static void hide(void *at)
+{
+    struct view *v = at;
+
+    pl_screen_hide(&v->screen);
+    pl_progress_hide(&v->progress);
+    v->looked_s = 0.0;
+}
 
 static void show_eval(struct view *v)
 {
+    const json_t *line = v->source.history.eval;
     char note[200];
 
-    pl_progress_hide(&v->progress);
+    hide(v);
     fprintf(stderr, "evaluation after step %.0f: %s\n",
-            pl_history_number(v->history.eval, "training/global_step"),
-            note_of(v->history.eval, note));
+            pl_history_number(line, "training/global_step"), note_of(line, note));
 }
 
 static void show_step(struct view *v)
 {
-    const double step = pl_history_number(v->history.step, "training/global_step");
-    const double tokens = pl_history_number(v->history.step, "perf/total_num_tokens");
+    const json_t *line = v->source.history.step;
+    const double step = pl_history_number(line, "training/global_step");
+    const double tokens = pl_history_number(line, "perf/total_num_tokens");
     char note[200];
 
     if (!v->begun) { /* a resumed run begins where its checkpoint stood */
@@ -97,22 +124,32 @@ static void show_step(struct view *v)
         v->progress.opts.done = step > 0 ? (uint64_t)step - 1 : 0;
     }
     v->tokens += isfinite(tokens) ? tokens : 0.0;
-    pl_progress_update(&v->progress, (uint64_t)step, (uint64_t)v->tokens,
-                       note_of(v->history.step, note));
+    pl_progress_update(&v->progress, (uint64_t)step, (uint64_t)v->tokens, note_of(line, note));
+}
+
+static void look(struct view *v)
+{
+    if (seconds() - v->looked_s < LOOK_S)
+        return;
+    v->looked_s = seconds();
+    pl_overview_look(&v->source, v->overview);
+    pl_screen_draw(&v->screen, v->overview);
 }
 
 static void show(struct view *v)
 {
     enum pl_history_line line;
 
-    while ((line = pl_history_next(&v->history)) != PL_HISTORY_NONE) {
+    while ((line = pl_history_next(&v->source.history)) != PL_HISTORY_NONE) {
         if (v->quiet)
             continue;
         if (line == PL_HISTORY_EVAL)
             show_eval(v);
-        else
+        else if (!v->live)
             show_step(v);
     }
+    if (v->live)
+        look(v);
 }
 
 static int tend(struct pl_crew *crew, struct view *view, struct pl_error *err)
@@ -142,35 +179,62 @@ static int print_config(const struct pl_run_conf *conf)
     return rc;
 }
 
+static int open_view(struct view *v, const struct conf *conf, const struct pl_run_conf *run,
+                     struct pl_error *err)
+{
+    int rc;
+
+    v->quiet = conf->quiet;
+    v->live = !conf->quiet && pl_term_can_redraw(STDERR_FILENO);
+    v->overview = calloc(1, sizeof *v->overview);
+    rc = v->overview ? pl_overview_open(run, &v->source, err)
+                     : pl_fail(err, PL_ENOMEM, "no memory to watch the run");
+    if (rc < 0)
+        return rc;
+    pl_overview_catch_up(&v->source); /* with what a run that is resumed has done */
+    pl_screen_begin(&v->screen, STDERR_FILENO);
+    pl_progress_begin(&v->progress, &(struct pl_progress_opts){.what = "train",
+                                                               .unit = "tok",
+                                                               .total = run->steps,
+                                                               .quiet = conf->quiet || v->live});
+    pl_log_before(hide, v);
+    return PL_OK;
+}
+
+static void close_view(struct view *v)
+{
+    pl_log_before(NULL, NULL);
+    pl_screen_hide(&v->screen);
+    pl_progress_end(&v->progress);
+    pl_overview_close(&v->source);
+    free(v->overview);
+}
+
 static int up(const struct conf *conf, const struct pl_run_conf *run, struct pl_error *err)
 {
-    struct view view = {.steps = run->steps, .quiet = conf->quiet};
     struct pl_crew crew = {0};
+    struct view view = {0};
     int rc;
 
     pl_signals_catch();
-    pl_history_init(&view.history, run->dir);
-    while (pl_history_next(&view.history) != PL_HISTORY_NONE) /* of before */
-        ;
-    pl_progress_begin(&view.progress, &(struct pl_progress_opts){.what = "train",
-                                                                 .unit = "tok",
-                                                                 .total = run->steps,
-                                                                 .quiet = conf->quiet});
     rc = pl_crew_init(&crew, run, conf->config, conf->assignments.items, conf->assignments.count,
                       err);
     if (rc == PL_OK)
-        rc = pl_crew_start(&crew, err);
+        rc = open_view(&view, conf, run, err);
     if (rc == PL_OK)
+        rc = pl_crew_start(&crew, err);
+    if (rc == PL_OK) {
         rc = tend(&crew, &view, err);
-    show(&view);
-    pl_progress_end(&view.progress);
+        show(&view);
+        hide(&view);
+    }
     if (rc == PL_OK && pl_signals_stop())
         fprintf(stderr,
                 "finishing the step that is begun, then a checkpoint; once more to leave at "
                 "once\n");
     pl_crew_stop(&crew, rc < 0 ? 5.0 : STOP_S);
     pl_crew_release(&crew);
-    pl_history_release(&view.history);
+    close_view(&view);
     return rc;
 }
 

@@ -8,6 +8,27 @@
 #include <string.h>
 #include <sys/stat.h>
 
+static const struct {
+    const char *key;
+    size_t at;
+} fields[] = {
+    {"timing_s/step", offsetof(struct pl_history_pace, step_s)},
+    {"timing_s/wait", offsetof(struct pl_history_pace, wait_s)},
+    {"perf/total_num_tokens", offsetof(struct pl_history_pace, tokens)},
+    {"critic/score/mean", offsetof(struct pl_history_pace, reward)},
+    {"interleave/accuracy", offsetof(struct pl_history_pace, accuracy)},
+    {"interleave/format_ok", offsetof(struct pl_history_pace, format)},
+    {"interleave/ttfa", offsetof(struct pl_history_pace, ttfa)},
+    {"response_length/mean", offsetof(struct pl_history_pace, length)},
+    {"interleave/gate", offsetof(struct pl_history_pace, gate)},
+};
+enum { FIELDS = sizeof fields / sizeof *fields };
+
+static double *field(struct pl_history_pace *pace, size_t i)
+{
+    return (double *)(void *)((char *)pace + fields[i].at);
+}
+
 void pl_history_init(struct pl_history *history, const char *dir)
 {
     *history = (struct pl_history){.path = pl_strf("%s/metrics.jsonl", dir)};
@@ -62,9 +83,10 @@ static bool opened(struct pl_history *h)
 
 static void keep_step(struct pl_history *h, json_t *line)
 {
-    h->recent[h->steps++ % PL_HISTORY_RECENT] = (struct pl_history_pace){
-        pl_history_number(line, "timing_s/step"), pl_history_number(line, "timing_s/wait"),
-        pl_history_number(line, "perf/total_num_tokens")};
+    struct pl_history_pace *pace = &h->recent[h->steps++ % PL_HISTORY_RECENT];
+
+    for (size_t i = 0; i < FIELDS; i++)
+        *field(pace, i) = pl_history_number(line, fields[i].key);
     json_decref(h->step);
     h->step = line;
 }
@@ -126,12 +148,21 @@ enum pl_history_line pl_history_next(struct pl_history *history)
 struct pl_history_pace pl_history_mean(const struct pl_history *history)
 {
     const size_t n = history->steps < PL_HISTORY_RECENT ? history->steps : PL_HISTORY_RECENT;
-    struct pl_history_pace mean = {0};
+    struct pl_history_pace mean;
 
-    for (size_t i = 0; i < n; i++) {
-        mean.step_s += history->recent[i].step_s / (double)n;
-        mean.wait_s += history->recent[i].wait_s / (double)n;
-        mean.tokens += history->recent[i].tokens / (double)n;
+    for (size_t i = 0; i < FIELDS; i++) {
+        double sum = 0.0;
+        size_t said = 0;
+
+        for (size_t k = 0; k < n; k++) {
+            struct pl_history_pace pace = history->recent[k];
+
+            if (isfinite(*field(&pace, i))) {
+                sum += *field(&pace, i);
+                said++;
+            }
+        }
+        *field(&mean, i) = said > 0 ? sum / (double)said : NAN;
     }
-    return n > 0 ? mean : (struct pl_history_pace){NAN, NAN, NAN};
+    return mean;
 }

@@ -14,8 +14,9 @@
 
 enum { PL_HISTORY_RECENT = 20, PL_HISTORY_EVALS = 64 };
 
-struct pl_history_pace {
-    double step_s, wait_s, tokens; /* of one step: seconds in all and waiting; response tokens */
+struct pl_history_pace {           /* of one step, or means; NaN: not said */
+    double step_s, wait_s, tokens; /* seconds in all and waiting; response tokens */
+    double reward, accuracy, format, ttfa, length, gate;
 };
 
 struct pl_history_eval {
@@ -43,7 +44,7 @@ void pl_history_release(struct pl_history *history);
 /* The next line, or that there is none by now. A line that is no JSON object is passed over. */
 enum pl_history_line pl_history_next(struct pl_history *history);
 
-/* Mean over the recent steps; all are NaN where there are none. */
+/* Means over those of the recent steps that say it; NaN where none does. */
 struct pl_history_pace pl_history_mean(const struct pl_history *history);
 
 /* A number of a line, NaN where it has none or is NULL. */

@@ -46,6 +46,12 @@ static bool is_finished(const struct pl_run_conf *conf)
     return there;
 }
 
+void pl_overview_catch_up(struct pl_overview_source *source)
+{
+    while (pl_history_next(&source->history) != PL_HISTORY_NONE)
+        ;
+}
+
 void pl_overview_look(struct pl_overview_source *source, struct pl_overview *ret_overview)
 {
     const struct pl_run_conf *conf = source->conf;
@@ -53,8 +59,6 @@ void pl_overview_look(struct pl_overview_source *source, struct pl_overview *ret
     struct pl_error why = {0};
     double step;
 
-    while (pl_history_next(&source->history) != PL_HISTORY_NONE)
-        ;
     o->name = conf->name;
     o->dir = conf->dir;
     o->steps = conf->steps;

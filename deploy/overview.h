@@ -58,7 +58,11 @@ int pl_overview_open(const struct pl_run_conf *conf, struct pl_overview_source *
                      struct pl_error *err);
 void pl_overview_close(struct pl_overview_source *source); /* zeroed is fine */
 
-/* What is there now. Borrows from the source, until its next look. */
+/* Read all of metrics.jsonl that is there by now; or read it line by line: pl_history_next(). */
+void pl_overview_catch_up(struct pl_overview_source *source);
+
+/* What is there now, and what was read of metrics.jsonl. Borrows from the source, until it reads
+ * on. */
 void pl_overview_look(struct pl_overview_source *source, struct pl_overview *ret_overview);
 
 /* Fill in step_s, tokens_per_s, eta_s, who and bottleneck from the rest: a pure function. */

@@ -7,10 +7,18 @@
 #include <unistd.h>
 
 static _Atomic int level_least = PL_LEVEL_INFO;
+static void (*before_line)(void *at);
+static void *before_at;
 
 void pl_log_level_set(enum pl_level least)
 {
     atomic_store(&level_least, (int)least);
+}
+
+void pl_log_before(void (*before)(void *at), void *at)
+{
+    before_line = before;
+    before_at = at;
 }
 
 void pl_log(enum pl_level level, const char *fmt, ...)
@@ -40,6 +48,8 @@ void pl_log(enum pl_level level, const char *fmt, ...)
         if ((unsigned char)line[i] < ' ')
             line[i] = ' '; /* what comes from elsewhere must not begin a line of its own */
     line[used++] = '\n';
+    if (before_line)
+        before_line(before_at);
     if (write(STDERR_FILENO, line, used) < 0)
         return; /* there is nowhere left to say so */
 }

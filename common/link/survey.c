@@ -55,6 +55,15 @@ void pl_surveyor_destroy(struct pl_surveyor *surveyor)
     free(surveyor);
 }
 
+/* Names and reasons are for terminals. */
+static void keep_text(char *to, size_t size, const char *text)
+{
+    snprintf(to, size, "%s", text);
+    for (; *to; to++)
+        if ((unsigned char)*to < ' ' || *to == 0x7f)
+            *to = '?';
+}
+
 /* ---- asking ---- */
 
 /* COMMAND prefix+key WORD...; the words end with NULL. */
@@ -120,7 +129,7 @@ static int read_run(struct pl_surveyor *s, struct pl_survey *v, struct pl_error 
 
     if (rc < 0)
         return rc;
-    snprintf(v->state, sizeof v->state, "%s", field(reply, "state"));
+    keep_text(v->state, sizeof v->state, field(reply, "state"));
     v->step = count(reply, "step");
     freeReplyObject(reply);
     rc = ask(s, &reply, err, "HGETALL", "policy", NULL);
@@ -150,8 +159,8 @@ static int read_ledger(struct pl_surveyor *s, struct pl_survey *v, struct pl_err
         if (!name || strncmp(name, dropped, strlen(dropped)) != 0 ||
             v->reason_count == PL_SURVEY_REASONS_MAX)
             continue;
-        snprintf(v->reasons[v->reason_count].text, sizeof v->reasons[0].text, "%s",
-                 name + strlen(dropped));
+        keep_text(v->reasons[v->reason_count].text, sizeof v->reasons[0].text,
+                  name + strlen(dropped));
         v->reasons[v->reason_count++].count = count(reply, name);
     }
     freeReplyObject(reply);
@@ -353,7 +362,7 @@ static int read_batch(struct pl_surveyor *s, struct pl_survey *v, const char *na
     rc = ask(s, &reply, err, "HGETALL", key, NULL);
     if (rc < 0)
         return rc;
-    snprintf(b.state, sizeof b.state, "%s", field(reply, "state"));
+    keep_text(b.state, sizeof b.state, field(reply, "state"));
     b.expected = count(reply, "expected");
     b.samples = count(reply, "samples");
     b.right = count(reply, "right");
@@ -386,7 +395,7 @@ static int read_worker(struct pl_surveyor *s, struct pl_survey *v, const char *n
     rc = ask(s, &reply, err, "HGETALL", key, NULL);
     if (rc < 0)
         return rc;
-    snprintf(w.role, sizeof w.role, "%s", field(reply, "role"));
+    keep_text(w.role, sizeof w.role, field(reply, "role"));
     w.version = count(reply, "version");
     w.groups = count(reply, "groups");
     w.leased = count(reply, "leased");

@@ -75,6 +75,9 @@ has err RUN
 status_of 1 runs
 has err "'runs' is not the folder of a run: it has no config.yaml"
 one_sentence
+status_of 1 runs/demo/config.yaml
+has err "there is no run in 'somewhere/else' yet"
+one_sentence
 status_of 1 nowhere
 has err nowhere
 one_sentence

@@ -308,6 +308,7 @@ static void without_redis_the_folder_is_told_of(void **state)
                         "\"perf/total_num_tokens\": 100}\n");
     must(pl_outfile_commit(&out, &err), &err);
     must(pl_overview_open(&conf, &source, &err), &err);
+    pl_overview_catch_up(&source);
     pl_overview_look(&source, &o);
     assert_true(o.redis);
     assert_int_equal(o.step, 3); /* the folder is ahead of what Redis was told */

@@ -60,7 +60,8 @@ static void the_bottleneck_is_found(void **state)
     at_work(0.1);
     waits_for(PL_OVERVIEW_NOBODY,
               "Nobody: the learner waits 20 % of a step, and trains in the rest.");
-    o.pace = (struct pl_history_pace){NAN, NAN, NAN}; /* the first batch */
+    o.pace =
+        (struct pl_history_pace){.step_s = NAN, .wait_s = NAN, .tokens = NAN}; /* the first batch */
     waits_for(PL_OVERVIEW_ACTORS, "The learner waits for samples: 5 groups are being sampled, 12 "
                                   "wait for an actor.");
     o.survey.ledger = (struct pl_ledger){.fed = 1};
@@ -101,7 +102,7 @@ static void pace_and_rate_are_the_best_there_is(void **state)
     pl_overview_conclude(&o);
     assert_true(o.step_s == 0.5 && o.eta_s == 30.0 && o.tokens_per_s == 2000);
     o.step = 100;
-    o.pace = (struct pl_history_pace){NAN, NAN, NAN};
+    o.pace = (struct pl_history_pace){.step_s = NAN, .wait_s = NAN, .tokens = NAN};
     pl_overview_conclude(&o);
     assert_true(o.eta_s == 0.0 && isnan(o.step_s) && isnan(o.tokens_per_s));
 }
@@ -245,6 +246,7 @@ static void a_history_is_followed(void **state)
     assert_true(isnan(pl_history_number(h.step, "critic/score/mean")));
     assert_true(pl_history_mean(&h).step_s == 3 && pl_history_mean(&h).wait_s == 2 &&
                 pl_history_mean(&h).tokens == 20);
+    assert_true(isnan(pl_history_mean(&h).ttfa));
     assert_int_equal(h.eval_count, 1);
     assert_true(h.evals[0].accuracy == 0.25 && isnan(h.evals[0].ttfa));
 
