@@ -518,7 +518,7 @@ static int open_metrics(struct learner *l, struct pl_error *err)
                   : pl_fail(err, PL_ENOMEM, "no memory for the learner");
 
     free(path);
-    return rc;
+    return rc == PL_OK ? pl_metrics_events(l->metrics, err) : rc;
 }
 
 /*

@@ -1,5 +1,6 @@
 #include "common/app/metrics.h"
 
+#include "common/app/events.h"
 #include "common/base/buf.h"
 #include "common/base/check.h"
 #include "common/base/file.h"
@@ -22,6 +23,8 @@ struct pl_metrics {
     int fd;
     int rc; /* what building the line ran into */
     struct pl_buf line;
+    int64_t resumed;          /* the step it was opened at */
+    struct pl_events *events; /* NULL: none are written */
 };
 
 /* The step of one whole line. PL_EFORMAT: it is not what this file holds. */
@@ -102,6 +105,7 @@ int pl_metrics_open(const char *path, int64_t step, struct pl_metrics **ret_metr
         return pl_fail(err, PL_ENOMEM, "'%s': no memory to write it", path);
     pl_buf_init(&metrics->line, LINE_BYTES_MAX);
     metrics->fd = -1;
+    metrics->resumed = step;
     metrics->path = strdup(path);
     if (!metrics->path) {
         rc = pl_fail(err, PL_ENOMEM, "'%s': no memory for the name", path);
@@ -126,6 +130,7 @@ void pl_metrics_close(struct pl_metrics *metrics)
         return;
     if (metrics->fd >= 0)
         close(metrics->fd);
+    pl_events_close(metrics->events);
     pl_buf_release(&metrics->line);
     free(metrics->path);
     free(metrics);
@@ -159,6 +164,19 @@ int pl_metrics_find(const char *path, uint64_t step, const char *word, bool *ret
     return rc;
 }
 
+int pl_metrics_events(struct pl_metrics *metrics, struct pl_error *err)
+{
+    const char *slash = strrchr(metrics->path, '/');
+    char *dir = slash ? strndup(metrics->path, (size_t)(slash - metrics->path)) : strdup(".");
+    int rc;
+
+    PL_ASSERT(!metrics->events);
+    rc = dir ? pl_events_create(dir, (uint64_t)(metrics->resumed + 1), &metrics->events, err)
+             : pl_fail(err, PL_ENOMEM, "'%s': no memory to write events", metrics->path);
+    free(dir);
+    return rc;
+}
+
 static void keep_error(struct pl_metrics *metrics, int rc)
 {
     if (metrics->rc == PL_OK)
@@ -176,12 +194,16 @@ static void put_name(struct pl_metrics *metrics, const char *name)
 void pl_metrics_begin(struct pl_metrics *metrics, uint64_t step)
 {
     pl_buf_clear(&metrics->line);
+    if (metrics->events)
+        pl_events_begin(metrics->events, step);
     metrics->rc =
         pl_buf_printf(&metrics->line, "{\"%s\": %llu", step_name, (unsigned long long)step);
 }
 
 void pl_metrics_real(struct pl_metrics *metrics, const char *name, double value)
 {
+    if (metrics->events)
+        pl_events_real(metrics->events, name, value);
     put_name(metrics, name);
     if (isfinite(value))
         keep_error(metrics, pl_buf_printf(&metrics->line, "%.9g", value));
@@ -191,6 +213,8 @@ void pl_metrics_real(struct pl_metrics *metrics, const char *name, double value)
 
 void pl_metrics_count(struct pl_metrics *metrics, const char *name, uint64_t value)
 {
+    if (metrics->events)
+        pl_events_real(metrics->events, name, (double)value);
     put_name(metrics, name);
     keep_error(metrics, pl_buf_printf(&metrics->line, "%llu", (unsigned long long)value));
 }
@@ -218,7 +242,7 @@ int pl_metrics_end(struct pl_metrics *metrics, struct pl_error *err)
                        "write '%s': only %zd of %zu bytes were taken; is the disk full?",
                        metrics->path, n, metrics->line.len);
     pl_buf_clear(&metrics->line);
-    return PL_OK;
+    return metrics->events ? pl_events_end(metrics->events, err) : PL_OK;
 }
 
 int pl_metrics_sync(struct pl_metrics *metrics, struct pl_error *err)

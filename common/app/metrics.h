@@ -31,6 +31,12 @@ int pl_metrics_open(const char *path, int64_t step, struct pl_metrics **ret_metr
                     struct pl_error *err);
 void pl_metrics_close(struct pl_metrics *metrics); /* NULL is fine */
 
+/*
+ * Write all numbers as TensorBoard's events too, into a file beside this one (events.h), which
+ * takes the place of earlier ones behind the step that was given to pl_metrics_open(). Its errors.
+ */
+int pl_metrics_events(struct pl_metrics *metrics, struct pl_error *err);
+
 /* Whether the file has a line of `step` in which `word` stands; one that is not there has none.
  * PL_EIO; PL_EFORMAT: such a line is not what this file holds. */
 int pl_metrics_find(const char *path, uint64_t step, const char *word, bool *ret_found,

@@ -225,6 +225,7 @@ for s in 1 0; do
     ok 'log-probabilities are equal to the bit' test \
         "$(grep -c '"sampling/sampling_logp_difference/max": 0[,}]' "run-one-$s/metrics.jsonl")" \
         -eq $steps
+    ok 'a file for TensorBoard' test -s "run-one-$s"/events.out.tfevents.*
     ok 'gradients that are not all zero' sh -c \
         "grep -o '\"actor/grad_norm\": [0-9.e-]*' run-one-$s/metrics.jsonl | grep -qv ': 0\$'"
     ok 'rollouts with their rewards' grep -q '"reward_intermediate":' "run-one-$s/rollouts/$steps.jsonl"
