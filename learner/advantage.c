@@ -138,17 +138,21 @@ void pl_whiten(float *x, size_t T)
         x[t] = (float)(((double)x[t] - mean) * scale);
 }
 
+bool pl_zero_spread(const double *scores, size_t from, size_t end)
+{
+    for (size_t i = from + 1; i < end; i++)
+        if (scores[i] < scores[from] || scores[i] > scores[from])
+            return false;
+    return true;
+}
+
 size_t pl_zero_spread_groups(const double *scores, const struct pl_samples *samples)
 {
     size_t count = 0;
 
     for (size_t i = 0, end; i < samples->count; i = end) {
-        bool equal = true;
-
         end = group_end(samples, i);
-        for (size_t j = i + 1; j < end; j++)
-            equal = equal && !(scores[j] < scores[i]) && !(scores[j] > scores[i]);
-        count += equal;
+        count += pl_zero_spread(scores, i, end);
     }
     return count;
 }

@@ -67,7 +67,10 @@ void pl_advantage_gdpo(float *adv, const double *components, const double *weigh
 /* x <- (x - mean) (var + 1e-8)^(-1/2) over T values, var with T - 1; one value becomes 0. */
 void pl_whiten(float *x, size_t T);
 
-/* Groups whose samples all have the same score (verl and TRL: frac_reward_zero_std). */
+/* Whether samples [from, end) all have the same score. */
+bool pl_zero_spread(const double *scores, size_t from, size_t end);
+
+/* Groups of which that is true (verl and TRL: frac_reward_zero_std). */
 size_t pl_zero_spread_groups(const double *scores, const struct pl_samples *samples);
 
 #endif

@@ -93,7 +93,7 @@ int pl_feed_train(struct pl_feeder *feeder, uint64_t batch, double previous, siz
     const struct pl_run_conf *c = feeder->conf;
     char name[32], after[32] = "";
     struct pl_feed entry = {.batch = name,
-                            .expected = c->batch_groups,
+                            .expected = c->batch_groups + c->spare_groups,
                             .after = after,
                             .previous = isnan(previous) ? 0.0 : previous,
                             .epsilon = c->gate_epsilon,
@@ -106,9 +106,11 @@ int pl_feed_train(struct pl_feeder *feeder, uint64_t batch, double previous, siz
     if (isnan(previous))
         snprintf(after, sizeof after, "%llu", (unsigned long long)batch - 1);
     *ret_new = 0;
-    for (size_t i = 0; rc == PL_OK && i < c->batch_groups; i++) {
+    for (size_t i = 0; rc == PL_OK && i < entry.expected; i++) {
         const struct pl_prompt *prompt =
-            pl_prompts_at(feeder->train, c->seed, batch, c->batch_groups, i, NULL);
+            i < c->batch_groups
+                ? pl_prompts_at(feeder->train, c->seed, batch, c->batch_groups, i, NULL)
+                : pl_prompts_spare(feeder->train, c->seed, batch, i - c->batch_groups);
         struct pl_rollout_group g = group_of(feeder, prompt, PL_PURPOSE_TRAIN, stop_ids);
 
         g.batch = batch;

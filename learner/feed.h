@@ -3,7 +3,8 @@
  * again what is there already changes nothing, so that the learner does it whenever something may
  * be missing.
  *
- *   training batch b:    version max(1, b + 1 - staleness); its gate waits for batch b - 1
+ *   training batch b:    version max(1, b + 1 - staleness); its gate waits for batch b - 1;
+ *                        its spare prompts (refill.h) come after the others
  *   evaluation at step s: version s + 1, no gate
  */
 #ifndef PL_LEARNER_FEED_H

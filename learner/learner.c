@@ -11,6 +11,7 @@
 #include "common/text/tokenizer.h"
 #include "learner/feed.h"
 #include "learner/models.h"
+#include "learner/refill.h"
 #include "learner/report.h"
 #include "learner/savepoint.h"
 #include "learner/schedule.h"
@@ -335,6 +336,11 @@ static int train_step(struct learner *l, struct pl_error *err)
                      "'dead' of the run",
                      ready.dropped, ready.batch);
         goto out;
+    }
+    if (l->conf->spare_groups > 0) {
+        rc = pl_refill(&rollouts, l->conf->batch_groups, &report.refill, err);
+        if (rc < 0)
+            goto out;
     }
     report.logp_difference = difference(l, &rollouts, version);
     l->update.critic_only = step < l->conf->critic_warmup;

@@ -219,3 +219,12 @@ const struct pl_prompt *pl_prompts_at(struct pl_prompts *prompts, uint64_t seed,
         *ret_epoch = pass;
     return &prompts->list[prompts->order[n % prompts->count]];
 }
+
+const struct pl_prompt *pl_prompts_spare(const struct pl_prompts *prompts, uint64_t seed,
+                                         uint64_t batch, size_t j)
+{
+    const struct pl_rng rng = {seed, (uint32_t)PL_RNG_SPARE, (uint32_t)batch, (uint32_t)j};
+
+    PL_ASSERT(prompts->count > 0);
+    return &prompts->list[pl_rng_below(&rng, 0, prompts->count)];
+}

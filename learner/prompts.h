@@ -46,4 +46,8 @@ void pl_prompts_release(struct pl_prompts *prompts); /* zeroed is fine */
 const struct pl_prompt *pl_prompts_at(struct pl_prompts *prompts, uint64_t seed, uint64_t batch,
                                       size_t groups, size_t i, uint64_t *ret_epoch);
 
+/* Spare j of training batch b: any prompt, drawn by these two numbers alone. */
+const struct pl_prompt *pl_prompts_spare(const struct pl_prompts *prompts, uint64_t seed,
+                                         uint64_t batch, size_t j);
+
 #endif

@@ -95,6 +95,20 @@ static void put_update(struct line *l, const struct pl_report_step *step)
     real(l, "sampling/sampling_logp_difference/max", step->logp_difference);
 }
 
+/* Groups that teach nothing, of all that were sampled; what took their place. */
+static void put_spent(struct line *l, const struct pl_report_step *step)
+{
+    const struct pl_refill *f = &step->refill;
+    const size_t groups = step->rollouts->group_count, sampled = f->sampled ? f->sampled : groups;
+    const size_t zero = f->sampled ? f->zero_spread : step->update->zero_spread;
+
+    real(l, "frac_reward_zero_std", sampled > 0 ? (double)zero / (double)sampled : 0.0);
+    if (f->sampled == 0)
+        return;
+    real(l, "training/filtered_groups", (double)(f->sampled - groups));
+    real(l, "training/refilled_groups", (double)f->refilled);
+}
+
 /* Nothing where there is no critic. */
 static void put_critic(struct line *l, const struct pl_report_step *step)
 {
@@ -148,8 +162,7 @@ int pl_report_train(struct pl_metrics *metrics, struct pl_queues *stream,
     real(&line, "interleave/gate", r->gate);
     real(&line, "interleave/intermediate_gate",
          view.n > 0 ? (double)view.paid / (double)view.n : 0.0);
-    real(&line, "frac_reward_zero_std",
-         r->group_count > 0 ? (double)step->update->zero_spread / (double)r->group_count : 0.0);
+    put_spent(&line, step);
     put_update(&line, step);
     put_critic(&line, step);
     real(&line, "training/off_policy/staleness", (double)step->staleness);

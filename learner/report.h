@@ -8,6 +8,7 @@
 #include "common/app/metrics.h"
 #include "common/link/queues.h"
 #include "common/text/tokenizer.h"
+#include "learner/refill.h"
 #include "learner/rollouts.h"
 #include "learner/update.h"
 
@@ -16,6 +17,7 @@ struct pl_report_step {
     uint64_t epoch;
     const struct pl_rollouts *rollouts;
     const struct pl_update_stats *update;
+    struct pl_refill refill;          /* all 0 where there are no spare prompts */
     double previous, logp_difference; /* accuracy before; NaN: not measured */
     double wait_s, publish_s, save_s, step_s, kl_coef;
     size_t staleness;

@@ -1,6 +1,7 @@
 #include "learner/rollouts.h"
 
 #include "common/base/buf.h"
+#include "common/base/check.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -137,6 +138,29 @@ int pl_rollouts_read(const struct pl_ready *ready, const struct pl_rollouts_chec
     fill(&r);
     *ret_rollouts = r;
     return PL_OK;
+}
+
+void pl_rollouts_keep(struct pl_rollouts *rollouts, const bool *keep)
+{
+    struct pl_rollouts *r = rollouts;
+    size_t kept = 0;
+
+    r->samples = r->tokens = 0;
+    for (size_t g = 0; g < r->group_count; g++) {
+        if (!keep[g]) {
+            pl_rollout_group_release(&r->groups[g]);
+            continue;
+        }
+        r->groups[kept] = r->groups[g];
+        r->samples += r->groups[kept].samples;
+        for (size_t s = 0; s < r->groups[kept].samples; s++)
+            r->tokens += r->groups[kept].rollouts[s].len;
+        kept++;
+    }
+    PL_ASSERT(kept > 0);
+    r->group_count = kept;
+    memset(r->rewards, 0, r->tokens * sizeof *r->rewards);
+    fill(r);
 }
 
 void pl_rollouts_release(struct pl_rollouts *rollouts)

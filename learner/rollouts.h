@@ -53,6 +53,12 @@ int pl_rollouts_read(const struct pl_ready *ready, const struct pl_rollouts_chec
                      struct pl_rollouts *ret_rollouts, struct pl_error *err);
 void pl_rollouts_release(struct pl_rollouts *rollouts); /* zeroed is fine */
 
+/*
+ * Leave groups out: only those with keep[g] (N) stay, in their order, and every array is as if they
+ * alone had been read. At least one must stay.
+ */
+void pl_rollouts_keep(struct pl_rollouts *rollouts, const bool *keep);
+
 struct pl_samples pl_rollouts_samples(const struct pl_rollouts *rollouts);
 
 #endif

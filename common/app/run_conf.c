@@ -89,6 +89,9 @@ static const struct pl_option rows[] = {
     REAL(kl_horizon, "algorithm.kl_ctrl.horizon", "10000", 1, 1e12, "how slowly it adapts"),
     PL_OPTION_LIST(CONF, gdpo_weights, "algorithm.gdpo_reward_weights", "X", "1,1,1",
                    "weights of format, final and intermediate reward for gdpo"),
+    SIZE(spare_groups, "algorithm.filter_groups.spare", "0", 0, 65536,
+         "spare prompts sampled with every batch: they take the place of prompts whose samples all "
+         "have the same reward, from which nothing can be learnt; 0: off"),
 
     GROUP("Policy"),
     REAL(lr, "actor.optim.lr", "1e-6", 0, 1, "learning rate at the peak"),
@@ -190,7 +193,22 @@ const struct pl_command *pl_run_conf_table(void)
     return &table;
 }
 
-enum { ESTIMATOR_GAE = 0 }; /* the first of PL_ESTIMATOR_WORDS */
+/* In the order of PL_ESTIMATOR_WORDS. */
+enum {
+    ESTIMATOR_GAE,
+    ESTIMATOR_GRPO,
+    ESTIMATOR_DR_GRPO,
+    ESTIMATOR_RLOO,
+    ESTIMATOR_RPP,
+    ESTIMATOR_RPP_BASELINE,
+};
+
+/* Advantages are differences between the samples of a prompt: equal rewards make them zero. */
+static bool compares_samples(int estimator)
+{
+    return estimator == ESTIMATOR_GRPO || estimator == ESTIMATOR_DR_GRPO ||
+           estimator == ESTIMATOR_RLOO || estimator == ESTIMATOR_RPP_BASELINE;
+}
 
 static int check(const struct pl_run_conf *c, struct pl_error *err)
 {
@@ -209,6 +227,13 @@ static int check(const struct pl_run_conf *c, struct pl_error *err)
                        "'trainer.critic_warmup' is %zu, but only 'algorithm.adv_estimator' gae has "
                        "a critic",
                        c->critic_warmup);
+    if (c->spare_groups > 0 && !compares_samples(c->estimator))
+        return pl_fail(
+            err, PL_EINVAL,
+            "'algorithm.filter_groups.spare' is %zu, but with this "
+            "'algorithm.adv_estimator' samples of one reward teach something too; it goes "
+            "with grpo, dr_grpo, rloo and reinforce_plus_plus_baseline",
+            c->spare_groups);
     if (c->gdpo_weights.count != 3)
         return pl_fail(err, PL_EINVAL, "'algorithm.gdpo_reward_weights' needs 3 numbers, not %zu",
                        c->gdpo_weights.count);

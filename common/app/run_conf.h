@@ -51,6 +51,7 @@ struct pl_run_conf {
     int kl_ctrl;                           /* algorithm.kl_ctrl.type: fixed | adaptive */
     double kl_coef, kl_target, kl_horizon; /* algorithm.kl_ctrl.{kl_coef,target_kl,horizon} */
     struct pl_option_list gdpo_weights;    /* algorithm.gdpo_reward_weights */
+    size_t spare_groups;                   /* algorithm.filter_groups.spare, in prompts; 0: off */
     /* policy */
     double lr, weight_decay, beta1, beta2, grad_clip; /* actor.optim.*, actor.grad_clip */
     size_t warmup_steps;                              /* actor.optim.lr_warmup_steps */

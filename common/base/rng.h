@@ -17,6 +17,7 @@ enum {
     PL_RNG_TEST = -3,    /* test data */
     PL_RNG_CHAT = -4,    /* interactive sampling: prompt = turn */
     PL_RNG_DATA = -5,    /* made-up tasks: prompt = size and purpose, sample = index */
+    PL_RNG_SPARE = -6,   /* spare prompts: prompt = batch, sample = which of them */
 };
 
 struct pl_rng {

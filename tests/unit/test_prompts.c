@@ -135,6 +135,31 @@ static void what_is_too_long_is_left_out(void **state)
     assert_string_equal(err.text, "none of 2 tasks is short enough: data.max_prompt_length is 5");
 }
 
+/* Spares are drawn by their numbers alone, and the order of the others does not notice. */
+static void spares_are_drawn_by_counters(void **state)
+{
+    size_t met[2] = {0}, differ = 0;
+    struct pl_prompts prompts;
+    struct pl_error err = {0};
+
+    (void)state;
+    assert_int_equal(
+        load(settings(pl_scratch("blind.txt"), "auto"), control, VOCAB, &prompts, &err), 0);
+    assert_int_equal(prompts.count, 2);
+    for (uint64_t batch = 0; batch < 20; batch++)
+        for (size_t j = 0; j < 3; j++) {
+            const struct pl_prompt *want = pl_prompts_at(&prompts, 5, batch, 3, j, NULL);
+            const struct pl_prompt *spare = pl_prompts_spare(&prompts, 5, batch, j);
+
+            met[spare - prompts.list]++;
+            differ += spare != pl_prompts_spare(&prompts, 6, batch, j);
+            assert_ptr_equal(spare, pl_prompts_spare(&prompts, 5, batch, j));
+            assert_ptr_equal(want, pl_prompts_at(&prompts, 5, batch, 3, j, NULL));
+        }
+    assert_true(met[0] > 15 && met[1] > 15 && differ > 15);
+    pl_prompts_release(&prompts);
+}
+
 static void what_does_not_fit_is_said(void **state)
 {
     struct pl_prompts prompts;
@@ -182,6 +207,7 @@ int main(void)
         cmocka_unit_test(the_instruction_goes_where_there_is_a_place),
         cmocka_unit_test(a_control_token_is_one_token),
         cmocka_unit_test(what_is_too_long_is_left_out),
+        cmocka_unit_test(spares_are_drawn_by_counters),
         cmocka_unit_test(what_does_not_fit_is_said),
         cmocka_unit_test(every_pass_has_every_task_once),
     };
