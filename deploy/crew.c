@@ -74,12 +74,15 @@ static int add_role(struct pl_crew *crew, const char *role, const char *name, st
         words[0] = (char *)crew->config;
         for (size_t i = 0; i < n; i++)
             words[i + 1] = crew->assignments[i];
-        words[n + 1] = copy; /* lives as long as the process does */
+        words[n + 1] = copy;
         rc = add(crew, role, name, words, n + 2, err);
     } else {
         pl_fail(err, rc, "no memory to start '%s'", name);
-        free(copy);
     }
+    if (rc == PL_OK)
+        crew->members[crew->count - 1].word = copy;
+    else
+        free(copy);
     free(words);
     return rc;
 }
@@ -117,6 +120,7 @@ static int add_redis(struct pl_crew *crew, struct pl_error *err)
     strcpy(m->name, "redis");
     m->program = strdup(program);
     m->argv = calloc(n + 1, sizeof *m->argv);
+    m->word = socket;
     crew->count++;
     crew->redis = true;
     if (!socket || !m->program || !m->argv)
@@ -175,6 +179,7 @@ void pl_crew_release(struct pl_crew *crew)
     for (size_t i = 0; i < crew->count; i++) {
         free(crew->members[i].program);
         free(crew->members[i].argv);
+        free(crew->members[i].word);
     }
     crew->count = 0;
 }

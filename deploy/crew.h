@@ -23,6 +23,7 @@ struct pl_member {
     char name[64];
     char *program;
     char **argv;               /* NULL terminated */
+    char *word;                /* the one of argv that is the member's own */
     pid_t pid;                 /* 0: not running */
     double started_s, again_s; /* again_s: when it is to be started again */
     unsigned deaths;           /* within the last minute of running */

@@ -100,12 +100,37 @@ static void a_line_stays_one_line(void **state)
     assert_matches("^" STAMP "info text=first second  third\n$");
 }
 
+static void count_lines(void *at)
+{
+    static const char mark[] = "[out of the way]";
+
+    ++*(int *)at;
+    assert_int_equal(write(STDERR_FILENO, mark, sizeof mark - 1), sizeof mark - 1);
+}
+
+static void what_stands_there_gets_out_of_the_way(void **state)
+{
+    int lines = 0;
+
+    (void)state;
+    pl_log_before(count_lines, &lines);
+    hear_from_now();
+    pl_warn("one");
+    pl_debug("held back");
+    pl_log_before(NULL, NULL);
+    pl_warn("two");
+    heard();
+    assert_int_equal(lines, 1);
+    assert_matches("^\\[out of the way\\]" STAMP "warn one\n" STAMP "warn two\n$");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_has_time_level_and_words),
         cmocka_unit_test(levels_are_held_back),
         cmocka_unit_test(a_line_stays_one_line),
+        cmocka_unit_test(what_stands_there_gets_out_of_the_way),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
