@@ -32,11 +32,14 @@ static const struct pl_command command = {
              "and who holds what of them, the workers, and who waits for whom. Changes nothing.",
     .options = options,
     .count = sizeof options / sizeof options[0],
-    .after = "wanted    groups of the batch: a task and all its samples\n"
-             "sampled   of them, those that an actor has made\n"
-             "scored    of them, those that a rewarder has scored; when all are, the batch\n"
-             "          is ready for the learner\n"
-             "lag       versions of the policy by which a worker is behind the newest\n\n"
+    .after = "wanted     groups of the batch: a task and all its samples\n"
+             "sampled    of them, those that an actor has made\n"
+             "scored     of them, those that a rewarder has scored; when all are, the batch\n"
+             "           is ready for the learner\n"
+             "lag        versions of the policy by which a worker is behind the newest\n"
+             "gate       1: the batch made progress, so that intermediate answers are paid\n"
+             "no signal  share of groups whose samples all have the same reward, from which\n"
+             "           most algorithms learn nothing\n\n"
              "Without Redis it tells what the run's folder shows.\n",
 };
 

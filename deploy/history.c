@@ -21,6 +21,7 @@ static const struct {
     {"interleave/ttfa", offsetof(struct pl_history_pace, ttfa)},
     {"response_length/mean", offsetof(struct pl_history_pace, length)},
     {"interleave/gate", offsetof(struct pl_history_pace, gate)},
+    {"frac_reward_zero_std", offsetof(struct pl_history_pace, no_signal)},
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
 

@@ -17,6 +17,7 @@ enum { PL_HISTORY_RECENT = 20, PL_HISTORY_EVALS = 64 };
 struct pl_history_pace {           /* of one step, or means; NaN: not said */
     double step_s, wait_s, tokens; /* seconds in all and waiting; response tokens */
     double reward, accuracy, format, ttfa, length, gate;
+    double no_signal; /* share of groups whose rewards are all alike */
 };
 
 struct pl_history_eval {

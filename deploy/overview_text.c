@@ -49,10 +49,10 @@ static int print_metrics(const struct pl_overview *o, struct pl_buf *buf)
         const char *name, *key;
         int decimals;
     } rows[] = {
-        {"reward", "critic/score/mean", 2},    {"accuracy", "interleave/accuracy", 3},
-        {"format", "interleave/format_ok", 3}, {"ttfa", "interleave/ttfa", 3},
-        {"length", "response_length/mean", 1}, {"gate", "interleave/gate", 0},
-        {"grad norm", "actor/grad_norm", 3},
+        {"reward", "critic/score/mean", 2},       {"accuracy", "interleave/accuracy", 3},
+        {"format", "interleave/format_ok", 3},    {"ttfa", "interleave/ttfa", 3},
+        {"length", "response_length/mean", 1},    {"gate", "interleave/gate", 0},
+        {"no signal", "frac_reward_zero_std", 2},
     };
     int rc = PL_OK;
 

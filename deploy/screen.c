@@ -12,7 +12,7 @@
 
 /* ---- what is shown ---- */
 
-enum { RIGHT_AT = 36, CELL = 96, SIDE_ROWS = 7 };
+enum { RIGHT_AT = 36, CELL = 96, SIDE_ROWS = 8 };
 
 /* Ranks: what matters most is 0. */
 enum { FIRST, SECOND, THIRD, FOURTH, FIFTH };
@@ -91,6 +91,7 @@ static void fill_left(const struct pl_overview *o, char rows[SIDE_ROWS][CELL])
         {"ttfa", "interleave/ttfa", 3, o->pace.ttfa},
         {"length", "response_length/mean", 1, o->pace.length},
         {"gate", "interleave/gate", 2, o->pace.gate},
+        {"no signal", "frac_reward_zero_std", 2, o->pace.no_signal},
     };
 
     snprintf(rows[0], CELL, "%-10s%10s  mean of %d", "", "last", PL_HISTORY_RECENT);

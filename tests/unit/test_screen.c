@@ -44,7 +44,8 @@ static void make_run(void)
                  .format = 0.98,
                  .ttfa = NAN,
                  .length = 60.2,
-                 .gate = 0.8},
+                 .gate = 0.8,
+                 .no_signal = 0.25},
         .survey = {.state = "running", .version = 41, .learner = true, .step_s = 0.75},
         .evals = evals,
     };
@@ -63,9 +64,10 @@ static void make_run(void)
     add_batch("e40", "open", 0, 0);
     o.survey.reason_count = 1;
     strcpy(o.survey.reasons[0].text, "delivered too often");
-    o.last = json_pack("{s:f, s:f, s:f, s:n, s:f, s:i}", "critic/score/mean", 1.234,
+    o.last = json_pack("{s:f, s:f, s:f, s:n, s:f, s:i, s:f}", "critic/score/mean", 1.234,
                        "interleave/accuracy", 0.457, "interleave/format_ok", 0.98,
-                       "interleave/ttfa", "response_length/mean", 61.04, "interleave/gate", 1);
+                       "interleave/ttfa", "response_length/mean", 61.04, "interleave/gate", 1,
+                       "frac_reward_zero_std", 0.125);
     for (size_t i = 0; i < 40; i++)
         evals[i] = (struct pl_history_eval){10 * i, i == 7 ? 0.5 : 0.001 * (double)i, 1, NAN};
     o.eval_count = 40;
@@ -99,6 +101,7 @@ static void all_of_it_on_80_by_24(void **state)
         "ttfa               -           -    batch 40  12 of 16 sampled, 8 scored\n"
         "length          61.0        60.2    batch 41  0 of 16 sampled, 0 scored\n"
         "gate            1.00        0.80    dropped   1 group: delivered too often\n"
+        "no signal       0.12        0.25\n"
         "\n"
         "evaluation  0.037 at 370  0.038 at 380  0.039 at 390  best 0.500 at 70\n"
         "waited for: The learner waits 80 % of a step for samples: 5 groups are being\n"
@@ -122,7 +125,7 @@ static void before_anything_is_known(void **state)
     (void)state;
     o = (struct pl_overview){.name = "demo", .steps = 100};
     o.pace.step_s = o.pace.wait_s = o.pace.tokens = o.pace.reward = o.pace.accuracy = NAN;
-    o.pace.format = o.pace.ttfa = o.pace.length = o.pace.gate = NAN;
+    o.pace.format = o.pace.ttfa = o.pace.length = o.pace.gate = o.pace.no_signal = NAN;
     strcpy(o.redis_why, "Redis at 'x': \033[31mred\xC3");
     pl_overview_conclude(&o);
     pl_screen_compose(&o, 80, 24, &t);
@@ -282,9 +285,9 @@ static void it_is_drawn_in_place_below_what_is_said(void **state)
         }
         show(drain(master));
     }
-    assert_string_equal(row(9), "warning 27");
-    assert_string_equal(row(8), "warning 24");
-    assert_string_equal(row(10), "demo  step 70 of 100  0.75s a step  ETA 45s");
+    assert_string_equal(row(8), "warning 27");
+    assert_string_equal(row(7), "warning 24");
+    assert_string_equal(row(9), "demo  step 70 of 100  0.75s a step  ETA 45s");
     assert_string_equal(row(23), "sampled, 12 wait for an actor.");
     for (size_t r = 0, heads = 0; r < ROWS; r++) {
         heads += strncmp(row(r), "demo", 4) == 0;
@@ -303,8 +306,8 @@ static void it_is_drawn_in_place_below_what_is_said(void **state)
     pl_screen_hide(&screen);
     pl_screen_hide(&screen);
     show(drain(master));
-    assert_string_equal(row(9), "warning 27");
-    for (size_t r = 10; r < ROWS; r++)
+    assert_string_equal(row(8), "warning 27");
+    for (size_t r = 9; r < ROWS; r++)
         assert_string_equal(row(r), "");
     close(master);
     close(slave);
@@ -328,8 +331,8 @@ static void a_terminal_may_be_resized(void **state)
     assert_int_equal(ioctl(slave, TIOCSWINSZ, &narrow), 0);
     pl_screen_draw(&screen, &o);
     text = drain(master);
-    /* 14 lines, of which 9 are longer than 60: the bar, 6 of both sides, evaluation, sentence. */
-    assert_memory_equal(text, "\r\033[22A", 6);
+    /* 15 lines, of which 9 are longer than 60: the bar, 6 of both sides, evaluation, sentence. */
+    assert_memory_equal(text, "\r\033[23A", 6);
     close(master);
     close(slave);
     end_run();
