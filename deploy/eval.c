@@ -10,14 +10,16 @@
 #include <string.h>
 #include <time.h>
 
-enum { CHUNK_TOKENS = 256 };
+enum { CHUNK_TOKENS = 256, TOKEN_BYTES = sizeof(uint32_t) + 2 * sizeof(float) };
 
 /* A task in flight, or done and waiting for its turn. */
 struct work {
     struct eval *all;
-    size_t index;                /* of the task */
-    struct pl_rollout *rollouts; /* (samples) and behind it their ids and log-probabilities */
-    float *times_s;              /* (samples, new_tokens_max) when each token came, since begun_s */
+    size_t index; /* of the task */
+    /* (samples) and behind it their ids, log-probabilities and times: NULL until all are done */
+    struct pl_rollout *rollouts;
+    size_t tokens;  /* of all of them, once they are done */
+    float *times_s; /* (samples, new_tokens_max) when each token came, since begun_s; NULL then */
     double begun_s;
 };
 
@@ -127,21 +129,23 @@ static int collect(struct eval *e, const struct pl_job *job, struct work *w, str
     const size_t n = pl_job_samples(job);
     size_t tokens = 0;
     uint32_t *ids;
-    float *logprobs;
+    float *logprobs, *times;
 
     for (size_t i = 0; i < n; i++)
         tokens += pl_job_sample(job, i)->len;
-    w->rollouts = pl_alloc(1, n * sizeof *w->rollouts + tokens * (sizeof *ids + sizeof *logprobs));
+    w->rollouts = pl_alloc(1, n * sizeof *w->rollouts + tokens * TOKEN_BYTES);
     if (!w->rollouts)
         return pl_fail(err, PL_ENOMEM, "no memory for the responses to task '%.80s'",
                        e->opts->prompts[w->index].task->id);
     ids = (uint32_t *)(w->rollouts + n);
     logprobs = (float *)(ids + tokens);
+    times = logprobs + tokens;
     for (size_t i = 0; i < n; i++) {
         const struct pl_sample *s = pl_job_sample(job, i);
 
         memcpy(ids, s->ids, s->len * sizeof *ids);
         memcpy(logprobs, s->logprobs, s->len * sizeof *logprobs);
+        memcpy(times, w->times_s + i * e->opts->new_tokens_max, s->len * sizeof *times);
         w->rollouts[i] = (struct pl_rollout){
             .ids = ids,
             .logprobs = logprobs,
@@ -150,7 +154,11 @@ static int collect(struct eval *e, const struct pl_job *job, struct work *w, str
         };
         ids += s->len;
         logprobs += s->len;
+        times += s->len;
     }
+    free(w->times_s);
+    w->times_s = NULL;
+    w->tokens = tokens;
     return PL_OK;
 }
 
@@ -190,12 +198,11 @@ static int hand_over(struct eval *e, struct pl_error *err)
 
     group.rollouts = w->rollouts;
     rc = pl_scorer_group(e->scorer, &group, "eval", &right, &formatted, err);
-
     for (size_t i = 0; rc == PL_OK && i < o->samples; i++) {
         const int32_t first = w->rollouts[i].score.first_answer;
+        const float *times_s = w->rollouts[i].logprobs + w->tokens; /* they lie behind these */
 
-        e->ttfa_ms[i] =
-            first < 0 ? NAN : 1e3 * (double)w->times_s[i * o->new_tokens_max + (size_t)first];
+        e->ttfa_ms[i] = first < 0 ? NAN : 1e3 * (double)times_s[first];
     }
     if (rc == PL_OK)
         rc = o->done(o->at, &done, err);
@@ -243,6 +250,16 @@ static int open_engine(struct eval *e, struct pl_error *err)
         opts.positions = o->prompts[i].len > opts.positions ? o->prompts[i].len : opts.positions;
     opts.positions += o->new_tokens_max;
     e->slots = opts.slots;
+    if (o->bytes_max > 0) { /* beside what the engine plans for: tokens in flight and their times */
+        const uint64_t own = (uint64_t)opts.slots * o->new_tokens_max * TOKEN_BYTES;
+
+        if (own >= o->bytes_max)
+            return pl_fail(err, PL_ENOMEM,
+                           "%zu samples at once of up to %zu tokens do not fit the memory; choose "
+                           "fewer, or shorter ones",
+                           opts.slots, o->new_tokens_max);
+        opts.bytes_max = o->bytes_max - own;
+    }
     return pl_engine_create(&opts, &e->engine, err);
 }
 
