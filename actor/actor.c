@@ -107,6 +107,15 @@ static int collect(struct actor *a, const struct pl_job *job, struct pl_errand *
     return PL_OK;
 }
 
+/* Samples that finish in the job's last step do not all come up by themselves. */
+static bool is_broken(const struct pl_job *job)
+{
+    for (size_t i = 0; i < pl_job_samples(job); i++)
+        if (pl_job_sample(job, i)->finish == PL_FINISH_BROKEN)
+            return true;
+    return false;
+}
+
 /* Whole groups that finished. */
 static int reap(struct actor *a, struct pl_error *err)
 {
@@ -117,7 +126,7 @@ static int reap(struct actor *a, struct pl_error *err)
     while (rc == PL_OK && pl_engine_poll(a->engine, &job, &sample)) {
         struct pl_errand *e = pl_job_user(job);
 
-        if (pl_job_sample(job, sample)->finish == PL_FINISH_BROKEN)
+        if (is_broken(job))
             rc = pl_fail(err, PL_EFORMAT,
                          "version %llu of the weights gave a logit that is no number, in group %s",
                          (unsigned long long)a->version, e->lease.group);

@@ -15,7 +15,8 @@ enum { CHUNK_TOKENS = 256, TOKEN_BYTES = sizeof(uint32_t) + 2 * sizeof(float) };
 /* A task in flight, or done and waiting for its turn. */
 struct work {
     struct eval *all;
-    size_t index; /* of the task */
+    size_t index;    /* of the task */
+    size_t finished; /* samples seen to be */
     /* (samples) and behind it their ids, log-probabilities and times: NULL until all are done */
     struct pl_rollout *rollouts;
     size_t tokens;  /* of all of them, once they are done */
@@ -131,8 +132,13 @@ static int collect(struct eval *e, const struct pl_job *job, struct work *w, str
     uint32_t *ids;
     float *logprobs, *times;
 
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         tokens += pl_job_sample(job, i)->len;
+        if (pl_job_sample(job, i)->finish == PL_FINISH_BROKEN)
+            return pl_fail(err, PL_EFORMAT,
+                           "the model gives a logit that is not a number, in task '%.80s'",
+                           e->opts->prompts[w->index].task->id);
+    }
     w->rollouts = pl_alloc(1, n * sizeof *w->rollouts + tokens * TOKEN_BYTES);
     if (!w->rollouts)
         return pl_fail(err, PL_ENOMEM, "no memory for the responses to task '%.80s'",
@@ -162,26 +168,31 @@ static int collect(struct eval *e, const struct pl_job *job, struct work *w, str
     return PL_OK;
 }
 
+/* A sample is finished; its job is dropped with the last. */
+static int take(struct eval *e, struct pl_job *job, struct pl_error *err)
+{
+    struct work *w = pl_job_user(job);
+    int rc;
+
+    w->finished++;
+    e->finished++;
+    if (pl_job_unfinished(job) > 0)
+        return PL_OK;
+    e->finished += e->opts->samples - w->finished; /* others of the same step do not come up */
+    rc = collect(e, job, w, err);
+    pl_engine_drop(e->engine, &job);
+    e->flying -= e->opts->samples;
+    return rc;
+}
+
 static int reap(struct eval *e, struct pl_error *err)
 {
     struct pl_job *job;
     size_t sample;
     int rc = PL_OK;
 
-    while (rc == PL_OK && pl_engine_poll(e->engine, &job, &sample)) {
-        struct work *w = pl_job_user(job);
-
-        e->finished++;
-        if (pl_job_sample(job, sample)->finish == PL_FINISH_BROKEN)
-            return pl_fail(err, PL_EFORMAT,
-                           "the model gives a logit that is not a number, in task '%.80s'",
-                           e->opts->prompts[w->index].task->id);
-        if (pl_job_unfinished(job) > 0)
-            continue;
-        rc = collect(e, job, w, err);
-        pl_engine_drop(e->engine, &job);
-        e->flying -= e->opts->samples;
-    }
+    while (rc == PL_OK && pl_engine_poll(e->engine, &job, &sample))
+        rc = take(e, job, err);
     return rc;
 }
 
