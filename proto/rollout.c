@@ -1,7 +1,7 @@
 #include "proto/rollout.h"
 
 #include "common/base/check.h"
-#include <plait.pb-c.h>
+#include "proto/wire.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -79,33 +79,6 @@ static void fill_sample(Plait__Sample *s, const struct pl_rollout *r)
     s->finish = r->finish;
 }
 
-static void fill_score(Plait__Score *out, Plait__Segment *segments, Plait__Segment **list,
-                       const struct pl_score *s)
-{
-    plait__score__init(out);
-    out->format = s->format;
-    out->final = s->final;
-    out->intermediate = s->intermediate;
-    out->extra = s->extra;
-    out->format_ok = s->format_ok;
-    out->verdict = s->verdict;
-    out->steps = s->steps;
-    out->steps_right = s->steps_right;
-    out->first_answer = s->first_answer;
-    out->why = (char *)(s->why ? s->why : "");
-    out->n_segments = s->segment_count;
-    out->segments = list;
-    for (size_t i = 0; i < s->segment_count; i++) {
-        plait__segment__init(&segments[i]);
-        segments[i].kind = s->segments[i].kind;
-        segments[i].token_begin = s->segments[i].token_begin;
-        segments[i].token_end = s->segments[i].token_end;
-        segments[i].step = s->segments[i].step;
-        segments[i].verdict = s->segments[i].verdict;
-        list[i] = &segments[i];
-    }
-}
-
 /* Everything that packing a group of n samples and `segments` segments borrows. */
 struct out_room {
     Plait__Sample *samples, **sample_list;
@@ -138,19 +111,6 @@ static char *out_room_create(struct out_room *room, size_t n, size_t segments)
     return memory;
 }
 
-static int pack(const ProtobufCMessage *message, struct pl_buf *out)
-{
-    const size_t bytes = protobuf_c_message_get_packed_size(message);
-    const int rc = pl_buf_reserve(out, bytes);
-
-    if (rc < 0)
-        return rc;
-    protobuf_c_message_pack(message, (uint8_t *)out->data + out->len);
-    out->len += bytes;
-    out->data[out->len] = '\0';
-    return PL_OK;
-}
-
 int pl_rollout_group_encode(const struct pl_rollout_group *group, struct pl_buf *out)
 {
     const size_t n = group->stage == PL_STAGE_PROMPT ? 0 : group->samples;
@@ -165,7 +125,7 @@ int pl_rollout_group_encode(const struct pl_rollout_group *group, struct pl_buf 
 
     fill_prompt(&prompt, &sampling, group);
     if (group->stage == PL_STAGE_PROMPT)
-        return pack(&prompt.base, out);
+        return pl_wire_pack(&prompt.base, out);
     for (size_t i = 0; group->stage == PL_STAGE_SCORED && i < n; i++)
         segments += group->rollouts[i].score.segment_count;
     memory = out_room_create(&room, n, segments);
@@ -184,7 +144,7 @@ int pl_rollout_group_encode(const struct pl_rollout_group *group, struct pl_buf 
         room.sample_list[i] = &room.samples[i];
     }
     if (group->stage == PL_STAGE_ROLLOUT) {
-        rc = pack(&rollout.base, out);
+        rc = pl_wire_pack(&rollout.base, out);
     } else {
         plait__scored_group__init(&scored);
         scored.rollout = &rollout;
@@ -192,42 +152,18 @@ int pl_rollout_group_encode(const struct pl_rollout_group *group, struct pl_buf 
         scored.n_scores = n;
         scored.scores = room.score_list;
         for (size_t i = 0; i < n; i++) {
-            fill_score(&room.scores[i], room.segments + used, room.segment_list + used,
-                       &group->rollouts[i].score);
+            pl_wire_score(&room.scores[i], room.segments + used, room.segment_list + used,
+                          &group->rollouts[i].score);
             room.score_list[i] = &room.scores[i];
             used += group->rollouts[i].score.segment_count;
         }
-        rc = pack(&scored.base, out);
+        rc = pl_wire_pack(&scored.base, out);
     }
     free(memory);
     return rc;
 }
 
 /* ---- decoding: unpacked by protobuf-c under a byte limit, checked, copied to one block ---- */
-
-/*
- * What protobuf-c may allocate while it unpacks: messages are at most limits->bytes, and a packed
- * element takes at least one byte there and 8 here; anything beyond that is an attack.
- */
-struct arena {
-    size_t left;
-};
-
-static void *arena_alloc(void *at, size_t bytes)
-{
-    struct arena *arena = at;
-
-    if (bytes > arena->left)
-        return NULL;
-    arena->left -= bytes;
-    return malloc(bytes);
-}
-
-static void arena_free(void *at, void *p)
-{
-    (void)at;
-    free(p);
-}
 
 static int bad(struct pl_error *err, const char *id, const char *fmt_what, uint64_t found,
                uint64_t most)
@@ -507,8 +443,6 @@ int pl_rollout_group_decode(const void *bytes, size_t len, enum pl_stage stage,
     static const ProtobufCMessageDescriptor *const descriptors[] = {
         &plait__prompt_group__descriptor, &plait__rollout_group__descriptor,
         &plait__scored_group__descriptor};
-    struct arena arena = {64 * 1024 + 16 * len};
-    ProtobufCAllocator allocator = {arena_alloc, arena_free, &arena};
     const Plait__PromptGroup *p;
     const Plait__RolloutGroup *r = NULL;
     const Plait__ScoredGroup *s = NULL;
@@ -519,10 +453,9 @@ int pl_rollout_group_decode(const void *bytes, size_t len, enum pl_stage stage,
     if (len > limits->bytes)
         return pl_fail(err, PL_EFORMAT, "a group of %zu bytes; at most %zu are taken", len,
                        limits->bytes);
-    message = protobuf_c_message_unpack(descriptors[stage], &allocator, len, bytes);
+    message = pl_wire_unpack(descriptors[stage], bytes, len, err);
     if (!message)
-        return pl_fail(err, PL_EFORMAT, "%zu bytes that are no message %s", len,
-                       descriptors[stage]->short_name);
+        return PL_EFORMAT;
     if (stage == PL_STAGE_SCORED)
         s = (const Plait__ScoredGroup *)message;
     if (stage >= PL_STAGE_ROLLOUT)
@@ -545,7 +478,7 @@ int pl_rollout_group_decode(const void *bytes, size_t len, enum pl_stage stage,
         rc = check_scored(s, id, err);
     if (rc == PL_OK)
         rc = copy(p, r, s, stage, ret_group, err);
-    protobuf_c_message_free_unpacked(message, &allocator);
+    protobuf_c_message_free_unpacked(message, NULL);
     return rc;
 }
 

@@ -3,6 +3,7 @@
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/link/queues.h"
+#include "rewarder/desk.h"
 #include "rewarder/scorer.h"
 
 #include <pthread.h>
@@ -188,6 +189,27 @@ static void beat(struct rewarder *r, struct pl_queues *stream)
     (void)pl_queues_heartbeat(stream, fields, 3, NULL);
 }
 
+/* Where the run's settings ask for it; a task's limit of tokens is the run's then. */
+static int open_desk(struct rewarder *r, struct pl_desk **ret_desk, struct pl_error *err)
+{
+    const struct pl_run_conf *conf = &r->daemon->conf;
+    struct pl_desk_opts opts = {.tokenizer = r->tokenizer, .reward = r->opts};
+    char *endpoint;
+    int rc;
+
+    if (!conf->score[0])
+        return PL_OK;
+    endpoint = pl_run_conf_score(conf, r->daemon->name);
+    opts.endpoint = endpoint;
+    opts.reward.new_tokens_max = conf->response_tokens_max;
+    rc = endpoint ? pl_desk_create(&opts, ret_desk, err)
+                  : pl_fail(err, PL_ENOMEM, "no memory for the rewarder");
+    if (rc == PL_OK)
+        pl_info("scores event=open endpoint=%s", pl_desk_endpoint(*ret_desk));
+    free(endpoint);
+    return rc;
+}
+
 /* Until a signal comes or a thread fails. */
 static int supervise(struct rewarder *r, struct pl_error *err)
 {
@@ -212,6 +234,7 @@ int pl_rewarder_run(struct pl_daemon *daemon, struct pl_error *err)
     struct rewarder r = {.daemon = daemon};
     struct pl_tokenizer *tokenizer = NULL;
     struct worker *workers = calloc(threads, sizeof *workers);
+    struct pl_desk *desk = NULL;
     size_t started = 0;
     int rc;
 
@@ -220,6 +243,8 @@ int pl_rewarder_run(struct pl_daemon *daemon, struct pl_error *err)
     rc = workers && r.redis ? pl_tokenizer_load(daemon->conf.model, &tokenizer, err)
                             : pl_fail(err, PL_ENOMEM, "no memory for the rewarder");
     r.tokenizer = tokenizer;
+    if (rc == PL_OK)
+        rc = open_desk(&r, &desk, err);
     while (rc == PL_OK && started < threads) {
         rc = worker_start(&workers[started], &r, started + 1, err);
         started += rc == PL_OK;
@@ -240,6 +265,7 @@ int pl_rewarder_run(struct pl_daemon *daemon, struct pl_error *err)
     pl_info("scored groups=%llu samples=%llu buried=%llu",
             (unsigned long long)atomic_load(&r.groups), (unsigned long long)atomic_load(&r.samples),
             (unsigned long long)atomic_load(&r.buried));
+    pl_desk_destroy(desk);
     pl_tokenizer_destroy(tokenizer);
     free(r.redis);
     free(workers);

@@ -113,18 +113,45 @@ int pl_scorer_group(struct pl_scorer *scorer, struct pl_rollout_group *group, co
     return rc;
 }
 
-int pl_scorer_text(struct pl_scorer *scorer, const struct pl_task *task, enum pl_method method,
-                   const char *text, size_t len, struct pl_score *ret_score, struct pl_error *err)
+static int score_response(struct pl_scorer *s, const struct pl_task *task, enum pl_method method,
+                          const struct pl_response *r, struct pl_reward_room *room,
+                          struct pl_score *ret_score, struct pl_error *err)
 {
-    int rc = pl_verifier_check(task, err);
+    const struct pl_rollout rollout = {
+        .ids = r->ids, .len = r->count, .finish = r->stopped ? PL_SAMPLE_STOP : PL_SAMPLE_LENGTH};
+    struct pl_reward_opts opts = s->opts;
+    size_t tokens = r->len;
+    int rc = PL_OK;
 
-    if (rc == PL_OK)
-        rc = reserve(scorer, 1, len, err);
+    if (!r->text)
+        rc = spell(s, &rollout, &tokens, err);
     if (rc < 0)
         return rc;
-    for (size_t i = 0; i < len; i++)
-        scorer->ends[i] = i + 1;
-    pl_reward_score(&scorer->opts, task, method, text, len, scorer->ends, len, &scorer->rooms[0],
-                    ret_score);
+    for (size_t i = 0; r->text && i < tokens; i++)
+        s->ends[i] = i + 1;
+    if (r->text)
+        opts.overlong_buffer = 0;
+    pl_reward_score(&opts, task, method, r->text ? r->text : s->text.data,
+                    r->text ? r->len : s->text.len, s->ends, tokens, room, ret_score);
     return PL_OK;
+}
+
+int pl_scorer_responses(struct pl_scorer *scorer, const struct pl_task *task, enum pl_method method,
+                        const struct pl_response *responses, size_t count,
+                        struct pl_score *ret_scores, struct pl_error *err)
+{
+    size_t longest = 0;
+    int rc = pl_verifier_check(task, err);
+
+    for (size_t i = 0; i < count; i++) {
+        const size_t len = responses[i].text ? responses[i].len : responses[i].count;
+
+        longest = len > longest ? len : longest;
+    }
+    if (rc == PL_OK)
+        rc = reserve(scorer, count, longest, err);
+    for (size_t i = 0; rc == PL_OK && i < count; i++)
+        rc = score_response(scorer, task, method, &responses[i], &scorer->rooms[i], &ret_scores[i],
+                            err);
+    return rc;
 }

@@ -7,6 +7,7 @@
 
 #include "common/text/tokenizer.h"
 #include "proto/rollout.h"
+#include "proto/score.h"
 #include "rewarder/reward.h"
 
 struct pl_scorer;
@@ -24,8 +25,13 @@ void pl_scorer_destroy(struct pl_scorer *scorer); /* NULL is fine */
 int pl_scorer_group(struct pl_scorer *scorer, struct pl_rollout_group *group, const char *rewarder,
                     uint32_t *ret_right, uint32_t *ret_formatted, struct pl_error *err);
 
-/* Score a text that comes without tokens; offsets in the score are bytes then. */
-int pl_scorer_text(struct pl_scorer *scorer, const struct pl_task *task, enum pl_method method,
-                   const char *text, size_t len, struct pl_score *ret_score, struct pl_error *err);
+/*
+ * Score responses that come by themselves; *ret_scores (count) point into the scorer until its next
+ * call. Of a text the tokens are not known: offsets are bytes then, and nothing is overlong.
+ * PL_EFORMAT: the task's verifier is none. An id that is no token reads as U+FFFD. PL_ENOMEM.
+ */
+int pl_scorer_responses(struct pl_scorer *scorer, const struct pl_task *task, enum pl_method method,
+                        const struct pl_response *responses, size_t count,
+                        struct pl_score *ret_scores, struct pl_error *err);
 
 #endif

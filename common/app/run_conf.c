@@ -179,6 +179,8 @@ static const struct pl_option rows[] = {
          "where weights are announced; empty: ipc in "
          "run.dir"),
     TEXT(serve, "link.serve", "ENDPOINT", "", "where weights are served; empty: ipc in run.dir"),
+    TEXT(score, "link.score", "ENDPOINT", "",
+         "where a rewarder scores on request; empty: nowhere, ipc: at run.dir/NAME.sock"),
     SIZE(lease_s, "link.lease_s", "60", 1, 86400,
          "seconds after which the work of a silent worker is given to another"),
     SIZE(deliveries_max, "link.deliveries_max", "5", 1, 1000,
@@ -343,4 +345,12 @@ char *pl_run_conf_announce(const struct pl_run_conf *conf)
 char *pl_run_conf_serve(const struct pl_run_conf *conf)
 {
     return given_or(conf->serve, "ipc://", conf->dir, "serve.sock");
+}
+
+char *pl_run_conf_score(const struct pl_run_conf *conf, const char *worker)
+{
+    char name[128];
+
+    snprintf(name, sizeof name, "%s.sock", worker);
+    return given_or(strcmp(conf->score, "ipc") == 0 ? "" : conf->score, "ipc://", conf->dir, name);
 }

@@ -87,6 +87,7 @@ struct pl_run_conf {
     size_t actors, actor_threads, actor_slots, rewarders, rewarder_threads, learner_threads;
     const char *redis;            /* link.redis: "" a private one in run.dir */
     const char *announce, *serve; /* link.announce, link.serve: "" ipc in run.dir */
+    const char *score;            /* link.score: "" nowhere, "ipc" in run.dir */
     size_t lease_s, deliveries_max;
     size_t memory_max; /* run.memory_max in bytes, 0: what the machine has */
     struct pl_settings_text *text;
@@ -115,5 +116,6 @@ int pl_run_conf_hash(const struct pl_run_conf *conf, char ret_hex[65]);
 char *pl_run_conf_redis(const struct pl_run_conf *conf);
 char *pl_run_conf_announce(const struct pl_run_conf *conf);
 char *pl_run_conf_serve(const struct pl_run_conf *conf);
+char *pl_run_conf_score(const struct pl_run_conf *conf, const char *worker); /* DIR/<worker>.sock */
 
 #endif

@@ -114,8 +114,10 @@ static void score_text(void)
     struct pl_error err;
 
     for (size_t i = 0; i < SAMPLES; i++)
-        PL_ASSERT(pl_scorer_text(scorer, &task, PL_METHOD_INTERLEAVE, texts[i], strlen(texts[i]),
-                                 &score, &err) == PL_OK);
+        PL_ASSERT(
+            pl_scorer_responses(scorer, &task, PL_METHOD_INTERLEAVE,
+                                &(struct pl_response){.text = texts[i], .len = strlen(texts[i])}, 1,
+                                &score, &err) == PL_OK);
 }
 
 static void run(const char *name, void (*score)(void))

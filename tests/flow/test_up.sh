@@ -217,7 +217,7 @@ emptied() {
 }
 
 for s in 1 0; do
-    up "one-$s" rollout.staleness=$s
+    up "one-$s" rollout.staleness=$s link.score=ipc
     has "one-$s.log" "done: the model is in '$dir/run-one-$s/model'"
     ok 'it learned something' test "$(sum "run-one-$s/model/model.safetensors")" != \
         "$(sum sft/model/model.safetensors)"
@@ -225,6 +225,7 @@ for s in 1 0; do
     ok 'log-probabilities are equal to the bit' test \
         "$(grep -c '"sampling/sampling_logp_difference/max": 0[,}]' "run-one-$s/metrics.jsonl")" \
         -eq $steps
+    has "run-one-$s/logs/rewarder-1.log" "scores event=open endpoint=ipc://$dir/run-one-$s/rewarder-1.sock"
     ok 'a file for TensorBoard' test -s "run-one-$s"/events.out.tfevents.*
     ok 'gradients that are not all zero' sh -c \
         "grep -o '\"actor/grad_norm\": [0-9.e-]*' run-one-$s/metrics.jsonl | grep -qv ': 0\$'"
