@@ -49,7 +49,8 @@ static const struct pl_option options[] = {
                    "tokens; longer tasks are left out and counted; 0: the configuration's, or "
                    "what the model has room for"),
     PL_OPTION_SIZE(struct conf, max_tokens, "max-tokens", "N", "0", 0, PL_POSITIONS_MAX,
-                   "tokens of a response; 0: the configuration's, or 512"),
+                   "tokens of a response; 0: the configuration's, or 512 or half of what the model "
+                   "has room for"),
     PL_OPTION_GROUP("Drawing"),
     PL_OPTION_SIZE(struct conf, samples, "n", "N", "0", 0, 4096,
                    "samples of a task; 0: the configuration's, or 1"),
@@ -162,8 +163,11 @@ static void choose(struct session *s)
 /* A prompt and a response must fit the model. */
 static int choose_lengths(struct session *s, struct pl_error *err)
 {
-    const size_t most = s->shape->config.positions_max, response = s->run.response_tokens_max;
+    const size_t most = s->shape->config.positions_max;
+    size_t response = s->run.response_tokens_max;
 
+    if (s->conf->max_tokens == 0 && !s->conf->config && response > most / 2)
+        response = s->run.response_tokens_max = most / 2;
     if (response >= most)
         return pl_fail(err, PL_EINVAL,
                        "a response may have %zu tokens; the model has %zu positions, one of which "
