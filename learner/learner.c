@@ -9,6 +9,7 @@
 #include "common/math/gemm.h"
 #include "common/model/checkpoint.h"
 #include "common/text/tokenizer.h"
+#include "learner/best.h"
 #include "learner/feed.h"
 #include "learner/models.h"
 #include "learner/refill.h"
@@ -45,6 +46,7 @@ struct learner {
     struct pl_queues *stream;
     struct pl_feeder feeder;
     struct pl_versions versions;
+    struct pl_best best;
     struct pl_metrics *metrics;
     struct pl_update update;
     json_t *agree;
@@ -127,6 +129,21 @@ static struct pl_rollouts_check check_of(const struct learner *l, uint64_t versi
     };
 }
 
+/* Before it is reported: an evaluation that is reported is not looked at again. */
+static int keep_if_best(struct learner *l, uint64_t step, double accuracy, struct pl_error *err)
+{
+    const struct pl_version *known = pl_versions_find(&l->versions, step + 1);
+    int rc;
+
+    if (!known || !pl_best_beaten(&l->best, accuracy))
+        return PL_OK;
+    pl_policy_install(known->values, l->models.past);
+    rc = pl_best_keep(&l->best, step, accuracy, l->models.past, l->conf->model, err);
+    if (rc == PL_OK)
+        pl_info("kept event=best step=%llu accuracy=%.4f", (unsigned long long)step, accuracy);
+    return rc;
+}
+
 /* Report evaluations that are complete. */
 static int take_evals(struct learner *l, uint64_t wait_ms, struct pl_error *err)
 {
@@ -146,6 +163,8 @@ static int take_evals(struct learner *l, uint64_t wait_ms, struct pl_error *err)
         }
         if (rc == PL_OK)
             rc = pl_rollouts_read(&ready, &check, &rollouts, err);
+        if (rc == PL_OK)
+            rc = keep_if_best(l, step, rollouts.accuracy, err);
         if (rc == PL_OK)
             rc = pl_report_val(l->metrics, l->stream, step, &rollouts, err);
         if (rc == PL_OK && l->conf->rollouts_kept)
@@ -601,6 +620,8 @@ static int open_all(struct learner *l, struct pl_error *err)
         rc = pl_models_open(&l->models, c, l->agree, &l->point, err);
     }
     if (rc == PL_OK)
+        rc = pl_best_open(c->dir, &l->best, err);
+    if (rc == PL_OK)
         rc = write_config(l, err);
     if (rc == PL_OK)
         rc = open_prompts(l, err);
@@ -635,6 +656,7 @@ static void close_all(struct learner *l)
     pl_versions_release(&l->versions);
     pl_queues_close(l->stream);
     pl_metrics_close(l->metrics);
+    pl_best_release(&l->best);
     pl_models_close(&l->models);
     pl_prompts_release(&l->train);
     pl_prompts_release(&l->val);

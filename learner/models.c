@@ -54,7 +54,7 @@ static int plan_memory(const struct pl_models *m, const struct pl_trainer_opts *
 
     pl_plan_init(&plan);
     pl_plan_add(&plan, "weights (bf16)", bytes, NULL);
-    if (m->conf->staleness > 0)
+    if ((m->conf->staleness > 0 || m->conf->val_files.count > 0))
         pl_plan_add(&plan, "an older version (bf16)", bytes, NULL);
     if (m->reference)
         pl_plan_add(&plan, "reference (bf16)", pl_weights_bytes(m->reference_shape), NULL);
