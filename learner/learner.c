@@ -55,6 +55,7 @@ struct learner {
     uint64_t evals_reported[PL_EVALS_MAX]; /* to be retired with the next checkpoint */
     size_t reported_count;
     uint64_t dropped;
+    double save_s;  /* what checkpoints took since the last line of metrics */
     double asked_s; /* when it first saw that it is to stop; 0: not yet */
 };
 
@@ -288,6 +289,7 @@ static int save(struct learner *l, struct pl_error *err)
         return rc;
     l->reported_count = 0;
     l->saved = p->step;
+    l->save_s += seconds() - start;
     pl_info("saved step=%llu seconds=%.2f", (unsigned long long)p->step, seconds() - start);
     return pl_rundir_prune(&l->dir, p->step, l->conf->keep, err);
 }
@@ -372,6 +374,8 @@ static int train_step(struct learner *l, struct pl_error *err)
     if (rc < 0)
         goto out;
     report.publish_s = seconds() - mark;
+    report.save_s = l->save_s;
+    l->save_s = 0.0;
     report.previous = l->point.accuracy;
     l->point.accuracy = ready.accuracy;
     l->point.step = step + 1;

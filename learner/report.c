@@ -141,7 +141,7 @@ int pl_report_train(struct pl_metrics *metrics, struct pl_queues *stream,
     struct line line = {.metrics = metrics};
     struct pl_tally view = {0};
     struct pl_spread adv = {0}, prompt = {0};
-    double generate_s = 0.0;
+    double generate_s = 0.0, slowest_s = 0.0;
 
     for (size_t i = 0; i < r->samples; i++)
         pl_tally_add(&view, r->list[i], r->scores[i], r->gate);
@@ -150,6 +150,7 @@ int pl_report_train(struct pl_metrics *metrics, struct pl_queues *stream,
     for (size_t g = 0; g < r->group_count; g++) {
         pl_spread_add(&prompt, (double)r->groups[g].prompt_len);
         generate_s += (double)r->groups[g].generate_s;
+        slowest_s = fmax(slowest_s, (double)r->groups[g].generate_s);
     }
     pl_metrics_begin(metrics, step->step);
     real(&line, "training/epoch", (double)step->epoch);
@@ -167,11 +168,13 @@ int pl_report_train(struct pl_metrics *metrics, struct pl_queues *stream,
     put_critic(&line, step);
     real(&line, "training/off_policy/staleness", (double)step->staleness);
     real(&line, "training/dropped_groups", (double)step->dropped);
-    real(&line, "timing_s/gen", generate_s);
+    real(&line, "timing_s/gen", generate_s); /* summed over groups, many at once */
+    real(&line, "timing_s/gen_slowest", slowest_s);
     real(&line, "timing_s/wait", step->wait_s);
     real(&line, "timing_s/ref", step->update->reference_s);
     real(&line, "timing_s/update_actor", step->update->update_s);
     real(&line, "timing_s/update_weights", step->publish_s);
+    real(&line, "timing_s/save_checkpoint", step->save_s);
     real(&line, "timing_s/step", step->step_s);
     real(&line, "perf/total_num_tokens", (double)r->tokens);
     real(&line, "perf/throughput", step->step_s > 0.0 ? (double)r->tokens / step->step_s : 0.0);
