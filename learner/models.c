@@ -20,6 +20,12 @@ static struct pl_trainer_opts trainer_opts(const struct pl_run_conf *c)
     };
 }
 
+/* Batches and evaluations may be of a version that is not the newest. */
+static bool needs_past(const struct pl_run_conf *c)
+{
+    return c->staleness > 0 || c->val_files.count > 0;
+}
+
 static bool has_critic(const struct pl_run_conf *c)
 {
     return c->estimator == PL_ADVANTAGE_GAE;
@@ -54,7 +60,7 @@ static int plan_memory(const struct pl_models *m, const struct pl_trainer_opts *
 
     pl_plan_init(&plan);
     pl_plan_add(&plan, "weights (bf16)", bytes, NULL);
-    if ((m->conf->staleness > 0 || m->conf->val_files.count > 0))
+    if (needs_past(m->conf))
         pl_plan_add(&plan, "an older version (bf16)", bytes, NULL);
     if (m->reference)
         pl_plan_add(&plan, "reference (bf16)", pl_weights_bytes(m->reference_shape), NULL);
@@ -91,7 +97,7 @@ static int allocate(struct pl_models *m, const struct pl_trainer_opts *opts, str
         rc = pl_critic_open(&m->critic, m->trainer, err);
     if (rc == PL_OK)
         rc = pl_pack_create(&opts->limits, &m->pack, err);
-    if (rc == PL_OK && m->conf->staleness > 0)
+    if (rc == PL_OK && needs_past(m->conf))
         rc = pl_weights_create(m->shape, &m->past, err);
     return rc;
 }
