@@ -860,6 +860,17 @@ WIRE = {
     "bad-delta-kind": b"\7\3\0\0",
     "bad-delta-behind": b"\7\0\0\0\0",
     "bad-empty": b"\0",
+    "good-scores": b"\x08" + message((1, 7), (2, 1), (3, b"{}"), (4, message((1, b"<think>"))),
+                                    (4, message((2, packed(1, 2, 300)), (3, 1))), (4, b"")),
+    "bad-scores-none": b"\x08" + message((1, 7), (3, b"{}")),
+    "bad-scores-many": b"\x08" + message((3, b"{}"), *[(4, b"")] * 5),
+    "bad-scores-task": b"\x08" + message((1, 7), (4, message((1, b"x")))),
+    "bad-scores-nul": b"\x08" + message((3, b"a\0b"), (4, message((1, b"x")))),
+    "bad-scores-method": b"\x08" + message((2, 5), (3, b"{}"), (4, message((1, b"x")))),
+    "bad-scores-both": b"\x08" + message((3, b"{}"), (4, message((1, b"x"), (2, packed(1))))),
+    "bad-scores-stopped": b"\x08" + message((3, b"{}"), (4, message((1, b"x"), (3, 1)))),
+    "bad-scores-long": b"\x08" + message((3, b"{}"), (4, message((1, b"x" * 101)))),
+    "bad-scores-ids": b"\x08" + message((3, b"{}"), (4, message((2, packed(*[1] * 101))))),
 }
 
 for name, seeds in {

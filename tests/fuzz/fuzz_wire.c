@@ -3,10 +3,11 @@
  * message that decodes to the same. A delta of weights that applies gives the same weights twice.
  *
  * The first byte of the input is what it is: a group as prompt, rollouts or scored, a manifest, an
- * announcement, a question for weights, an answer to one, or a delta.
+ * announcement, a question for weights, an answer to one, a delta, or a request for scores.
  */
 #include "common/link/delta.h"
 #include "proto/rollout.h"
+#include "proto/score.h"
 #include "proto/weights.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -22,6 +23,7 @@ enum kind {
     REQUEST,
     ANSWER,
     DELTA,
+    SCORES,
     KINDS
 };
 
@@ -198,6 +200,40 @@ static int run_delta(struct pl_fuzz_in in, struct pl_error *err)
     return rc;
 }
 
+/* --- scores on request --- */
+
+static int run_scores(struct pl_fuzz_in in, struct pl_error *err)
+{
+    static const struct pl_score_request_limits most = {
+        .bytes = 1 << 16, .responses = 4, .length = 100};
+    struct pl_score_request request = {0}, back = {0};
+    struct pl_buf once = new_buf(), twice = new_buf();
+    int rc = pl_score_request_decode(in.data, in.size, &most, &request, err);
+
+    PL_ASSERT(rc == PL_OK || !request.memory);
+    if (rc < 0)
+        return rc;
+    PL_ASSERT(request.count >= 1 && request.count <= most.responses);
+    PL_ASSERT(request.task_len > 0 && strlen(request.task) == request.task_len);
+    PL_ASSERT(pl_method_name(request.method));
+    for (size_t i = 0; i < request.count; i++) {
+        const struct pl_response *r = &request.responses[i];
+
+        PL_ASSERT((r->text != NULL) != (r->ids != NULL));
+        PL_ASSERT(r->len <= most.length && r->count <= most.length);
+        PL_ASSERT(!r->stopped || r->count > 0);
+    }
+    PL_ASSERT(pl_score_request_encode(&request, &once) == PL_OK);
+    PL_ASSERT(pl_score_request_decode(once.data, once.len, &most, &back, err) == PL_OK);
+    PL_ASSERT(pl_score_request_encode(&back, &twice) == PL_OK);
+    PL_ASSERT(same(&once, &twice) && back.id == request.id);
+    pl_score_request_release(&request);
+    pl_score_request_release(&back);
+    pl_buf_release(&once);
+    pl_buf_release(&twice);
+    return rc;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct pl_fuzz_in in = {data, size};
@@ -227,8 +263,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         rc = run_request(in, true, &err);
         break;
     case DELTA:
-    case KINDS:
         rc = run_delta(in, &err);
+        break;
+    case SCORES:
+    case KINDS:
+        rc = run_scores(in, &err);
     }
     if (rc < 0)
         pl_fuzz_refused(rc, &err, REFUSED);
