@@ -873,9 +873,42 @@ WIRE = {
     "bad-scores-ids": b"\x08" + message((3, b"{}"), (4, message((2, packed(*[1] * 101))))),
 }
 
+# --- configurations ---
+
+LEAST = "run: {dir: r}\nmodel.path: m\ndata.train_files: [t.jsonl]\n"
+SETTINGS = {name: files(parts) for name, parts in {
+    "good-least": {"run.yaml": LEAST},
+    "good-nested": {"run.yaml": LEAST + "actor:\n  optim: {lr: 1e-3, lr_warmup_steps: 4}\n  grad_clip: 0.5\n"},
+    "good-lists": {"run.yaml": "run.dir: r\nmodel: {path: 'a b'}\ndata:\n  train_files:\n  - \"x, y\"\n  - z\n"
+                               "  val_files: v.jsonl\n"},
+    "good-inherit": {"run.yaml": "inherit: more.yaml\nrun.seed: 7\n", "more.yaml": LEAST},
+    "good-quotes": {"run.yaml": LEAST + "run.name: \"caf\\u00e9 \\\"x\\\"\"\n"},
+    "good-document": {"run.yaml": "---\n# a comment\n" + LEAST + "...\n"},
+    "bad-empty": {"run.yaml": ""},
+    "bad-list": {"run.yaml": "- a\n- b\n"},
+    "bad-unknown": {"run.yaml": LEAST + "actor.lr: 1\n"},
+    "bad-twice": {"run.yaml": LEAST + "run.dir: s\n"},
+    "bad-range": {"run.yaml": LEAST + "rollout.staleness: 4\n"},
+    "bad-kind": {"run.yaml": LEAST + "rollout.n: many\n"},
+    "bad-map": {"run.yaml": LEAST + "rollout.n: {a: 1}\n"},
+    "bad-nothing-to-train": {"run.yaml": "run.dir: r\nmodel.path: m\n"},
+    "bad-open": {"run.yaml": "run: {dir: r\n"},
+    "bad-tab": {"run.yaml": "run:\n\tdir: r\n"},
+    "bad-inherit-missing": {"run.yaml": "inherit: none.yaml\n" + LEAST},
+    "bad-inherit-itself": {"run.yaml": "inherit: run.yaml\n" + LEAST},
+    "bad-inherit-round": {"run.yaml": "inherit: more.yaml\n", "more.yaml": "inherit: run.yaml\n"},
+    "bad-deep": {"run.yaml": "{a: " * 300 + "1" + "}" * 300},
+    "bad-utf8": {"run.yaml": b"run.dir: \xff\n"},
+    "bad-pack": {"run.yaml": LEAST + "actor.ppo_max_token_len: 20\n"},
+    "anchor": {"run.yaml": "run: &a {dir: r}\nmodel: *a\n"},
+    "nul": {"run.yaml": LEAST + "run.name: \"a\\0b\"\n"},
+    "two-documents": {"run.yaml": LEAST + "---\nrun.seed: 1\n"},
+}.items()}
+
 for name, seeds in {
         "chat": CHAT, "config": CONFIG, "json": JSON, "kk": KK, "machine": MACHINE, "metrics": METRICS, "model": MODEL,
-        "options": OPTIONS, "pretok": PRETOK, "run": RUN, "safetensors": SAFETENSORS, "sft": SFT, "state": STATE,
+        "options": OPTIONS, "pretok": PRETOK, "run": RUN, "safetensors": SAFETENSORS, "settings": SETTINGS,
+        "sft": SFT, "state": STATE,
         "stream": STREAM, "task": TASK, "text_source": TEXT_SOURCE, "tokenizer": TOKENIZER, "unicode": UNICODE,
         "wire": WIRE}.items():
     write(name, seeds)
