@@ -682,8 +682,13 @@ static int fetch_groups(struct pl_queues *s, struct pl_ready *ready, struct pl_e
     for (size_t i = 0; i + 1 < reply->elements; i += 2) {
         const redisReply *name = reply->element[i], *value = reply->element[i + 1];
         char *end;
-        const unsigned long index = strtoul(name->str, &end, 10);
+        unsigned long index;
 
+        if (name->type != REDIS_REPLY_STRING || value->type != REDIS_REPLY_STRING) {
+            pl_ready_release(ready);
+            return odd(err, &args);
+        }
+        index = strtoul(name->str, &end, 10);
         if (*end) /* "3:text" is for people */
             continue;
         ready->groups[ready->count++] =

@@ -905,10 +905,73 @@ SETTINGS = {name: files(parts) for name, parts in {
     "two-documents": {"run.yaml": LEAST + "---\nrun.seed: 1\n"},
 }.items()}
 
+# --- Redis ---
+
+def resp(value):
+    """A reply as Redis writes it: text, bytes, numbers, lists, None."""
+    if value is None:
+        return b"$-1\r\n"
+    if isinstance(value, int):
+        return b":%d\r\n" % value
+    if isinstance(value, list):
+        return b"*%d\r\n" % len(value) + b"".join(resp(v) for v in value)
+    value = value.encode() if isinstance(value, str) else value
+    return b"$%d\r\n" % len(value) + value + b"\r\n"
+
+
+ENTRY = ["5-0", ["id", "3:1", "version", "1", "pb", b"x\0y"]]
+OWN = resp([["plait:{r}:prompts", [ENTRY]]])
+PENDING = resp([["5-0", "w", 10, 2]])
+READY = resp(["ready", "1", "0.5", "0.25", "2", "0"])
+NO_MORE = resp([["plait:{r}:prompts", []]])
+REDIS = {
+    "good-lease": b"\0" + OWN + PENDING,
+    "good-lease-claimed": b"\0" + NO_MORE + resp(["0-0", [ENTRY], []]) + PENDING,
+    "good-lease-new": b"\0" + NO_MORE + resp(["0-0", [], []]) + OWN,
+    "good-lease-no-pb": b"\0" + resp([["k", [["5-0", ["id", "3:1"]]]]]) + PENDING,
+    "good-take": b"\1" + READY + resp(["1", "b", "0", "a", "0:text", "right"]),
+    "good-whole": b"\2" + resp(["2", "2"]),
+    "good-whole-none": b"\2" + resp([None, None]),
+    "good-feed": b"\3" + b"$4\r\nDONE\r\n",
+    "good-finish": b"\4" + b"+REPEATED\r\n",
+    "good-commit": b"\5" + resp("RETIRED"),
+    "good-renew": b"\6" + resp([0, 1, 0]),
+    "good-ledger": b"\7" + resp([9, 1, 1, 1, 4, 2, 2, 1, 0, 0]),
+    "good-note": b"\x08" + b":1\r\n",
+    "bad-lease-none": b"\0" + NO_MORE + resp(["0-0", [], []]) + resp(None),
+    "bad-lease-gone": b"\0" + resp([["k", [["5-0", None]]]]),
+    "bad-lease-numbers": b"\0" + resp([[1, [[2, [3, 4]]]]]),
+    "bad-lease-claim-odd": b"\0" + NO_MORE + resp([1, 2]),
+    "lease-pending-odd": b"\0" + OWN + resp([[1, 2, 3, "4"]]),
+    "lease-names": b"\0" + resp([["k", [["5-0", [None, 1, "id", 2, "pb", []]]]]]) + PENDING,
+    "lease-long": b"\0" + resp([["k", [["5" * 100, ["id", "3:" + "1" * 99, "pb", "x"]]]]]) + PENDING,
+    "bad-take-open": b"\1" + resp(["open", None, None, None, "2", "0"]),
+    "bad-take-short": b"\1" + resp(["ready"]),
+    "bad-take-none": b"\1" + resp(["ready", "1", None, "0", "2", "0"]),
+    "bad-take-number": b"\1" + READY + b":1\r\n",
+    "bad-take-numbers": b"\1" + READY + resp([1, 2, None, "x", "3", None, [], "y"]),
+    "take-odd": b"\1" + READY + resp(["1", "a", "2"]),
+    "bad-feed-number": b"\3:1\r\n",
+    "bad-feed-word": b"\3+MAYBE\r\n",
+    "bad-feed-error": b"\3-ERR plait: no\r\n",
+    "bad-feed-oom": b"\3-OOM command not allowed\r\n",
+    "bad-feed-function": b"\3-ERR Function not found\r\n",
+    "bad-renew-count": b"\6" + resp([0, 1]),
+    "renew-words": b"\6" + resp(["0", None, []]),
+    "bad-renew-number": b"\6:3\r\n",
+    "bad-ledger-short": b"\7" + resp([1, 2]),
+    "ledger-words": b"\7" + resp(["x"] * 10),
+    "bad-protocol": b"\x08?what\r\n",
+    "bad-cut": b"\x08$100\r\nabc",
+    "bad-silence": b"\x08",
+    "bad-deep": b"\0" + b"*1\r\n" * 20 + b":1\r\n",
+    "bad-length": b"\0$-7\r\n",
+}
+
 for name, seeds in {
         "chat": CHAT, "config": CONFIG, "json": JSON, "kk": KK, "machine": MACHINE, "metrics": METRICS, "model": MODEL,
-        "options": OPTIONS, "pretok": PRETOK, "run": RUN, "safetensors": SAFETENSORS, "settings": SETTINGS,
-        "sft": SFT, "state": STATE,
+        "options": OPTIONS, "pretok": PRETOK, "redis": REDIS, "run": RUN, "safetensors": SAFETENSORS,
+        "settings": SETTINGS, "sft": SFT, "state": STATE,
         "stream": STREAM, "task": TASK, "text_source": TEXT_SOURCE, "tokenizer": TOKENIZER, "unicode": UNICODE,
         "wire": WIRE}.items():
     write(name, seeds)
