@@ -281,6 +281,16 @@ int pl_crew_start(struct pl_crew *crew, struct pl_error *err)
 
 /* ---- tending ---- */
 
+/* A learner that was only asked to stop, by somebody else, is not done: there is no model yet. */
+static bool has_result(const struct pl_crew *crew)
+{
+    char *model = pl_strf("%s/model", crew->conf->dir);
+    const bool there = !model || pl_path_exists(model);
+
+    free(model);
+    return there;
+}
+
 static int bury(struct pl_crew *crew, struct pl_member *m, int status, bool *over,
                 struct pl_error *err)
 {
@@ -288,7 +298,7 @@ static int bury(struct pl_crew *crew, struct pl_member *m, int status, bool *ove
     char how[64];
 
     m->pid = 0;
-    if (m->once && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+    if (m->once && WIFEXITED(status) && WEXITSTATUS(status) == 0 && has_result(crew)) {
         *over = true;
         return PL_OK;
     }

@@ -75,7 +75,7 @@ at() {
     done
 }
 
-# murder MEMBER: SIGKILL, as soon as it is there
+# murder MEMBER [SIGNAL]: SIGKILL, as soon as it is there
 murder() {
     case $1 in
     redis) like="redis-server .*$dir/run-$name/" ;;
@@ -83,8 +83,8 @@ murder() {
     esac
     while running; do
         victim=$(pgrep -P "$run" -f -- "$like")
-        if [ -n "$victim" ] && kill -9 "$victim" 2>/dev/null; then
-            say "    killed $1"
+        if [ -n "$victim" ] && kill -"${2-KILL}" "$victim" 2>/dev/null; then
+            say "    killed $1${2:+ by $2}"
             kills=$((kills + 1))
             return
         fi
@@ -203,17 +203,19 @@ killed() {
     ok "$kills processes were killed" test $kills -ge 5
 }
 
-# Redis is emptied, then killed.
+# Redis is emptied, then killed; at last the learner is asked to stop, by somebody who is not plait up.
 emptied() {
     kills=0
     begin "$@"
-    at 3
+    at 2
     redis-cli -s "run-$name/redis.sock" FLUSHALL >/dev/null
     say "    emptied Redis"
-    at 6
+    at 4
     murder redis
+    at 6
+    murder learner TERM
     over
-    ok 'Redis was killed' test $kills -eq 1
+    ok 'Redis was killed, the learner stopped' test $kills -eq 2
 }
 
 for s in 1 0; do
