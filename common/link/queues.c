@@ -10,7 +10,7 @@
 #include <time.h>
 
 enum {
-    FIELDS_MAX = 60,
+    FIELDS_MAX = 120,
     BATCH_MAX = 32,
     WAIT_SLICE_MS = 1000,
     METRICS_KEPT = 10000,

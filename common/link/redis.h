@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PL_REDIS_ARGS_MAX = 160 };
+enum { PL_REDIS_ARGS_MAX = 256 };
 
 /* A command, word by word. Words are borrowed until the call; numbers are kept inside. */
 struct pl_redis_args {

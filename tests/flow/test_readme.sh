@@ -2,7 +2,7 @@
 # The README is true where it can be compared: every setting with its default, every command.
 # Usage: test_readme.sh PLAIT SOURCE
 set -u
-plait=$1
+plait=$(readlink -f "$1")
 readme=$2/README.md
 . "$(dirname "$(readlink -f "$0")")/check.sh"
 
