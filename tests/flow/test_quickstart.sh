@@ -24,7 +24,7 @@ mkdir 'a folder'
 printf 'junk' >'a folder/results.tmp'
 mkdir 'a folder/puzzles.tmp'
 expect 0 "$quickstart" --tiny --plait "$plait" --dir 'a folder'
-for line in 'all       200     8' 'tokens from ' "made 'base'" '30 steps, ' ' says ' 'Done in '; do
+for line in '210 puzzles of 2 and 3 people' 'tokens from ' "made 'base'" '30 steps, ' ' says ' 'Done in '; do
     has out "$line"
 done
 has err "done: the model is in 'think-answer/model'"
