@@ -410,24 +410,40 @@ static int read_worker(struct pl_surveyor *s, struct pl_survey *v, const char *n
 
 /* ---- all of it ---- */
 
-static int read_key(struct pl_surveyor *s, struct pl_survey *v, const char *key,
-                    struct pl_error *err)
+/* What stands behind `start` in `text`; NULL where it begins otherwise. */
+static const char *behind(const char *text, const char *start)
 {
-    if (strncmp(key, "batch:", 6) == 0)
-        return read_batch(s, v, key + 6, err);
-    return strncmp(key, "worker:", 7) == 0 ? read_worker(s, v, key + 7, err) : PL_OK;
+    const size_t len = strlen(start);
+
+    return strncmp(text, start, len) == 0 ? text + len : NULL;
 }
 
 /* SCAN may name a key twice. */
-static bool was_read(const struct pl_survey *v, const char *key)
+static bool batch_was_read(const struct pl_survey *v, const char *name)
 {
-    for (size_t i = 0; i < v->batch_count && strncmp(key, "batch:", 6) == 0; i++)
-        if (strcmp(v->batches[i].name, key + 6) == 0)
-            return true;
-    for (size_t i = 0; i < v->worker_count && strncmp(key, "worker:", 7) == 0; i++)
-        if (strcmp(v->workers[i].name, key + 7) == 0)
+    for (size_t i = 0; i < v->batch_count; i++)
+        if (strcmp(v->batches[i].name, name) == 0)
             return true;
     return false;
+}
+
+static bool worker_was_read(const struct pl_survey *v, const char *name)
+{
+    for (size_t i = 0; i < v->worker_count; i++)
+        if (strcmp(v->workers[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* `key` without the prefix. */
+static int read_key(struct pl_surveyor *s, struct pl_survey *v, const char *key,
+                    struct pl_error *err)
+{
+    const char *batch = behind(key, "batch:"), *worker = behind(key, "worker:");
+
+    if (batch && !batch_was_read(v, batch))
+        return read_batch(s, v, batch, err);
+    return worker && !worker_was_read(v, worker) ? read_worker(s, v, worker, err) : PL_OK;
 }
 
 static int read_keys(struct pl_surveyor *s, struct pl_survey *v, struct pl_error *err)
@@ -455,9 +471,10 @@ static int read_keys(struct pl_surveyor *s, struct pl_survey *v, struct pl_error
         }
         snprintf(cursor, sizeof cursor, "%s", reply->element[0]->str);
         for (size_t i = 0; rc == PL_OK && i < reply->element[1]->elements; i++) {
-            const char *key = reply->element[1]->element[i]->str + strlen(s->prefix);
+            const char *text = reply->element[1]->element[i]->str;
+            const char *key = text ? behind(text, s->prefix) : NULL;
 
-            if (!was_read(v, key))
+            if (key)
                 rc = read_key(s, v, key, err);
         }
         freeReplyObject(reply);
