@@ -78,6 +78,8 @@ static int add_entry(struct walk *w, const char *key, const yaml_event_t *event,
     for (size_t i = 0; i < doc->count; i++)
         if (!item && strcmp(doc->entries[i].key, key) == 0)
             return at_line(w, &event->start_mark, "there a second time: ", key);
+    if (strlen((const char *)event->data.scalar.value) != event->data.scalar.length)
+        return at_line(w, &event->start_mark, "a NUL in the value of ", key);
     e = &doc->entries[doc->count];
     snprintf(e->key, sizeof e->key, "%s", key);
     e->line = event->start_mark.line + 1;
@@ -85,8 +87,6 @@ static int add_entry(struct walk *w, const char *key, const yaml_event_t *event,
     e->value = strdup((const char *)event->data.scalar.value);
     if (!e->value)
         return pl_fail(w->err, PL_ENOMEM, "%s: no memory for settings", doc->path);
-    if (strlen(e->value) != event->data.scalar.length)
-        return at_line(w, &event->start_mark, "a NUL in the value of ", key);
     doc->count++;
     return PL_OK;
 }

@@ -563,7 +563,12 @@ static int lease_again(struct pl_queues *s, enum pl_queue queue, struct pl_lease
                 now_ms() + s->opts.lease_ms / 4 + (s->jitter >> 33) % (s->opts.lease_ms / 2 + 1);
         }
     }
-    return rc == PL_OK ? count_deliveries(s, queue, ret_lease, err) : rc;
+    if (rc == PL_OK) {
+        rc = count_deliveries(s, queue, ret_lease, err);
+        if (rc < 0)
+            pl_lease_release(ret_lease);
+    }
+    return rc;
 }
 
 int pl_queues_lease(struct pl_queues *stream, enum pl_queue queue, uint64_t wait_ms,
