@@ -49,9 +49,9 @@ void pl_best_release(struct pl_best *best)
     *best = (struct pl_best){.accuracy = -1.0};
 }
 
-bool pl_best_beaten(const struct pl_best *best, double accuracy)
+bool pl_best_beaten(const struct pl_best *best, uint64_t step, double accuracy)
 {
-    return accuracy > best->accuracy;
+    return accuracy > best->accuracy || (accuracy >= best->accuracy && step < best->step);
 }
 
 static int write_evaluation(const char *dir, uint64_t step, double accuracy, struct pl_error *err)

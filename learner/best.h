@@ -4,7 +4,8 @@
  *   evaluation.json       {"step": N, "accuracy": X}
  *
  * which is there whole or not at all, and says by itself how good it is, so that no other file has
- * to agree with it when a run is stopped between two writes. Of equals the first is kept.
+ * to agree with it when a run is stopped between two writes. Of equals it is the earliest step, in
+ * whatever order evaluations come in.
  */
 #ifndef PL_LEARNER_BEST_H
 #define PL_LEARNER_BEST_H
@@ -26,7 +27,7 @@ struct pl_best {
 int pl_best_open(const char *dir, struct pl_best *ret_best, struct pl_error *err);
 void pl_best_release(struct pl_best *best); /* zeroed is fine */
 
-bool pl_best_beaten(const struct pl_best *best, double accuracy);
+bool pl_best_beaten(const struct pl_best *best, uint64_t step, double accuracy);
 
 /* Put these weights in its place. PL_EIO, PL_ENOMEM: the old one is as it was. */
 int pl_best_keep(struct pl_best *best, uint64_t step, double accuracy,

@@ -136,7 +136,7 @@ static int keep_if_best(struct learner *l, uint64_t step, double accuracy, struc
     const struct pl_version *known = pl_versions_find(&l->versions, step + 1);
     int rc;
 
-    if (!known || !pl_best_beaten(&l->best, accuracy))
+    if (!known || !pl_best_beaten(&l->best, step, accuracy))
         return PL_OK;
     pl_policy_install(known->values, l->models.past);
     rc = pl_best_keep(&l->best, step, accuracy, l->models.past, l->conf->model, err);

@@ -78,13 +78,16 @@ static void the_best_is_kept(void **state)
 
     (void)state;
     must(pl_best_open(pl_scratch(""), &best, &err));
-    assert_true(pl_best_beaten(&best, 0.0)); /* by anything, at first */
+    assert_true(pl_best_beaten(&best, 0, 0.0)); /* by anything, at first */
     must(pl_best_keep(&best, 0, 0.25, first.weights, NULL, &err));
     expect(0, 0.25, &first);
-    assert_false(pl_best_beaten(&best, 0.25)); /* of equals the first */
-    assert_true(pl_best_beaten(&best, 0.5));
+    assert_false(pl_best_beaten(&best, 20, 0.25)); /* of equals the earliest */
+    assert_true(pl_best_beaten(&best, 20, 0.5));
     must(pl_best_keep(&best, 20, 0.5, second.weights, NULL, &err));
     expect(20, 0.5, &second);
+    assert_true(pl_best_beaten(&best, 10, 0.5)); /* which may come in later */
+    assert_false(pl_best_beaten(&best, 20, 0.5));
+    assert_false(pl_best_beaten(&best, 10, 0.25));
     pl_best_release(&best);
     pl_test_model_destroy(&first);
     pl_test_model_destroy(&second);
