@@ -3,6 +3,7 @@
 #include "common/app/signals.h"
 #include "common/base/file.h"
 #include "deploy/data_options.h"
+#include "deploy/kk_task.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -43,6 +44,13 @@ struct importer {
     struct pl_buf question;
 };
 
+static int read_kind(const char *kind, struct pl_error *err)
+{
+    if (strcmp(kind, pl_family_kk.name) == 0)
+        return PL_OK;
+    return pl_fail(err, PL_EINVAL, "unknown kind of data '%s'; plait reads 'kk'", kind);
+}
+
 static uint64_t hash(const char *text) /* FNV-1a */
 {
     uint64_t h = UINT64_C(0xcbf29ce484222325);
@@ -67,8 +75,8 @@ static int import_row(struct importer *in, const char *path, size_t number, cons
                       size_t len, struct pl_error *err)
 {
     char what[NAME_BYTES_MAX], id[NAME_BYTES_MAX];
-    struct pl_kk puzzle;
-    struct pl_kk_task task = {.puzzle = &puzzle, .id = id, .index = number};
+    struct pl_problem problem = {.family = &pl_family_kk};
+    struct pl_item item = {.problem = &problem, .id = id, .index = number};
     bool is_new;
     int rc;
 
@@ -76,17 +84,18 @@ static int import_row(struct importer *in, const char *path, size_t number, cons
     if (len > LINE_BYTES_MAX)
         return pl_fail(err, PL_EFORMAT, "%s: the line has %zu bytes, more than the %d expected",
                        what, len, LINE_BYTES_MAX);
-    rc = pl_kk_row_read(line, len, what, &puzzle, &in->question, &task.index, err);
+    rc = pl_kk_row_read(line, len, what, &problem.of.kk, &in->question, &item.index, err);
     if (rc < 0)
         return rc;
-    row_id(path, task.index, id);
+    problem.size = problem.of.kk.people;
+    row_id(path, item.index, id);
     rc = pl_key_set_add(&in->ids, hash(id), &is_new);
     if (rc < 0)
         return pl_fail(err, rc, "%s: no memory to remember its id", what);
     if (!is_new)
         return pl_fail(err, PL_EFORMAT, "%s: another row has the id '%s' already", what, id);
-    task.question = in->question.data;
-    return pl_data_writer_put(&in->writer, PL_KK_TRAIN, &task, err);
+    item.question = in->question.data;
+    return pl_data_writer_put(&in->writer, PL_PART_TRAIN, &item, err);
 }
 
 static int import_file(struct importer *in, const char *path, struct pl_error *err)
@@ -123,9 +132,12 @@ int pl_cmd_data_import(int argc, char **argv)
 
     if (!pl_options_read(&command, argc, argv, &conf, &status))
         return status;
-    conf.common.wording = PL_KK_PUBLISHED;
+    conf.common.wording = PL_WORDING_PUBLISHED;
+    conf.common.family = &pl_family_kk;
     pl_signals_catch();
-    rc = pl_data_options_read(&conf.common, false, &opts, &err);
+    rc = read_kind(conf.common.kind, &err);
+    if (rc == PL_OK)
+        rc = pl_data_options_read(&conf.common, false, &opts, &err);
     if (rc == PL_OK)
         rc = pl_data_writer_init(&in.writer, &opts, &err);
     if (rc == PL_OK) {

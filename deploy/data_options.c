@@ -5,18 +5,11 @@
 
 #include <string.h>
 
-static int read_kind(const char *kind, struct pl_error *err)
-{
-    if (strcmp(kind, "kk") == 0)
-        return PL_OK;
-    return pl_fail(err, PL_EINVAL, "unknown kind of data '%s'; plait knows 'kk'", kind);
-}
-
 static int read_template(const char *name, struct pl_data_writer_opts *opts, struct pl_error *err)
 {
     struct pl_nearest nearest = {.word = name};
 
-    for (size_t i = 0; i < PL_KK_TEMPLATES; i++) {
+    for (size_t i = 0; i < PL_TEMPLATES; i++) {
         const enum pl_method template = (enum pl_method)i;
 
         pl_nearest_offer(&nearest, pl_method_name(template));
@@ -41,18 +34,20 @@ int pl_data_options_read(const struct pl_data_options *options, bool parts,
                          struct pl_data_writer_opts *ret_opts, struct pl_error *err)
 {
     enum { AUTO, CONTROL, FULL };
-    int rc = read_kind(options->kind, err);
+    int rc = PL_OK;
 
-    *ret_opts = (struct pl_data_writer_opts){.output = options->output,
+    *ret_opts = (struct pl_data_writer_opts){.family = options->family,
+                                             .output = options->output,
                                              .parts = parts,
                                              .folder = options->folder,
-                                             .wording = (enum pl_kk_wording)options->wording,
+                                             .wording = (enum pl_wording)options->wording,
                                              .careful_share = options->careful_share,
                                              .seed = options->seed};
-    ret_opts->instruction = options->instruction == CONTROL || (options->instruction == AUTO &&
-                                                                ret_opts->wording == PL_KK_PLAIN)
-                                ? PL_INSTRUCTION_CONTROL
-                                : PL_INSTRUCTION_FULL;
+    ret_opts->instruction =
+        options->instruction == CONTROL ||
+                (options->instruction == AUTO && ret_opts->wording == PL_WORDING_PLAIN)
+            ? PL_INSTRUCTION_CONTROL
+            : PL_INSTRUCTION_FULL;
     for (size_t i = 0; rc == PL_OK && i < options->answers.count; i++)
         rc = read_template(options->answers.items[i], ret_opts, err);
     if (rc == PL_OK && !options->output[0])

@@ -8,6 +8,7 @@
 #include "deploy/data_writer.h"
 
 struct pl_data_options {
+    const struct pl_family *family; /* set by the command, not by an option */
     const char *kind, *output, *folder;
     struct pl_option_list answers;
     int instruction, wording;
@@ -31,8 +32,8 @@ struct pl_data_options {
                          "where the instructions are, if not where plait has its own")
 
 /*
- * What the options mean to a writer; `parts` as there. PL_EINVAL: the kind is unknown, a template
- * is unknown or comes twice, or the output does not go with the parts.
+ * What the options mean to a writer; `parts` as there. PL_EINVAL: a template is unknown or comes
+ * twice, or the output does not go with the parts.
  */
 int pl_data_options_read(const struct pl_data_options *options, bool parts,
                          struct pl_data_writer_opts *ret_opts, struct pl_error *err);

@@ -1,22 +1,25 @@
 #include "deploy/data_summary.h"
 
 #include "common/app/term.h"
+#include "common/base/check.h"
 
 #include <jansson.h>
 
 enum { CELL_BYTES = 32 };
 
-int pl_data_summary_puzzle(struct pl_data_summary *summary, enum pl_kk_part part,
-                           const struct pl_kk *puzzle)
+int pl_data_summary_problem(struct pl_data_summary *summary, enum pl_part part,
+                            const struct pl_problem *problem)
 {
+    const struct pl_family *family = summary->family;
     bool is_new;
-    const int rc = pl_key_set_add(&summary->shapes, pl_kk_shape(puzzle), &is_new);
+    int rc;
 
+    PL_ASSERT(problem->family == family);
+    rc = pl_key_set_add(&summary->shapes, family->shape(problem), &is_new);
     if (rc < 0)
         return rc;
-    summary->puzzles[part][puzzle->people]++;
-    for (size_t i = 0; i < puzzle->people; i++)
-        summary->claims[puzzle->claims[i].nodes[0].kind]++;
+    summary->problems[part][problem->size]++;
+    family->count(problem, summary->kinds);
     return PL_OK;
 }
 
@@ -36,12 +39,12 @@ void pl_data_summary_release(struct pl_data_summary *summary)
     pl_key_set_release(&summary->shapes);
 }
 
-static uint64_t part_total(const struct pl_data_summary *summary, enum pl_kk_part part)
+static uint64_t part_total(const struct pl_data_summary *summary, enum pl_part part)
 {
     uint64_t total = 0;
 
-    for (size_t people = 0; people <= PL_KK_PEOPLE_MAX; people++)
-        total += summary->puzzles[part][people];
+    for (size_t size = 0; size <= PL_FAMILY_SIZE_MAX; size++)
+        total += summary->problems[part][size];
     return total;
 }
 
@@ -67,41 +70,41 @@ static int add_counts(struct pl_table *table, const char *word, const uint64_t *
     return pl_table_add(table, row);
 }
 
-static int people_table(const struct pl_data_summary *summary, bool parts, struct pl_table *table)
+static int sizes_table(const struct pl_data_summary *summary, bool parts, struct pl_table *table)
 {
-    const char *head[] = {"people", parts ? "train" : "puzzles", parts ? "test" : NULL};
+    const char *head[] = {summary->family->size, parts ? "train" : summary->family->nouns,
+                          parts ? "test" : NULL};
     const size_t columns = parts ? 2 : 1;
-    uint64_t total[PL_KK_PARTS];
+    uint64_t total[PL_PARTS];
     int rc = pl_table_add(table, head);
 
-    for (size_t people = 0; rc == PL_OK && people <= PL_KK_PEOPLE_MAX; people++) {
-        const uint64_t counts[] = {summary->puzzles[PL_KK_TRAIN][people],
-                                   summary->puzzles[PL_KK_TEST][people]};
+    for (size_t size = 0; rc == PL_OK && size <= PL_FAMILY_SIZE_MAX; size++) {
+        const uint64_t counts[] = {summary->problems[PL_PART_TRAIN][size],
+                                   summary->problems[PL_PART_TEST][size]};
         char word[CELL_BYTES];
 
-        snprintf(word, sizeof word, "%zu", people);
+        snprintf(word, sizeof word, "%zu", size);
         if (counts[0] + counts[1] > 0)
             rc = add_counts(table, word, counts, columns, NULL);
     }
-    for (size_t part = 0; part < PL_KK_PARTS; part++)
-        total[part] = part_total(summary, (enum pl_kk_part)part);
+    for (size_t part = 0; part < PL_PARTS; part++)
+        total[part] = part_total(summary, (enum pl_part)part);
     return rc < 0 ? rc : add_counts(table, "all", total, columns, NULL);
 }
 
-static int claims_table(const struct pl_data_summary *summary, struct pl_table *table)
+static int kinds_table(const struct pl_data_summary *summary, struct pl_table *table)
 {
-    static const char *const head[] = {"claims", "number", "share"};
+    const char *const head[] = {summary->family->kinds, "number", "share"};
     uint64_t total = 0;
     int rc = pl_table_add(table, head);
 
-    for (size_t kind = 0; kind < PL_KK_KINDS; kind++)
-        total += summary->claims[kind];
-    for (size_t kind = 0; rc == PL_OK && kind < PL_KK_KINDS; kind++) {
+    for (size_t kind = 0; kind < summary->family->kind_count; kind++)
+        total += summary->kinds[kind];
+    for (size_t kind = 0; rc == PL_OK && kind < summary->family->kind_count; kind++) {
         char text[CELL_BYTES];
 
-        snprintf(text, sizeof text, "%.1f %%", 100 * share(summary->claims[kind], total));
-        rc = add_counts(table, pl_kk_kind_name((enum pl_kk_kind)kind), &summary->claims[kind], 1,
-                        text);
+        snprintf(text, sizeof text, "%.1f %%", 100 * share(summary->kinds[kind], total));
+        rc = add_counts(table, summary->family->kind_name(kind), &summary->kinds[kind], 1, text);
     }
     return rc;
 }
@@ -112,7 +115,7 @@ static int answers_table(const struct pl_data_summary *summary, struct pl_table 
                                        "correct", "words, most", "words, mean"};
     int rc = pl_table_add(table, head);
 
-    for (size_t i = 0; rc == PL_OK && i < PL_KK_TEMPLATES; i++) {
+    for (size_t i = 0; rc == PL_OK && i < PL_TEMPLATES; i++) {
         const uint64_t counts[] = {summary->answers[i].count, summary->answers[i].careful,
                                    summary->answers[i].correct, summary->answers[i].words_max};
         char mean[CELL_BYTES];
@@ -127,7 +130,7 @@ static int answers_table(const struct pl_data_summary *summary, struct pl_table 
 
 static bool has_answers(const struct pl_data_summary *summary)
 {
-    for (size_t i = 0; i < PL_KK_TEMPLATES; i++)
+    for (size_t i = 0; i < PL_TEMPLATES; i++)
         if (summary->answers[i].count > 0)
             return true;
     return false;
@@ -143,8 +146,8 @@ int pl_data_summary_print(const struct pl_data_summary *summary, bool parts, FIL
         struct pl_table table;
 
         pl_table_init(&table, i == 0 && !parts ? "lr" : columns[i]);
-        rc = i == 0   ? people_table(summary, parts, &table)
-             : i == 1 ? claims_table(summary, &table)
+        rc = i == 0   ? sizes_table(summary, parts, &table)
+             : i == 1 ? kinds_table(summary, &table)
                       : answers_table(summary, &table);
         if (rc == PL_OK)
             rc = pl_table_print(&table, out, PL_COLOR_AUTO);
@@ -152,7 +155,8 @@ int pl_data_summary_print(const struct pl_data_summary *summary, bool parts, FIL
         if (rc == PL_OK && fputc('\n', out) == EOF)
             rc = PL_EIO;
     }
-    if (rc == PL_OK && fprintf(out, "%zu shapes of puzzle\n", summary->shapes.count) < 0)
+    if (rc == PL_OK &&
+        fprintf(out, "%zu shapes of %s\n", summary->shapes.count, summary->family->noun) < 0)
         rc = PL_EIO;
     if (rc == PL_OK && fflush(out) != 0)
         rc = PL_EIO;
@@ -161,38 +165,37 @@ int pl_data_summary_print(const struct pl_data_summary *summary, bool parts, FIL
 
 /* For scripts. */
 
-static json_t *people_json(const struct pl_data_summary *summary)
+static json_t *sizes_json(const struct pl_data_summary *summary)
 {
-    json_t *people = json_object();
+    json_t *sizes = json_object();
 
-    for (size_t i = 0; i <= PL_KK_PEOPLE_MAX; i++) {
-        const json_int_t train = (json_int_t)summary->puzzles[PL_KK_TRAIN][i];
-        const json_int_t test = (json_int_t)summary->puzzles[PL_KK_TEST][i];
+    for (size_t i = 0; i <= PL_FAMILY_SIZE_MAX; i++) {
+        const json_int_t train = (json_int_t)summary->problems[PL_PART_TRAIN][i];
+        const json_int_t test = (json_int_t)summary->problems[PL_PART_TEST][i];
         char word[CELL_BYTES];
 
         snprintf(word, sizeof word, "%zu", i);
         if (train + test > 0)
-            json_object_set_new(people, word,
-                                json_pack("{s:I, s:I}", "train", train, "test", test));
+            json_object_set_new(sizes, word, json_pack("{s:I, s:I}", "train", train, "test", test));
     }
-    return people;
+    return sizes;
 }
 
-static json_t *claims_json(const struct pl_data_summary *summary)
+static json_t *kinds_json(const struct pl_data_summary *summary)
 {
-    json_t *claims = json_object();
+    json_t *kinds = json_object();
 
-    for (size_t i = 0; i < PL_KK_KINDS; i++)
-        json_object_set_new(claims, pl_kk_kind_name((enum pl_kk_kind)i),
-                            json_integer((json_int_t)summary->claims[i]));
-    return claims;
+    for (size_t i = 0; i < summary->family->kind_count; i++)
+        json_object_set_new(kinds, summary->family->kind_name(i),
+                            json_integer((json_int_t)summary->kinds[i]));
+    return kinds;
 }
 
 static json_t *answers_json(const struct pl_data_summary *summary)
 {
     json_t *answers = json_object();
 
-    for (size_t i = 0; i < PL_KK_TEMPLATES; i++) {
+    for (size_t i = 0; i < PL_TEMPLATES; i++) {
         if (summary->answers[i].count == 0)
             continue;
         json_object_set_new(answers, pl_method_name((enum pl_method)i),
@@ -208,12 +211,14 @@ static json_t *answers_json(const struct pl_data_summary *summary)
 
 int pl_data_summary_json(const struct pl_data_summary *summary, FILE *out, struct pl_error *err)
 {
-    const uint64_t train = part_total(summary, PL_KK_TRAIN), test = part_total(summary, PL_KK_TEST);
+    const struct pl_family *family = summary->family;
+    const uint64_t train = part_total(summary, PL_PART_TRAIN),
+                   test = part_total(summary, PL_PART_TEST);
     json_t *root =
-        json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "puzzles", (json_int_t)(train + test),
+        json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o}", family->nouns, (json_int_t)(train + test),
                   "train", (json_int_t)train, "test", (json_int_t)test, "shapes",
-                  (json_int_t)summary->shapes.count, "people", people_json(summary), "claims",
-                  claims_json(summary), "answers", answers_json(summary));
+                  (json_int_t)summary->shapes.count, family->size, sizes_json(summary),
+                  family->kinds, kinds_json(summary), "answers", answers_json(summary));
     int rc;
 
     if (!root)

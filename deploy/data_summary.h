@@ -7,31 +7,33 @@
  *    "answers": {"interleave": {"count": 200, "careful": 70, "correct": 102,
  *                               "words_mean": 55.1, "words_max": 98}, ...}}
  *
- * Where there are no parts, all is counted as "train". Claims are counted by their outermost kind,
- * words as pl_kk_words() does.
+ * "puzzles", "people", "claims" and its kinds are what the family (family.h) calls them. Where
+ * there are no parts, all is counted as "train". Words are counted as pl_worked_words() does.
  */
 #ifndef PL_DEPLOY_DATA_SUMMARY_H
 #define PL_DEPLOY_DATA_SUMMARY_H
 
 #include "common/base/err.h"
+#include "deploy/family.h"
 #include "deploy/key_set.h"
-#include "deploy/kk_answer.h"
-#include "deploy/kk_set.h"
+#include "deploy/problem_set.h"
+#include "deploy/worked.h"
 
 #include <stdio.h>
 
 struct pl_data_summary {
-    uint64_t puzzles[PL_KK_PARTS][PL_KK_PEOPLE_MAX + 1]; /* by people */
-    uint64_t claims[PL_KK_KINDS];
+    const struct pl_family *family;
+    uint64_t problems[PL_PARTS][PL_FAMILY_SIZE_MAX + 1]; /* by size */
+    uint64_t kinds[PL_FAMILY_KINDS_MAX];
     struct {
         uint64_t count, careful, correct, words, words_max;
-    } answers[PL_KK_TEMPLATES];
+    } answers[PL_TEMPLATES];
     struct pl_key_set shapes;
 };
 
-/* Begin with a zeroed struct. PL_ENOMEM. */
-int pl_data_summary_puzzle(struct pl_data_summary *summary, enum pl_kk_part part,
-                           const struct pl_kk *puzzle);
+/* Begin with a struct that is zero but for the family, of which all problems are. PL_ENOMEM. */
+int pl_data_summary_problem(struct pl_data_summary *summary, enum pl_part part,
+                            const struct pl_problem *problem);
 void pl_data_summary_answer(struct pl_data_summary *summary, enum pl_method template, bool careful,
                             bool correct, size_t words);
 void pl_data_summary_release(struct pl_data_summary *summary);

@@ -8,7 +8,7 @@
 
 enum {
     ROW_BYTES_MAX = 16 << 20,
-    CAREFUL_POSITION = 16, /* of the draw that decides; an answer uses the ones before */
+    CAREFUL_POSITION = PL_WORKED_DRAWS, /* of the draw that decides */
 };
 
 static int load_instructions(struct pl_data_writer *writer, struct pl_error *err)
@@ -22,7 +22,7 @@ static int load_instructions(struct pl_data_writer *writer, struct pl_error *err
     return rc;
 }
 
-static int open_file(struct pl_data_writer *writer, const char *name, enum pl_kk_part part,
+static int open_file(struct pl_data_writer *writer, const char *name, enum pl_part part,
                      enum pl_data_file file, struct pl_error *err)
 {
     char *path = name ? pl_strf("%s/%s", writer->opts.output, name) : strdup(writer->opts.output);
@@ -37,7 +37,7 @@ static int open_file(struct pl_data_writer *writer, const char *name, enum pl_kk
 
 static int open_files(struct pl_data_writer *writer, struct pl_error *err)
 {
-    static const char *const names[PL_KK_PARTS][PL_DATA_FILES] = {
+    static const char *const names[PL_PARTS][PL_DATA_FILES] = {
         {"train.jsonl", "train-answers.jsonl"}, {"test.jsonl", "test-answers.jsonl"}};
     const bool answers = writer->opts.template_count > 0;
     int rc = PL_OK;
@@ -46,13 +46,14 @@ static int open_files(struct pl_data_writer *writer, struct pl_error *err)
         writer->to_stdout = strcmp(writer->opts.output, "-") == 0;
         if (writer->to_stdout)
             return PL_OK;
-        return open_file(writer, NULL, PL_KK_TRAIN, answers ? PL_DATA_ANSWERS : PL_DATA_TASKS, err);
+        return open_file(writer, NULL, PL_PART_TRAIN, answers ? PL_DATA_ANSWERS : PL_DATA_TASKS,
+                         err);
     }
     rc = pl_dir_make(writer->opts.output, err);
-    for (size_t part = 0; part < PL_KK_PARTS; part++)
+    for (size_t part = 0; part < PL_PARTS; part++)
         for (size_t file = 0; rc == PL_OK && file < (answers ? 2 : 1); file++)
-            rc = open_file(writer, names[part][file], (enum pl_kk_part)part,
-                           (enum pl_data_file)file, err);
+            rc = open_file(writer, names[part][file], (enum pl_part)part, (enum pl_data_file)file,
+                           err);
     return rc;
 }
 
@@ -61,7 +62,7 @@ int pl_data_writer_init(struct pl_data_writer *writer, const struct pl_data_writ
 {
     int rc;
 
-    *writer = (struct pl_data_writer){.opts = *opts};
+    *writer = (struct pl_data_writer){.opts = *opts, .summary.family = opts->family};
     pl_buf_init(&writer->row, ROW_BYTES_MAX);
     pl_buf_init(&writer->response, ROW_BYTES_MAX);
     rc = load_instructions(writer, err);
@@ -74,10 +75,10 @@ int pl_data_writer_init(struct pl_data_writer *writer, const struct pl_data_writ
 
 void pl_data_writer_release(struct pl_data_writer *writer)
 {
-    for (size_t part = 0; part < PL_KK_PARTS; part++)
+    for (size_t part = 0; part < PL_PARTS; part++)
         for (size_t file = 0; file < PL_DATA_FILES; file++)
             pl_outfile_abort(&writer->files[part][file]);
-    for (size_t i = 0; i < PL_KK_TEMPLATES; i++)
+    for (size_t i = 0; i < PL_TEMPLATES; i++)
         free(writer->instructions[i]);
     pl_buf_release(&writer->row);
     pl_buf_release(&writer->response);
@@ -85,7 +86,7 @@ void pl_data_writer_release(struct pl_data_writer *writer)
     *writer = (struct pl_data_writer){0};
 }
 
-static int write_row(struct pl_data_writer *writer, enum pl_kk_part part, enum pl_data_file file,
+static int write_row(struct pl_data_writer *writer, enum pl_part part, enum pl_data_file file,
                      struct pl_error *err)
 {
     const struct pl_buf *row = &writer->row;
@@ -97,33 +98,34 @@ static int write_row(struct pl_data_writer *writer, enum pl_kk_part part, enum p
     return PL_OK;
 }
 
-static int put_task(struct pl_data_writer *writer, enum pl_kk_part part,
-                    const struct pl_kk_task *task, struct pl_error *err)
+static int put_task(struct pl_data_writer *writer, enum pl_part part, const struct pl_item *item,
+                    struct pl_error *err)
 {
     int rc;
 
     pl_buf_clear(&writer->row);
-    rc = pl_kk_task_print(task, &writer->row);
+    rc = item->problem->family->task(item, &writer->row);
     if (rc < 0)
-        return pl_fail(err, rc, "task '%s': no room for the row", task->id);
+        return pl_fail(err, rc, "task '%s': no room for the row", item->id);
     return write_row(writer, part, PL_DATA_TASKS, err);
 }
 
 static int make_response(struct pl_data_writer *writer, enum pl_method template,
-                         const struct pl_kk_task *task)
+                         const struct pl_item *item)
 {
-    struct pl_kk_answer_opts opts = {.template = template, .wording = writer->opts.wording};
+    const struct pl_family *family = item->problem->family;
+    struct pl_worked_opts opts = {.template = template, .wording = writer->opts.wording};
     bool correct = false;
     int rc;
 
-    opts.rng = pl_kk_rng(writer->opts.seed, task->puzzle->people, 1 + (uint32_t) template,
-                         (uint32_t)task->index);
+    opts.rng = pl_draws_rng(family->draws, PL_DRAWS_ANSWER + (uint32_t) template, writer->opts.seed,
+                            item->problem->size, (uint32_t)item->index);
     opts.careful = pl_rng_unit(&opts.rng, CAREFUL_POSITION) < writer->opts.careful_share;
     pl_buf_clear(&writer->response);
-    rc = pl_kk_answer(task->puzzle, &opts, &writer->response, &correct);
+    rc = family->answer(item->problem, &opts, &writer->response, &correct);
     if (rc == PL_OK)
         pl_data_summary_answer(&writer->summary, template, opts.careful, correct,
-                               pl_kk_words(writer->response.data, writer->response.len));
+                               pl_worked_words(writer->response.data, writer->response.len));
     return rc;
 }
 
@@ -161,34 +163,34 @@ static int print_messages(struct pl_buf *row, const char *instruction, const cha
     return rc < 0 ? rc : pl_buf_puts(row, "}]}\n");
 }
 
-static int put_answer(struct pl_data_writer *writer, enum pl_kk_part part, size_t i,
-                      const struct pl_kk_task *task, struct pl_error *err)
+static int put_answer(struct pl_data_writer *writer, enum pl_part part, size_t i,
+                      const struct pl_item *item, struct pl_error *err)
 {
     const char *instruction = writer->instructions[i];
-    int rc = make_response(writer, writer->opts.templates[i], task);
+    int rc = make_response(writer, writer->opts.templates[i], item);
 
     pl_buf_clear(&writer->row);
     if (rc == PL_OK)
         rc = writer->opts.instruction == PL_INSTRUCTION_FULL
-                 ? print_messages(&writer->row, instruction, task->question, writer->response.data)
-                 : print_pair(&writer->row, instruction, task->question, writer->response.data);
+                 ? print_messages(&writer->row, instruction, item->question, writer->response.data)
+                 : print_pair(&writer->row, instruction, item->question, writer->response.data);
     if (rc < 0)
-        return pl_fail(err, rc, "task '%s': no room for its answer", task->id);
+        return pl_fail(err, rc, "task '%s': no room for its answer", item->id);
     return write_row(writer, part, PL_DATA_ANSWERS, err);
 }
 
-int pl_data_writer_put(struct pl_data_writer *writer, enum pl_kk_part part,
-                       const struct pl_kk_task *task, struct pl_error *err)
+int pl_data_writer_put(struct pl_data_writer *writer, enum pl_part part, const struct pl_item *item,
+                       struct pl_error *err)
 {
-    int rc = pl_data_summary_puzzle(&writer->summary, part, task->puzzle);
+    int rc = pl_data_summary_problem(&writer->summary, part, item->problem);
 
-    PL_ASSERT(part == PL_KK_TRAIN || writer->opts.parts);
+    PL_ASSERT(part == PL_PART_TRAIN || writer->opts.parts);
     if (rc < 0)
-        return pl_fail(err, rc, "no memory to count puzzles");
+        return pl_fail(err, rc, "no memory to count %s", item->problem->family->nouns);
     if (writer->opts.parts || writer->opts.template_count == 0)
-        rc = put_task(writer, part, task, err);
+        rc = put_task(writer, part, item, err);
     for (size_t i = 0; rc == PL_OK && i < writer->opts.template_count; i++)
-        rc = put_answer(writer, part, i, task, err);
+        rc = put_answer(writer, part, i, item, err);
     return rc;
 }
 
@@ -196,7 +198,7 @@ int pl_data_writer_commit(struct pl_data_writer *writer, struct pl_error *err)
 {
     if (writer->to_stdout && fflush(stdout) != 0)
         return pl_fail_errno(err, "write to standard output");
-    for (size_t part = 0; part < PL_KK_PARTS; part++) {
+    for (size_t part = 0; part < PL_PARTS; part++) {
         for (size_t file = 0; file < PL_DATA_FILES; file++) {
             const int rc = writer->files[part][file].stream
                                ? pl_outfile_commit(&writer->files[part][file], err)

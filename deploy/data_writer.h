@@ -1,6 +1,6 @@
 /*
- * Where made or imported puzzles go: tasks (kk_task.h), or worked answers (kk_answer.h) as rows for
- * fine-tuning, one for each template.
+ * Where made or imported problems go: tasks, or worked answers (worked.h) as rows for fine-tuning,
+ * one for each template.
  *
  *   one part    `output` is a file, "-" standard output: tasks, or, with templates, answers
  *   two parts   `output` is a folder: train.jsonl and test.jsonl with tasks, and, with templates,
@@ -19,17 +19,18 @@
 #include "common/base/err.h"
 #include "common/base/file.h"
 #include "deploy/data_summary.h"
-#include "deploy/kk_task.h"
-#include "deploy/kk_text.h"
+#include "deploy/family.h"
+#include "deploy/worked.h"
 
 struct pl_data_writer_opts {
+    const struct pl_family *family; /* of all problems */
     const char *output;
     bool parts;
-    enum pl_method templates[PL_KK_TEMPLATES];
+    enum pl_method templates[PL_TEMPLATES];
     size_t template_count; /* 0: tasks only */
     const char *folder;    /* of the instructions, see pl_template_load() */
     enum pl_instruction instruction;
-    enum pl_kk_wording wording;
+    enum pl_wording wording;
     double careful_share; /* of the answers, each template by itself, by draws from seed */
     uint64_t seed;
 };
@@ -38,9 +39,9 @@ enum pl_data_file { PL_DATA_TASKS, PL_DATA_ANSWERS, PL_DATA_FILES };
 
 struct pl_data_writer {
     struct pl_data_writer_opts opts;
-    struct pl_outfile files[PL_KK_PARTS][PL_DATA_FILES]; /* stream NULL: not written */
+    struct pl_outfile files[PL_PARTS][PL_DATA_FILES]; /* stream NULL: not written */
     bool to_stdout;
-    char *instructions[PL_KK_TEMPLATES]; /* in the order of opts.templates */
+    char *instructions[PL_TEMPLATES]; /* in the order of opts.templates */
     struct pl_buf row, response;
     struct pl_data_summary summary;
 };
@@ -50,8 +51,9 @@ struct pl_data_writer {
 int pl_data_writer_init(struct pl_data_writer *writer, const struct pl_data_writer_opts *opts,
                         struct pl_error *err);
 
-int pl_data_writer_put(struct pl_data_writer *writer, enum pl_kk_part part,
-                       const struct pl_kk_task *task, struct pl_error *err);
+/* A problem of opts.family. Its index, and opts.seed, decide what is guessed. */
+int pl_data_writer_put(struct pl_data_writer *writer, enum pl_part part, const struct pl_item *item,
+                       struct pl_error *err);
 
 int pl_data_writer_commit(struct pl_data_writer *writer, struct pl_error *err);
 

@@ -58,3 +58,12 @@ void pl_key_set_release(struct pl_key_set *set)
     free(set->slots);
     *set = (struct pl_key_set){0};
 }
+
+uint64_t pl_key_mix(uint64_t a, uint64_t b)
+{
+    uint64_t x = a * UINT64_C(0x9e3779b97f4a7c15) + b + UINT64_C(0x632be59bd9b4e019);
+
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}

@@ -14,6 +14,9 @@ struct pl_key_set {
     size_t count;
 };
 
+/* A number for two numbers in this order, for making keys (the finaliser of splitmix64). */
+uint64_t pl_key_mix(uint64_t a, uint64_t b);
+
 /* Begin with a zeroed struct. PL_ENOMEM: nothing was added. */
 int pl_key_set_add(struct pl_key_set *set, uint64_t key, bool *ret_new);
 void pl_key_set_release(struct pl_key_set *set); /* a zeroed one is fine */

@@ -6,14 +6,10 @@
 
 #include <string.h>
 
-/* What is being written, and how far. The first failure stays, and nothing is added after it. */
+/* Whose roles are written, and where. */
 struct writer {
+    struct pl_worked *out;
     const struct pl_kk *puzzle;
-    const struct pl_kk_answer_opts *opts;
-    struct pl_buf *buf;
-    size_t block; /* where the text of the tag that is open began */
-    int rc;
-
     const struct pl_kk_proof *proof; /* careful */
     uint32_t guessed;                /* careless: the roles */
 };
@@ -22,54 +18,44 @@ struct writer {
 
 static bool plain(const struct writer *w)
 {
-    return w->opts->wording == PL_KK_PLAIN;
+    return pl_worked_plain(w->out);
 }
 
-static void put(struct writer *w, const char *text)
+static void put(const struct writer *w, const char *text)
 {
-    if (w->rc == PL_OK)
-        w->rc = pl_buf_puts(w->buf, text);
+    pl_worked_put(w->out, text);
 }
 
-static void put_name(struct writer *w, size_t person)
+static void put_name(const struct writer *w, size_t person)
 {
     put(w, w->puzzle->names[person]);
 }
 
-static void put_role(struct writer *w, size_t person, bool knight)
+static void put_role(const struct writer *w, size_t person, bool knight)
 {
-    if (w->rc == PL_OK)
-        w->rc = pl_kk_role_text(w->puzzle, person, knight, w->buf);
+    if (w->out->rc == PL_OK)
+        w->out->rc = pl_kk_role_text(w->puzzle, person, knight, w->out->buf);
 }
 
-static void put_claim(struct writer *w, size_t speaker)
+static void put_claim(const struct writer *w, size_t speaker)
 {
-    if (w->rc == PL_OK)
-        w->rc = pl_kk_claim_text(w->puzzle, speaker, w->opts->wording, w->buf);
+    if (w->out->rc == PL_OK)
+        w->out->rc = pl_kk_claim_text(w->puzzle, speaker, w->out->opts->wording, w->out->buf);
 }
 
-/* What stands in front of a sentence. In plain wording always a blank: then a word is the same to a
- * tokenizer wherever it stands. */
-static void begin(struct writer *w)
+static void begin(const struct writer *w)
 {
-    if (plain(w) || w->buf->len > w->block)
-        put(w, " ");
+    pl_worked_begin(w->out);
 }
 
-static void end(struct writer *w)
+static void end(const struct writer *w)
 {
-    put(w, plain(w) ? " ." : ".");
-}
-
-static void open_tag(struct writer *w, const char *tag)
-{
-    put(w, tag);
-    w->block = w->buf->len;
+    pl_worked_end(w->out);
 }
 
 /* Careful thoughts. */
 
-static void put_step_plain(struct writer *w, const struct pl_kk_step *step)
+static void put_step_plain(const struct writer *w, const struct pl_kk_step *step)
 {
     begin(w);
     switch ((enum pl_kk_move)step->move) {
@@ -97,7 +83,7 @@ static void put_step_plain(struct writer *w, const struct pl_kk_step *step)
     end(w);
 }
 
-static void put_step_published(struct writer *w, const struct pl_kk_step *step)
+static void put_step_published(const struct writer *w, const struct pl_kk_step *step)
 {
     begin(w);
     switch ((enum pl_kk_move)step->move) {
@@ -132,9 +118,10 @@ static void put_step_published(struct writer *w, const struct pl_kk_step *step)
 
 /* Careless thoughts. */
 
-static void put_hunch(struct writer *w, size_t person, bool knight)
+static void put_hunch(const struct writer *w, size_t person, bool knight)
 {
-    const uint64_t kind = pl_rng_below(&w->opts->rng, (uint32_t)(PL_KK_PEOPLE_MAX + person), 3);
+    const uint64_t kind =
+        pl_rng_below(&w->out->opts->rng, (uint32_t)(PL_KK_PEOPLE_MAX + person), 3);
 
     begin(w);
     switch (kind) {
@@ -156,19 +143,35 @@ static void put_hunch(struct writer *w, size_t person, bool knight)
     end(w);
 }
 
-/* What leads to the n-th role, and that role. */
+/* What leads to the n-th role, and that role. Behind the last one there is no more to think. */
 
-static void put_thought(struct writer *w, size_t n)
+static struct writer writer_of(struct pl_worked *out, const void *of)
 {
-    if (!w->proof) {
-        put_hunch(w, n, w->guessed >> n & 1);
+    struct writer w = *(const struct writer *)of;
+
+    w.out = out;
+    return w;
+}
+
+static void put_thought(struct pl_worked *out, const void *of, size_t n)
+{
+    const struct writer w = writer_of(out, of);
+
+    if (n == w.puzzle->people) {
+        begin(&w);
+        put(&w, plain(&w) ? "that is all" : "That is everybody");
+        end(&w);
         return;
     }
-    for (size_t i = n == 0 ? 0 : w->proof->ends[n - 1]; i < w->proof->ends[n]; i++) {
-        if (plain(w))
-            put_step_plain(w, &w->proof->steps[i]);
+    if (!w.proof) {
+        put_hunch(&w, n, w.guessed >> n & 1);
+        return;
+    }
+    for (size_t i = n == 0 ? 0 : w.proof->ends[n - 1]; i < w.proof->ends[n]; i++) {
+        if (plain(&w))
+            put_step_plain(&w, &w.proof->steps[i]);
         else
-            put_step_published(w, &w->proof->steps[i]);
+            put_step_published(&w, &w.proof->steps[i]);
     }
 }
 
@@ -177,101 +180,30 @@ static uint32_t solution(const struct writer *w)
     return w->proof ? w->puzzle->solution : w->guessed;
 }
 
-static void put_answer(struct writer *w, size_t n)
+static void put_answer(struct pl_worked *out, const void *of, size_t n)
 {
-    const size_t person = w->proof ? w->proof->order[n] : n;
+    const struct writer w = writer_of(out, of);
+    const size_t person = w.proof ? w.proof->order[n] : n;
 
-    open_tag(w, "<answer>");
-    begin(w);
-    put_role(w, person, solution(w) >> person & 1);
-    put(w, "</answer>");
+    put_role(&w, person, solution(&w) >> person & 1);
 }
 
-static void put_solution(struct writer *w)
+static void put_solution(struct pl_worked *out, const void *of)
 {
-    begin(w);
-    if (w->rc == PL_OK)
-        w->rc = pl_kk_solution_text(w->puzzle, solution(w), w->buf);
+    const struct writer w = writer_of(out, of);
+
+    out->rc = pl_kk_solution_text(w.puzzle, solution(&w), out->buf);
 }
 
-static void put_all_thoughts(struct writer *w)
+int pl_kk_answer(const struct pl_kk *puzzle, const struct pl_worked_opts *opts, struct pl_buf *buf,
+                 bool *ret_correct)
 {
-    for (size_t n = 0; n < w->puzzle->people; n++)
-        put_thought(w, n);
-}
-
-static void put_final(struct writer *w)
-{
-    open_tag(w, "<answer>");
-    put_solution(w);
-    put(w, "</answer>");
-}
-
-/* Templates. */
-
-static void interleave(struct writer *w)
-{
-    for (size_t n = 0; n < w->puzzle->people; n++) {
-        open_tag(w, "<think>");
-        put_thought(w, n);
-        put(w, "</think>");
-        put_answer(w, n);
-    }
-    open_tag(w, "<think>");
-    begin(w);
-    put(w, plain(w) ? "that is all" : "That is everybody");
-    end(w);
-    put(w, "</think>");
-    put_final(w);
-}
-
-static void think_first(struct writer *w, bool answers)
-{
-    open_tag(w, "<think>");
-    put_all_thoughts(w);
-    put(w, "</think>");
-    for (size_t n = 0; answers && n < w->puzzle->people; n++)
-        put_answer(w, n);
-    put_final(w);
-}
-
-static void chain_of_thought(struct writer *w)
-{
-    put_all_thoughts(w);
-    begin(w);
-    put(w, plain(w) ? "answer:" : "Answer:");
-    put_solution(w);
-    if (!plain(w))
-        put(w, ".");
-}
-
-static void put_template(struct writer *w)
-{
-    switch (w->opts->template) {
-    case PL_METHOD_INTERLEAVE:
-        interleave(w);
-        return;
-    case PL_METHOD_THINK_ANSWER:
-        think_first(w, false);
-        return;
-    case PL_METHOD_DELAYED:
-        think_first(w, true);
-        return;
-    case PL_METHOD_DIRECT:
-        put_solution(w);
-        return;
-    case PL_METHOD_COT:
-        chain_of_thought(w);
-        return;
-    }
-    PL_ASSERT(!"a known template");
-}
-
-int pl_kk_answer(const struct pl_kk *puzzle, const struct pl_kk_answer_opts *opts,
-                 struct pl_buf *buf, bool *ret_correct)
-{
+    const struct pl_worked_parts parts = {.answers = puzzle->people,
+                                          .thought = put_thought,
+                                          .answer = put_answer,
+                                          .final = put_solution};
     struct pl_kk_proof proof;
-    struct writer w = {.puzzle = puzzle, .opts = opts, .buf = buf, .block = buf->len};
+    struct writer w = {.puzzle = puzzle};
 
     if (opts->careful) {
         pl_kk_prove(puzzle, &proof);
@@ -279,38 +211,6 @@ int pl_kk_answer(const struct pl_kk *puzzle, const struct pl_kk_answer_opts *opt
     }
     for (size_t i = 0; i < puzzle->people; i++)
         w.guessed |= (uint32_t)pl_rng_below(&opts->rng, (uint32_t)i, 2) << i;
-    put_template(&w);
     *ret_correct = solution(&w) == puzzle->solution;
-    return w.rc;
-}
-
-/* Bytes of the tag at text, "<think>" or "<|interleave|>", or 0. */
-static size_t tag_len(const char *text, size_t len)
-{
-    size_t i = 1;
-
-    while (i < len && ((text[i] >= 'a' && text[i] <= 'z') || text[i] == '/' || text[i] == '|' ||
-                       text[i] == '-'))
-        i++;
-    return text[0] == '<' && i < len && text[i] == '>' ? i + 1 : 0;
-}
-
-size_t pl_kk_words(const char *text, size_t len)
-{
-    size_t words = 0;
-    bool in_word = false;
-
-    for (size_t i = 0; i < len; i++) {
-        const unsigned char c = (unsigned char)text[i];
-        const bool letter =
-            (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c >= 0x80;
-        const size_t tag = c == '<' ? tag_len(text + i, len - i) : 0;
-
-        if (c != ' ' && c != '\n' && c != '\t' && !(letter && in_word))
-            words++;
-        in_word = letter;
-        if (tag > 0)
-            i += tag - 1;
-    }
-    return words;
+    return pl_worked_print(opts, &parts, &w, buf);
 }

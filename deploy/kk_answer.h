@@ -1,13 +1,9 @@
 /*
- * Worked answers to a puzzle: what a model is fine-tuned on before it is trained by reward.
+ * Worked answers to a puzzle, in the forms of worked.h: intermediate answers are roles, each as
+ * soon as it is proved, the final one is the solution.
  *
  *   interleave    <think>T1</think><answer>R1</answer><think>T2</think><answer>R2</answer> ...
- *                 <think>T</think><answer>S</answer>      each role as soon as it is proved
- *   think-answer  <think>T1 T2 ...</think><answer>S</answer>
- *   delayed       <think>T1 T2 ...</think><answer>R1</answer><answer>R2</answer> ...
- *                 <answer>S</answer>                      all thinking first
- *   direct        S
- *   cot           T1 T2 ... answer: S                     no tags
+ *                 <think>that is all</think><answer>S</answer>
  *
  * R is a role and S the solution, as kk_text.h fixes them. What a verifier may rely on:
  *   - the last answer is S, about all people in the order of their names; `direct` is nothing but
@@ -31,23 +27,11 @@
 #include "common/base/buf.h"
 #include "deploy/kk_puzzle.h"
 #include "deploy/kk_text.h"
-#include "proto/rollout.h"
-
-enum { PL_KK_TEMPLATES = PL_METHOD_COT + 1 }; /* a template asks for a method */
-
-struct pl_kk_answer_opts {
-    enum pl_method template;
-    enum pl_kk_wording wording;
-    bool careful;
-    struct pl_rng rng; /* of a careless answer: positions 0 to 15 are used */
-};
+#include "deploy/worked.h"
 
 /* Adds the answer to buf. The puzzle must have exactly one solution, puzzle->solution.
  * PL_ENOMEM, PL_EFULL from buf. */
-int pl_kk_answer(const struct pl_kk *puzzle, const struct pl_kk_answer_opts *opts,
-                 struct pl_buf *buf, bool *ret_correct);
-
-/* How long a text is: each tag, each run of letters and digits and each other sign is one word. */
-size_t pl_kk_words(const char *text, size_t len);
+int pl_kk_answer(const struct pl_kk *puzzle, const struct pl_worked_opts *opts, struct pl_buf *buf,
+                 bool *ret_correct);
 
 #endif

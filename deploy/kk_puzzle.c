@@ -1,6 +1,8 @@
 #include "deploy/kk_puzzle.h"
 
 #include "common/base/check.h"
+#include "deploy/draws.h"
+#include "deploy/key_set.h"
 
 #include <string.h>
 
@@ -153,38 +155,23 @@ size_t pl_kk_solve(const struct pl_kk *puzzle, uint32_t *ret_solution)
 
 /* Generation. */
 
-struct pl_rng pl_kk_rng(uint64_t seed, size_t people, uint32_t purpose, uint32_t index)
-{
-    return (struct pl_rng){seed, (uint32_t)PL_RNG_DATA, purpose << 8 | (uint32_t)people, index};
-}
-
-struct draws {
-    struct pl_rng rng;
-    uint32_t position;
-};
-
-static size_t below(struct draws *draws, size_t n)
-{
-    return (size_t)pl_rng_below(&draws->rng, draws->position++, n);
-}
-
-static struct pl_kk_node draw_leaf(struct draws *draws, size_t people, size_t speaker)
+static struct pl_kk_node draw_leaf(struct pl_draws *draws, size_t people, size_t speaker)
 {
     struct pl_kk_node leaf;
 
     do {
-        leaf.kind = below(draws, 2) ? PL_KK_LYING : PL_KK_TRUTHFUL;
-        leaf.value = (uint8_t)below(draws, people);
+        leaf.kind = pl_draws_below(draws, 2) ? PL_KK_LYING : PL_KK_TRUTHFUL;
+        leaf.value = (uint8_t)pl_draws_below(draws, people);
     } while (leaf.kind == PL_KK_LYING && leaf.value == speaker); /* nobody can say that */
     return leaf;
 }
 
-static void draw_claim(struct draws *draws, size_t people, size_t speaker,
+static void draw_claim(struct pl_draws *draws, size_t people, size_t speaker,
                        struct pl_kk_claim *claim)
 {
     static const enum pl_kk_kind forms[] = {PL_KK_TRUTHFUL, PL_KK_NOT,     PL_KK_AND,
                                             PL_KK_OR,       PL_KK_IMPLIES, PL_KK_EQUALS};
-    const enum pl_kk_kind form = forms[below(draws, sizeof forms / sizeof forms[0])];
+    const enum pl_kk_kind form = forms[pl_draws_below(draws, sizeof forms / sizeof forms[0])];
     const uint8_t parts = form == PL_KK_NOT ? 1 : 2;
     struct pl_kk_node *node = claim->nodes;
 
@@ -200,19 +187,19 @@ static void draw_claim(struct draws *draws, size_t people, size_t speaker,
     claim->count = (size_t)(node - claim->nodes);
 }
 
-static void draw_names(struct draws *draws, size_t names, struct pl_kk *puzzle)
+static void draw_names(struct pl_draws *draws, size_t names, struct pl_kk *puzzle)
 {
     uint8_t order[PL_KK_NAMES];
 
     for (size_t i = 0; i < names; i++)
         order[i] = (uint8_t)i;
     for (size_t i = 0; i < puzzle->people; i++) {
-        const size_t at = i + below(draws, names - i);
+        const size_t at = i + pl_draws_below(draws, names - i);
         const uint8_t name = order[at];
 
         order[at] = order[i];
         strncpy(puzzle->names[i], first_names[name], PL_KK_NAME_BYTES - 1);
-        puzzle->voices[i] = (uint8_t)below(draws, PL_KK_VOICES);
+        puzzle->voices[i] = (uint8_t)pl_draws_below(draws, PL_KK_VOICES);
     }
 }
 
@@ -220,7 +207,8 @@ void pl_kk_generate(uint64_t seed, size_t people, uint32_t index, size_t names,
                     struct pl_kk *ret_puzzle)
 {
     enum { TRIES_MAX = 100000 }; /* about one in four is taken */
-    struct draws draws = {.rng = pl_kk_rng(seed, people, 0, index)};
+    struct pl_draws draws = {.rng =
+                                 pl_draws_rng(PL_DRAWS_KK, PL_DRAWS_PROBLEM, seed, people, index)};
 
     PL_ASSERT(people >= PL_KK_PEOPLE_MIN && people <= PL_KK_PEOPLE_MAX);
     PL_ASSERT(names >= people && names <= PL_KK_NAMES);
@@ -238,26 +226,17 @@ void pl_kk_generate(uint64_t seed, size_t people, uint32_t index, size_t names,
 
 /* Numbers that stand for puzzles. */
 
-static uint64_t mix(uint64_t a, uint64_t b) /* the finaliser of splitmix64 */
-{
-    uint64_t x = a * UINT64_C(0x9e3779b97f4a7c15) + b + UINT64_C(0x632be59bd9b4e019);
-
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
-}
-
 uint64_t pl_kk_key(const struct pl_kk *puzzle)
 {
     uint64_t key = puzzle->people;
 
     for (size_t i = 0; i < puzzle->people; i++) {
         for (const char *c = puzzle->names[i]; *c; c++)
-            key = mix(key, (unsigned char)*c);
-        key = mix(key, puzzle->claims[i].count);
+            key = pl_key_mix(key, (unsigned char)*c);
+        key = pl_key_mix(key, puzzle->claims[i].count);
         for (size_t k = 0; k < puzzle->claims[i].count; k++)
-            key = mix(key, (uint64_t)puzzle->claims[i].nodes[k].kind << 8 |
-                               puzzle->claims[i].nodes[k].value);
+            key = pl_key_mix(key, (uint64_t)puzzle->claims[i].nodes[k].kind << 8 |
+                                      puzzle->claims[i].nodes[k].value);
     }
     return key;
 }
@@ -287,9 +266,9 @@ static uint64_t claim_colour(const struct pl_kk_claim *claim, size_t speaker,
         if (leaf) {
             const bool denied = i > 0 && claim->nodes[i - 1].kind == PL_KK_NOT;
 
-            colour = mix((node.kind == PL_KK_LYING) != denied, node.value == speaker);
-            colour = mix(colour, mentions(claim, node.value));
-            colour = mix(colour, colours[node.value]);
+            colour = pl_key_mix((node.kind == PL_KK_LYING) != denied, node.value == speaker);
+            colour = pl_key_mix(colour, mentions(claim, node.value));
+            colour = pl_key_mix(colour, colours[node.value]);
             stack[depth++] = colour;
             continue;
         }
@@ -298,9 +277,10 @@ static uint64_t claim_colour(const struct pl_kk_claim *claim, size_t speaker,
         for (size_t k = 0; k < node.value; k++) {
             const uint64_t part = stack[--depth];
 
-            colour += node.kind == PL_KK_IMPLIES ? mix(part, k) : part; /* a sum has no order */
+            colour +=
+                node.kind == PL_KK_IMPLIES ? pl_key_mix(part, k) : part; /* a sum has no order */
         }
-        stack[depth++] = mix(colour, node.kind);
+        stack[depth++] = pl_key_mix(colour, node.kind);
     }
     return stack[0];
 }
@@ -315,10 +295,10 @@ uint64_t pl_kk_shape(const struct pl_kk *puzzle)
         colours[i] = 1;
     for (size_t round = 0; round < puzzle->people; round++) {
         for (size_t i = 0; i < puzzle->people; i++)
-            next[i] = mix(colours[i], claim_colour(&puzzle->claims[i], i, colours));
+            next[i] = pl_key_mix(colours[i], claim_colour(&puzzle->claims[i], i, colours));
         memcpy(colours, next, sizeof colours);
     }
     for (size_t i = 0; i < puzzle->people; i++)
-        shape += mix(colours[i], puzzle->people);
-    return mix(shape, puzzle->people);
+        shape += pl_key_mix(colours[i], puzzle->people);
+    return pl_key_mix(shape, puzzle->people);
 }

@@ -110,8 +110,4 @@ uint64_t pl_kk_key(const struct pl_kk *puzzle);
  */
 uint64_t pl_kk_shape(const struct pl_kk *puzzle);
 
-/* For all that is drawn about puzzle `index` of a seed: `purpose` 0 is the puzzle itself, the rest
- * is free to others, below 2^24. */
-struct pl_rng pl_kk_rng(uint64_t seed, size_t people, uint32_t purpose, uint32_t index);
-
 #endif

@@ -58,11 +58,11 @@ struct open_node {
 };
 
 /* What stands before part number `part` of a node. */
-static const char *before_part(enum pl_kk_kind kind, size_t part, enum pl_kk_wording wording)
+static const char *before_part(enum pl_kk_kind kind, size_t part, enum pl_wording wording)
 {
     switch (kind) {
     case PL_KK_NOT:
-        return wording == PL_KK_PLAIN ? "not " : "it is not the case that ";
+        return wording == PL_WORDING_PLAIN ? "not " : "it is not the case that ";
     case PL_KK_AND:
         return part > 0 ? " and " : "";
     case PL_KK_OR:
@@ -70,7 +70,7 @@ static const char *before_part(enum pl_kk_kind kind, size_t part, enum pl_kk_wor
     case PL_KK_IMPLIES:
         return part > 0 ? " then " : "if ";
     case PL_KK_EQUALS:
-        return part == 0 ? "" : wording == PL_KK_PLAIN ? " iff " : " if and only if ";
+        return part == 0 ? "" : wording == PL_WORDING_PLAIN ? " iff " : " if and only if ";
     case PL_KK_TRUTHFUL:
     case PL_KK_LYING:
     case PL_KK_KINDS:
@@ -80,15 +80,15 @@ static const char *before_part(enum pl_kk_kind kind, size_t part, enum pl_kk_wor
     return "";
 }
 
-static const char *bracket(bool open, enum pl_kk_wording wording)
+static const char *bracket(bool open, enum pl_wording wording)
 {
-    if (wording == PL_KK_PLAIN)
+    if (wording == PL_WORDING_PLAIN)
         return open ? "( " : " )";
     return open ? "(" : ")";
 }
 
 /* A part is written: close every bracket that ends with it. */
-static int end_part(struct open_node *stack, size_t *depth, enum pl_kk_wording wording,
+static int end_part(struct open_node *stack, size_t *depth, enum pl_wording wording,
                     struct pl_buf *buf)
 {
     int rc = PL_OK;
@@ -101,7 +101,7 @@ static int end_part(struct open_node *stack, size_t *depth, enum pl_kk_wording w
     return rc;
 }
 
-int pl_kk_claim_text(const struct pl_kk *puzzle, size_t speaker, enum pl_kk_wording wording,
+int pl_kk_claim_text(const struct pl_kk *puzzle, size_t speaker, enum pl_wording wording,
                      struct pl_buf *buf)
 {
     const struct pl_kk_claim *claim = &puzzle->claims[speaker];
@@ -154,7 +154,7 @@ static int say(const struct pl_kk *puzzle, size_t speaker, struct pl_buf *buf)
         } else {
             const size_t from = buf->len;
 
-            rc = pl_kk_claim_text(puzzle, speaker, PL_KK_PUBLISHED, buf);
+            rc = pl_kk_claim_text(puzzle, speaker, PL_WORDING_PUBLISHED, buf);
             if (rc == PL_OK && at[1] == 'C' && buf->data[from] >= 'a' && buf->data[from] <= 'z')
                 buf->data[from] = (char)(buf->data[from] - 'a' + 'A');
         }
@@ -185,11 +185,11 @@ static int question_published(const struct pl_kk *puzzle, struct pl_buf *buf)
     return rc < 0 ? rc : pl_buf_puts(buf, " Who is a knight, and who is a knave?");
 }
 
-int pl_kk_question(const struct pl_kk *puzzle, enum pl_kk_wording wording, struct pl_buf *buf)
+int pl_kk_question(const struct pl_kk *puzzle, enum pl_wording wording, struct pl_buf *buf)
 {
     int rc = PL_OK;
 
-    if (wording == PL_KK_PUBLISHED)
+    if (wording == PL_WORDING_PUBLISHED)
         return question_published(puzzle, buf);
     for (size_t i = 0; rc == PL_OK && i < puzzle->people; i++) {
         rc = pl_buf_printf(buf, " %s says ", puzzle->names[i]);

@@ -23,19 +23,17 @@
 
 #include "common/base/buf.h"
 #include "deploy/kk_puzzle.h"
-
-enum pl_kk_wording { PL_KK_PUBLISHED, PL_KK_PLAIN };
-#define PL_KK_WORDING_CHOICES "published|plain"
+#include "deploy/wording.h"
 
 /* Lower-case names, as plain wording has them. */
 void pl_kk_names_lower(struct pl_kk *puzzle);
 
 /* The whole question. Plain wording begins with a blank, so that all words in it look the same to a
  * tokenizer. */
-int pl_kk_question(const struct pl_kk *puzzle, enum pl_kk_wording wording, struct pl_buf *buf);
+int pl_kk_question(const struct pl_kk *puzzle, enum pl_wording wording, struct pl_buf *buf);
 
 /* "max is not a knight", "if max is a knave then zoey is a knight", ... */
-int pl_kk_claim_text(const struct pl_kk *puzzle, size_t speaker, enum pl_kk_wording wording,
+int pl_kk_claim_text(const struct pl_kk *puzzle, size_t speaker, enum pl_wording wording,
                      struct pl_buf *buf);
 
 int pl_kk_role_text(const struct pl_kk *puzzle, size_t person, bool knight, struct pl_buf *buf);

@@ -41,10 +41,10 @@ static void check_literal(const char *data, size_t size)
 static void check_answers(const struct pl_kk *puzzle)
 {
     for (size_t i = 0; i < 4; i++) {
-        const struct pl_kk_answer_opts opts = {.template =
-                                                   i < 2 ? PL_METHOD_INTERLEAVE : PL_METHOD_COT,
-                                               .wording = i % 2 ? PL_KK_PLAIN : PL_KK_PUBLISHED,
-                                               .careful = true};
+        const struct pl_worked_opts opts = {
+            .template = i < 2 ? PL_METHOD_INTERLEAVE : PL_METHOD_COT,
+            .wording = i % 2 ? PL_WORDING_PLAIN : PL_WORDING_PUBLISHED,
+            .careful = true};
         struct pl_buf text;
         bool correct = false;
 

@@ -11,6 +11,7 @@
 
 #include "common/base/err.h"
 #include "common/base/file.h"
+#include "deploy/draws.h"
 #include "deploy/kk_answer.h"
 #include "deploy/kk_literal.h"
 #include "deploy/kk_task.h"
@@ -187,7 +188,7 @@ static void so(struct checker *c, size_t person, bool knight)
 }
 
 /* `speaker` is quoted with the claim he or she made. */
-static void eat_claim(const struct pl_kk *puzzle, size_t speaker, enum pl_kk_wording wording,
+static void eat_claim(const struct pl_kk *puzzle, size_t speaker, enum pl_wording wording,
                       const char **at)
 {
     struct pl_buf claim;
@@ -218,7 +219,7 @@ static void check_sentence_plain(struct checker *c, const char **at)
         assert_true(eat(at, "but "));
         speaker = eat_name(c->puzzle, at);
         assert_true(eat(at, " says "));
-        eat_claim(c->puzzle, speaker, PL_KK_PLAIN, at);
+        eat_claim(c->puzzle, speaker, PL_WORDING_PLAIN, at);
         assert_true(eat(at, " , a contradiction"));
         but(c, speaker);
     }
@@ -254,7 +255,7 @@ static void check_sentence_published(struct checker *c, const char **at)
         speaker = eat_name(c->puzzle, at);
         knight = eat(at, ", a knight, says that ");
         assert_true(knight || eat(at, ", a knave, says that "));
-        eat_claim(c->puzzle, speaker, PL_KK_PUBLISHED, at);
+        eat_claim(c->puzzle, speaker, PL_WORDING_PUBLISHED, at);
         assert_true(eat(at, knight ? ", which is false: a contradiction"
                                    : ", which is true: a contradiction"));
         speaker_is(c, speaker, knight);
@@ -270,18 +271,17 @@ static void check_sentence_published(struct checker *c, const char **at)
     assert_true(eat(at, "."));
 }
 
-static void check_thought(struct checker *c, enum pl_kk_wording wording, const char *text,
-                          size_t len)
+static void check_thought(struct checker *c, enum pl_wording wording, const char *text, size_t len)
 {
     const char *at = text;
 
     while (at < text + len) {
-        if (wording == PL_KK_PLAIN)
+        if (wording == PL_WORDING_PLAIN)
             check_sentence_plain(c, &at);
         else
             check_sentence_published(c, &at);
         c->steps++;
-        if (wording == PL_KK_PUBLISHED && at < text + len)
+        if (wording == PL_WORDING_PUBLISHED && at < text + len)
             assert_true(eat(&at, " "));
     }
     assert_ptr_equal(at, text + len);
@@ -351,10 +351,10 @@ static void answer_init(struct answer *answer)
 }
 
 /* An answer with tags: read back, roles against each other, thoughts if careful. */
-static void check_tagged(const struct pl_kk *puzzle, const struct pl_kk_answer_opts *opts,
+static void check_tagged(const struct pl_kk *puzzle, const struct pl_worked_opts *opts,
                          struct answer *answer)
 {
-    const char *last = opts->wording == PL_KK_PLAIN ? " that is all ." : "That is everybody.";
+    const char *last = opts->wording == PL_WORDING_PLAIN ? " that is all ." : "That is everybody.";
     struct checker c;
     struct parts parts;
     uint32_t given = 0, roles = 0, solution;
@@ -394,10 +394,10 @@ static void check_tagged(const struct pl_kk *puzzle, const struct pl_kk_answer_o
     answer->steps = c.steps;
 }
 
-static void check_untagged(const struct pl_kk *puzzle, const struct pl_kk_answer_opts *opts,
+static void check_untagged(const struct pl_kk *puzzle, const struct pl_worked_opts *opts,
                            struct answer *answer)
 {
-    const char *lead = opts->wording == PL_KK_PLAIN ? " answer:" : "Answer:";
+    const char *lead = opts->wording == PL_WORDING_PLAIN ? " answer:" : "Answer:";
     const char *text = answer->text.data;
     size_t len = answer->text.len;
     struct checker c;
@@ -411,11 +411,11 @@ static void check_untagged(const struct pl_kk *puzzle, const struct pl_kk_answer
         if (opts->careful) {
             checker_init(&c, puzzle);
             check_thought(&c, opts->wording, text,
-                          (size_t)(at - text) - (opts->wording == PL_KK_PUBLISHED));
+                          (size_t)(at - text) - (opts->wording == PL_WORDING_PUBLISHED));
             assert_int_equal(c.proved, (1u << puzzle->people) - 1);
         }
         at += strlen(lead);
-        len -= (size_t)(at - text) + (opts->wording == PL_KK_PUBLISHED); /* its full stop */
+        len -= (size_t)(at - text) + (opts->wording == PL_WORDING_PUBLISHED); /* its full stop */
         text = at;
     }
     solution = read_solution(puzzle, text, len);
@@ -423,7 +423,7 @@ static void check_untagged(const struct pl_kk *puzzle, const struct pl_kk_answer
     assert_true(answer->correct || !opts->careful);
 }
 
-static void make_and_check(const struct pl_kk *puzzle, const struct pl_kk_answer_opts *opts,
+static void make_and_check(const struct pl_kk *puzzle, const struct pl_worked_opts *opts,
                            struct answer *answer)
 {
     pl_buf_clear(&answer->text);
@@ -442,14 +442,14 @@ static void every_step_of_a_careful_answer_holds(void **state)
     answer_init(&answer);
     for (size_t people = PL_KK_PEOPLE_MIN; people <= PL_KK_PEOPLE_MAX; people++) {
         for (uint32_t index = 0; index < 60; index++) {
-            struct pl_kk_answer_opts opts = {.careful = true};
+            struct pl_worked_opts opts = {.careful = true};
             struct pl_kk puzzle;
 
             pl_kk_generate(11, people, index, PL_KK_NAMES, &puzzle);
-            for (size_t i = 0; i < 2 * PL_KK_TEMPLATES; i++) {
-                opts.template = (enum pl_method)(i % PL_KK_TEMPLATES);
-                opts.wording = i < PL_KK_TEMPLATES ? PL_KK_PUBLISHED : PL_KK_PLAIN;
-                if (i == PL_KK_TEMPLATES)
+            for (size_t i = 0; i < 2 * PL_TEMPLATES; i++) {
+                opts.template = (enum pl_method)(i % PL_TEMPLATES);
+                opts.wording = i < PL_TEMPLATES ? PL_WORDING_PUBLISHED : PL_WORDING_PLAIN;
+                if (i == PL_TEMPLATES)
                     pl_kk_names_lower(&puzzle);
                 make_and_check(&puzzle, &opts, &answer);
             }
@@ -461,7 +461,7 @@ static void every_step_of_a_careful_answer_holds(void **state)
 /* Claims far beyond published ones, where no single supposition is enough. */
 static void hard_puzzles_are_proved_by_nested_suppositions(void **state)
 {
-    const struct pl_kk_answer_opts opts = {.careful = true, .wording = PL_KK_PLAIN};
+    const struct pl_worked_opts opts = {.careful = true, .wording = PL_WORDING_PLAIN};
     size_t count = 0, nested = 0, deepest = 0, longest = 0;
     struct answer answer;
 
@@ -496,7 +496,7 @@ static void proofs_are_short(void **state)
     (void)state;
     answer_init(&answer);
     for (size_t people = 2; people <= 3; people++) {
-        const struct pl_kk_answer_opts opts = {.careful = true, .wording = PL_KK_PLAIN};
+        const struct pl_worked_opts opts = {.careful = true, .wording = PL_WORDING_PLAIN};
         enum { COUNT = 1000 };
         size_t words = 0;
 
@@ -505,7 +505,7 @@ static void proofs_are_short(void **state)
 
             pl_kk_generate(17, people, index, PL_KK_NAMES, &puzzle);
             make_and_check(&puzzle, &opts, &answer);
-            words += pl_kk_words(answer.text.data, answer.text.len);
+            words += pl_worked_words(answer.text.data, answer.text.len);
         }
         print_message("%zu people: %.1f words\n", people, (double)words / COUNT);
         assert_true((double)words / COUNT < words_mean_max[people - 2]);
@@ -518,7 +518,7 @@ static void a_proof_reads_well(void **state)
     static const char literal[] = "(('not', ('telling-truth', 1)), ('<=>', ('telling-truth', 1), "
                                   "('lying', 0)))";
     struct pl_kk puzzle = {.names = {"Zoey", "Oliver"}};
-    struct pl_kk_answer_opts opts = {.careful = true};
+    struct pl_worked_opts opts = {.careful = true};
     struct answer answer;
 
     (void)state;
@@ -534,7 +534,7 @@ static void a_proof_reads_well(void **state)
         "lies, so Oliver is a knight.</think><answer>Oliver is a knight</answer><think>That is "
         "everybody.</think><answer>Zoey is a knave and Oliver is a knight</answer>");
     opts.template = PL_METHOD_COT;
-    opts.wording = PL_KK_PLAIN;
+    opts.wording = PL_WORDING_PLAIN;
     pl_kk_names_lower(&puzzle);
     make_and_check(&puzzle, &opts, &answer);
     assert_string_equal(answer.text.data,
@@ -542,7 +542,7 @@ static void a_proof_reads_well(void **state)
                         "oliver is a knight iff zoey is a knave , a contradiction . so zoey is a "
                         "knave . by zoey , oliver is a knight . answer: zoey is a knave and "
                         "oliver is a knight");
-    assert_int_equal(pl_kk_words(answer.text.data, answer.text.len), 55);
+    assert_int_equal(pl_worked_words(answer.text.data, answer.text.len), 55);
     pl_buf_release(&answer.text);
 }
 
@@ -578,20 +578,20 @@ static void the_rewarder_agrees(void **state)
 
     (void)state;
     answer_init(&answer);
-    for (uint32_t index = 0; index < 7 * PL_KK_TEMPLATES * 4 * 4; index++) {
+    for (uint32_t index = 0; index < 7 * PL_TEMPLATES * 4 * 4; index++) {
         const size_t people = 2 + index % 7;
-        const enum pl_method method = (enum pl_method)(index / 7 % PL_KK_TEMPLATES);
+        const enum pl_method method = (enum pl_method)(index / 7 % PL_TEMPLATES);
         const bool parts = method == PL_METHOD_INTERLEAVE || method == PL_METHOD_DELAYED;
-        const struct pl_kk_answer_opts opts = {.template = method,
-                                               .wording =
-                                                   index / 35 % 2 ? PL_KK_PLAIN : PL_KK_PUBLISHED,
-                                               .careful = index / 70 % 2,
-                                               .rng = pl_kk_rng(19, people, 1, index)};
+        const struct pl_worked_opts opts = {.template = method,
+                                            .wording = index / 35 % 2 ? PL_WORDING_PLAIN
+                                                                      : PL_WORDING_PUBLISHED,
+                                            .careful = index / 70 % 2,
+                                            .rng = pl_draws_rng(PL_DRAWS_KK, 1, 19, people, index)};
         struct pl_score score;
         struct pl_kk puzzle;
 
         pl_kk_generate(19, people, index, PL_KK_NAMES, &puzzle);
-        if (opts.wording == PL_KK_PLAIN)
+        if (opts.wording == PL_WORDING_PLAIN)
             pl_kk_names_lower(&puzzle);
         make_and_check(&puzzle, &opts, &answer);
         score = reward(&puzzle, method, &answer.text);
@@ -616,14 +616,15 @@ static void careless_answers_are_right_by_chance(void **state)
     answer_init(&answer);
     answer_init(&again);
     for (size_t people = 2; people <= 3; people++) {
-        size_t correct[PL_KK_TEMPLATES] = {0};
+        size_t correct[PL_TEMPLATES] = {0};
 
         for (uint32_t index = 0; index < COUNT; index++) {
-            const enum pl_method template = (enum pl_method)(index % PL_KK_TEMPLATES);
-            const struct pl_kk_answer_opts opts = {
+            const enum pl_method template = (enum pl_method)(index % PL_TEMPLATES);
+            const struct pl_worked_opts opts = {
                 .template = template,
-                .wording = index % 2 ? PL_KK_PLAIN : PL_KK_PUBLISHED,
-                .rng = pl_kk_rng(13, people, 1 + (uint32_t) template, index)};
+                .wording = index % 2 ? PL_WORDING_PLAIN : PL_WORDING_PUBLISHED,
+                .rng = pl_draws_rng(PL_DRAWS_KK, PL_DRAWS_ANSWER + (uint32_t) template, 13, people,
+                                    index)};
             struct pl_kk puzzle;
 
             pl_kk_generate(13, people, index, PL_KK_NAMES, &puzzle);
@@ -632,8 +633,8 @@ static void careless_answers_are_right_by_chance(void **state)
             make_and_check(&puzzle, &opts, &again);
             assert_string_equal(answer.text.data, again.text.data);
         }
-        for (size_t i = 0; i < PL_KK_TEMPLATES; i++) {
-            const double share = (double)correct[i] / (COUNT / PL_KK_TEMPLATES);
+        for (size_t i = 0; i < PL_TEMPLATES; i++) {
+            const double share = (double)correct[i] / (COUNT / PL_TEMPLATES);
 
             print_message("%zu people, %s: %.3f right\n", people, pl_method_name((enum pl_method)i),
                           share);
@@ -663,12 +664,12 @@ static void words_are_counted(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        assert_int_equal(pl_kk_words(cases[i].text, strlen(cases[i].text)), cases[i].words);
+        assert_int_equal(pl_worked_words(cases[i].text, strlen(cases[i].text)), cases[i].words);
 }
 
 static void a_buffer_too_small_is_an_error(void **state)
 {
-    const struct pl_kk_answer_opts opts = {.careful = true};
+    const struct pl_worked_opts opts = {.careful = true};
     struct pl_kk puzzle;
     struct pl_buf small;
     bool correct;
@@ -687,7 +688,7 @@ static void a_buffer_too_small_is_an_error(void **state)
 
 static size_t check_file(const char *path, size_t *nested)
 {
-    const struct pl_kk_answer_opts opts = {.careful = true};
+    const struct pl_worked_opts opts = {.careful = true};
     struct answer answer;
     struct pl_buf question;
     struct pl_map map;

@@ -8,8 +8,8 @@
 #include "common/base/err.h"
 #include "deploy/kk_literal.h"
 #include "deploy/kk_puzzle.h"
-#include "deploy/kk_set.h"
 #include "deploy/kk_text.h"
+#include "deploy/problem_set.h"
 #include "tests/kk_naive.h"
 
 #include <stdio.h>
@@ -125,8 +125,8 @@ static void puzzles_are_what_they_were(void **state)
     for (size_t people = PL_KK_PEOPLE_MIN; people <= PL_KK_PEOPLE_MAX; people++) {
         for (uint32_t index = 0; index < 8; index++) {
             pl_kk_generate(1, people, index, 16, &puzzle);
-            assert_int_equal(pl_kk_question(&puzzle, PL_KK_PUBLISHED, &buf), PL_OK);
-            assert_int_equal(pl_kk_question(&puzzle, PL_KK_PLAIN, &buf), PL_OK);
+            assert_int_equal(pl_kk_question(&puzzle, PL_WORDING_PUBLISHED, &buf), PL_OK);
+            assert_int_equal(pl_kk_question(&puzzle, PL_WORDING_PLAIN, &buf), PL_OK);
             assert_int_equal(pl_kk_literal_print(&puzzle, &buf), PL_OK);
             assert_int_equal(pl_kk_solution_text(&puzzle, puzzle.solution, &buf), PL_OK);
         }
@@ -201,7 +201,7 @@ static void puzzles_read_well(void **state)
     (void)state;
     pl_buf_init(&buf, 4096);
     assert_int_equal(pl_kk_literal_parse(literal, strlen(literal), 3, &puzzle, NULL), PL_OK);
-    assert_int_equal(pl_kk_question(&puzzle, PL_KK_PUBLISHED, &buf), PL_OK);
+    assert_int_equal(pl_kk_question(&puzzle, PL_WORDING_PUBLISHED, &buf), PL_OK);
     assert_string_equal(
         buf.data,
         "On an island every inhabitant is either a knight, who only ever tells the truth, or a "
@@ -212,7 +212,7 @@ static void puzzles_read_well(void **state)
         "knave)). Who is a knight, and who is a knave?");
     pl_buf_clear(&buf);
     pl_kk_names_lower(&puzzle);
-    assert_int_equal(pl_kk_question(&puzzle, PL_KK_PLAIN, &buf), PL_OK);
+    assert_int_equal(pl_kk_question(&puzzle, PL_WORDING_PLAIN, &buf), PL_OK);
     assert_string_equal(buf.data,
                         " zoey says if max is a knave then zoey is a knight . max says ivy is not "
                         "a knight . ivy says ( not ( zoey is a knave and max is a knave and ivy is "
@@ -456,21 +456,26 @@ static void shapes_see_through_disguises(void **state)
 
 static void sets_hold_no_puzzle_twice(void **state)
 {
-    const struct pl_kk_set_opts opts = {
-        .seed = 5, .people = {2, 3}, .sizes = 2, .names = 3, .split = PL_KK_BY_PUZZLE};
+    const struct pl_problem_set_opts opts = {.family = &pl_family_kk,
+                                             .draw = {.seed = 5, .names = 3},
+                                             .sizes = {2, 3},
+                                             .count = 2,
+                                             .split = PL_SPLIT_PROBLEM};
     enum { COUNT = 1500 };
     static struct pl_kk puzzles[COUNT];
-    struct pl_kk_set set;
+    struct pl_problem_set set;
     size_t disguised = 0;
 
     (void)state;
-    pl_kk_set_init(&set, &opts);
+    pl_problem_set_init(&set, &opts);
     for (size_t i = 0; i < COUNT; i++) {
-        const enum pl_kk_part part = i < COUNT - 100 ? PL_KK_TRAIN : PL_KK_TEST;
+        const enum pl_part part = i < COUNT - 100 ? PL_PART_TRAIN : PL_PART_TEST;
+        struct pl_problem drawn;
         struct pl_kk again;
         uint32_t index;
 
-        assert_int_equal(pl_kk_set_next(&set, part, &puzzles[i], &index, NULL), PL_OK);
+        assert_int_equal(pl_problem_set_next(&set, part, &drawn, &index, NULL), PL_OK);
+        puzzles[i] = drawn.of.kk;
         assert_int_equal(puzzles[i].people, 2 + i % 2);
         pl_kk_generate(5, puzzles[i].people, index, 3, &again);
         assert_memory_equal(&again, &puzzles[i], sizeof again);
@@ -479,62 +484,71 @@ static void sets_hold_no_puzzle_twice(void **state)
                          memcmp(puzzles[k].names, puzzles[i].names, sizeof puzzles[i].names) == 0 &&
                          memcmp(puzzles[k].claims, puzzles[i].claims, sizeof puzzles[i].claims) ==
                              0);
-            disguised += part == PL_KK_TEST && pl_kk_shape(&puzzles[k]) == pl_kk_shape(&puzzles[i]);
+            disguised +=
+                part == PL_PART_TEST && pl_kk_shape(&puzzles[k]) == pl_kk_shape(&puzzles[i]);
         }
     }
     assert_true(disguised > 0); /* this split does not promise more */
-    pl_kk_set_release(&set);
+    pl_problem_set_release(&set);
 }
 
 static void parts_share_no_shape(void **state)
 {
-    struct pl_key_set shapes[PL_KK_PARTS] = {{0}};
+    struct pl_key_set shapes[PL_PARTS] = {{0}};
 
     (void)state;
     for (uint64_t seed = 0; seed < 4; seed++) { /* two training sets, then two test sets */
-        const enum pl_kk_part part = seed < 2 ? PL_KK_TRAIN : PL_KK_TEST;
-        const struct pl_kk_set_opts opts = {
-            .seed = seed, .people = {3, 2}, .sizes = 2, .names = 48, .split = PL_KK_BY_SHAPE};
-        struct pl_kk_set set;
+        const enum pl_part part = seed < 2 ? PL_PART_TRAIN : PL_PART_TEST;
+        const struct pl_problem_set_opts opts = {.family = &pl_family_kk,
+                                                 .draw = {.seed = seed, .names = 48},
+                                                 .sizes = {3, 2},
+                                                 .count = 2,
+                                                 .split = PL_SPLIT_SHAPE};
+        struct pl_problem_set set;
 
-        pl_kk_set_init(&set, &opts);
+        pl_problem_set_init(&set, &opts);
         for (size_t i = 0; i < 800; i++) {
-            struct pl_kk puzzle;
+            struct pl_problem problem;
             uint32_t index;
             bool is_new;
 
-            assert_int_equal(pl_kk_set_next(&set, part, &puzzle, &index, NULL), PL_OK);
-            assert_int_equal(puzzle.people, 3 - i % 2);
-            assert_int_equal(pl_key_set_add(&shapes[part], pl_kk_shape(&puzzle), &is_new), PL_OK);
-            if (part == PL_KK_TRAIN || !is_new)
-                continue;
-            assert_int_equal(pl_key_set_add(&shapes[PL_KK_TRAIN], pl_kk_shape(&puzzle), &is_new),
+            assert_int_equal(pl_problem_set_next(&set, part, &problem, &index, NULL), PL_OK);
+            assert_int_equal(problem.of.kk.people, 3 - i % 2);
+            assert_int_equal(pl_key_set_add(&shapes[part], pl_kk_shape(&problem.of.kk), &is_new),
                              PL_OK);
+            if (part == PL_PART_TRAIN || !is_new)
+                continue;
+            assert_int_equal(
+                pl_key_set_add(&shapes[PL_PART_TRAIN], pl_kk_shape(&problem.of.kk), &is_new),
+                PL_OK);
             assert_true(is_new);
         }
-        pl_kk_set_release(&set);
+        pl_problem_set_release(&set);
     }
-    print_message("%zu shapes, %zu of them for tests\n", shapes[PL_KK_TRAIN].count,
-                  shapes[PL_KK_TEST].count);
-    assert_true(shapes[PL_KK_TEST].count > 50);
-    for (size_t part = 0; part < PL_KK_PARTS; part++)
+    print_message("%zu shapes, %zu of them for tests\n", shapes[PL_PART_TRAIN].count,
+                  shapes[PL_PART_TEST].count);
+    assert_true(shapes[PL_PART_TEST].count > 50);
+    for (size_t part = 0; part < PL_PARTS; part++)
         pl_key_set_release(&shapes[part]);
 }
 
 static void sets_end_when_puzzles_do(void **state)
 {
-    const struct pl_kk_set_opts opts = {
-        .seed = 1, .people = {2}, .sizes = 1, .names = 2, .split = PL_KK_WHOLE};
-    struct pl_kk_set set;
-    struct pl_kk puzzle;
+    const struct pl_problem_set_opts opts = {.family = &pl_family_kk,
+                                             .draw = {.seed = 1, .names = 2},
+                                             .sizes = {2},
+                                             .count = 1,
+                                             .split = PL_SPLIT_NONE};
+    struct pl_problem_set set;
+    struct pl_problem problem;
     struct pl_error err = {0};
     uint32_t index;
     size_t count = 0;
     char sentence[200];
 
     (void)state;
-    pl_kk_set_init(&set, &opts);
-    while (pl_kk_set_next(&set, PL_KK_TRAIN, &puzzle, &index, &err) == PL_OK)
+    pl_problem_set_init(&set, &opts);
+    while (pl_problem_set_next(&set, PL_PART_TRAIN, &problem, &index, &err) == PL_OK)
         count++;
     assert_int_equal(err.code, PL_EFULL);
     snprintf(sentence, sizeof sentence,
@@ -573,7 +587,7 @@ static void sets_end_when_puzzles_do(void **state)
         }
     }
     assert_int_equal(count, 2 * pairs);
-    pl_kk_set_release(&set);
+    pl_problem_set_release(&set);
 }
 
 int main(void)
