@@ -137,10 +137,27 @@ static int read_fields(const json_t *root, const char *what, struct fields *f, s
     return rc;
 }
 
+/* meta.choices, where they are options of a question; else NULL. */
+static const json_t *choices_of(const json_t *root)
+{
+    const json_t *list = json_object_get(json_object_get(root, "meta"), "choices"), *item;
+    const size_t count = json_array_size(list);
+    size_t i;
+
+    if (count < 2 || count > PL_TASK_CHOICES_MAX)
+        return NULL;
+    json_array_foreach(list, i, item)
+    {
+        if (!json_is_string(item))
+            return NULL;
+    }
+    return list;
+}
+
 /* The arrays in front of the texts. */
 struct arrays {
     struct pl_truth *steps;
-    const char **aliases; /* of the final answer, then of each step */
+    const char **aliases; /* of the final answer, then of each step; then the choices */
 };
 
 static struct pl_truth truth_of(const json_t *obj, const char ***aliases, struct room *room)
@@ -171,7 +188,7 @@ static size_t count_aliases(const json_t *root, const json_t *steps)
 static void fill(struct pl_task *task, const json_t *root, const struct fields *f, const char *line,
                  size_t len, struct arrays arrays, struct room *room)
 {
-    const json_t *steps = json_object_get(root, "steps");
+    const json_t *steps = json_object_get(root, "steps"), *choices = choices_of(root);
 
     task->id = keep(room, f->id, strlen(f->id));
     task->source = keep(room, f->source, strlen(f->source));
@@ -189,6 +206,14 @@ static void fill(struct pl_task *task, const json_t *root, const struct fields *
 
         if (room->text)
             arrays.steps[i] = truth;
+    }
+    task->choices = arrays.aliases;
+    task->choice_count = json_array_size(choices);
+    for (size_t i = 0; i < task->choice_count; i++) {
+        const char *text = keep_json(room, json_array_get(choices, i));
+
+        if (room->text)
+            arrays.aliases[i] = text;
     }
 }
 
@@ -214,7 +239,8 @@ int pl_task_parse(const char *line, size_t len, const char *what, struct pl_task
     if (rc == PL_OK) {
         const json_t *steps = json_object_get(root, "steps");
         const size_t truths = json_array_size(steps) * sizeof(struct pl_truth);
-        const size_t aliases = count_aliases(root, steps) * sizeof(char *);
+        const size_t aliases =
+            (count_aliases(root, steps) + json_array_size(choices_of(root))) * sizeof(char *);
         struct arrays arrays = {0};
 
         fill(&task, root, &fields, line, len, arrays, &room);

@@ -5,7 +5,8 @@
  *    "steps": [{"answer": "...", "aliases": []}], "ordered": false, "verifier": "kk", "meta": {}}
  *
  * question, answer and verifier must be there; steps are the intermediate truths g_1 .. g_(N-1), in
- * their order; `ordered` says whether that order counts.
+ * their order; `ordered` says whether that order counts. `meta` is free; of a question with options
+ * they are the list meta.choices, in the order of their letters A, B, ...
  */
 #ifndef PL_PROTO_TASK_H
 #define PL_PROTO_TASK_H
@@ -27,6 +28,9 @@ struct pl_task {
     const struct pl_truth *steps;
     size_t step_count;
     bool ordered;
+    /* meta.choices; none where that is no list of 2 to PL_TASK_CHOICES_MAX strings */
+    const char *const *choices;
+    size_t choice_count;
     const char
         *level;       /* meta.level or meta.people as text, "" without: what results are split by */
     const char *line; /* the whole line, for sending on */
@@ -35,6 +39,7 @@ struct pl_task {
 };
 
 enum { PL_TASK_BYTES_MAX = 1 << 20, PL_TASK_STEPS_MAX = 64, PL_TASK_ALIASES_MAX = 64 };
+enum { PL_TASK_CHOICES_MAX = 10 };
 
 /* `what` names the line in errors ("tasks.jsonl:12"). Ended with pl_task_release(). PL_EFORMAT,
  * PL_ENOMEM. */

@@ -713,6 +713,8 @@ TASK = {
     "good-least": '{"question": "", "answer": "", "verifier": ""}',
     "good-level": task(meta={"level": "x" * 200, "people": 9223372036854775807}),
     "good-most-steps": task(steps=[{"answer": "s"}] * 64),
+    "good-choices": task(meta={"choices": ["a", "", "é"]}),
+    "good-choices-of-another-kind": task(meta={"choices": {"text": ["a"]}}),
     "good-most-aliases": task(aliases=["a"] * 64),
     "bad-steps": task(steps=[{"answer": "s"}] * 65),
     "bad-aliases": task(aliases=["a"] * 65),

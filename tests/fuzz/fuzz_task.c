@@ -26,6 +26,9 @@ static void check_task(const struct pl_task *task, const char *line, size_t len)
     PL_ASSERT(task->step_count <= PL_TASK_STEPS_MAX);
     for (size_t i = 0; i < task->step_count; i++)
         check_truth(&task->steps[i]);
+    PL_ASSERT(task->choice_count <= PL_TASK_CHOICES_MAX && task->choice_count != 1);
+    for (size_t i = 0; i < task->choice_count; i++)
+        PL_ASSERT(task->choices[i] && strlen(task->choices[i]) <= PL_TASK_BYTES_MAX);
     PL_ASSERT(task->line_len == len && memcmp(task->line, line, len) == 0);
     PL_ASSERT(task->line[len] == '\0');
 }

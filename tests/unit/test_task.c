@@ -55,6 +55,42 @@ static void what_may_be_left_out(void **state)
     pl_task_release(&t);
 }
 
+static void choices_are_a_list_of_strings(void **state)
+{
+    static const struct {
+        const char *meta;
+        size_t count;
+    } rows[] = {
+        {"{\"choices\": [\"x\", \"\"]}", 2},
+        {"{\"choices\": [\"0\",\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]}", 10},
+        {"{\"choices\": [\"0\",\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\",\"\"]}", 0},
+        {"{\"choices\": [\"x\"]}", 0},
+        {"{\"choices\": [\"x\", 1]}", 0},
+        {"{\"choices\": {\"text\": [\"x\", \"y\"]}}", 0},
+        {"{}", 0},
+        {"[]", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char line[512];
+        struct pl_task t;
+
+        snprintf(line, sizeof line,
+                 "{\"question\": \"q\", \"answer\": \"a\", \"aliases\": [\"b\"], \"verifier\": "
+                 "\"choice\", \"meta\": %s}",
+                 rows[i].meta);
+        assert_int_equal(pl_task_parse(line, strlen(line), "x", &t, NULL), PL_OK);
+        assert_int_equal(t.choice_count, rows[i].count);
+        assert_string_equal(t.final.aliases[0], "b");
+        if (t.choice_count == 2) {
+            assert_string_equal(t.choices[0], "x");
+            assert_string_equal(t.choices[1], "");
+        }
+        pl_task_release(&t);
+    }
+}
+
 static void sentences(void **state)
 {
     static const char *const rows[][2] = {
@@ -119,6 +155,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_task),
         cmocka_unit_test(what_may_be_left_out),
+        cmocka_unit_test(choices_are_a_list_of_strings),
         cmocka_unit_test(sentences),
         cmocka_unit_test(files_name_their_lines),
     };
