@@ -25,7 +25,6 @@ struct actor {
     struct pl_bcast_tensor *tensors;
     struct pl_bcast_table table;
     struct pl_weights_sink *sink;
-    uint16_t *values;
     uint64_t version; /* in weights; 0: none of the run's yet */
     uint64_t tried;   /* the last version that did not come; 0: none */
     double waiting_s; /* since when nothing could be begun; 0: not waiting */
@@ -142,9 +141,9 @@ static int reap(struct actor *a, struct pl_error *err)
 
 /* ---- weights ---- */
 
-static void install(struct actor *a, uint64_t version)
+static void install(struct actor *a, const uint16_t *values, uint64_t version)
 {
-    pl_policy_install(a->values, a->weights);
+    pl_policy_install(values, a->weights);
     pl_engine_weights(a->engine, a->weights);
     a->version = version;
     pl_porter_version(a->porter, version);
@@ -163,6 +162,7 @@ static void install(struct actor *a, uint64_t version)
 static int change(struct actor *a, struct pl_error *err)
 {
     const uint64_t version = pl_errands_version(&a->errands, a->tried);
+    const uint16_t *values;
     struct pl_error why = {0};
     int rc;
 
@@ -172,9 +172,9 @@ static int change(struct actor *a, struct pl_error *err)
     }
     if (a->waiting_s <= 0.0)
         a->waiting_s = seconds();
-    rc = pl_weights_sink_get(a->sink, version, WEIGHTS_MS, a->values, a->hash, &why);
+    rc = pl_weights_sink_get(a->sink, version, WEIGHTS_MS, &values, a->hash, &why);
     if (rc == PL_OK) {
-        install(a, version);
+        install(a, values, version);
         return PL_OK;
     }
     if (rc != PL_ENOENT)
@@ -237,10 +237,8 @@ static int open_all(struct actor *a, struct pl_error *err)
 
     if (rc == PL_OK && pl_policy_table(a->shape, &a->tensors, &a->table) < 0)
         rc = pl_fail(err, PL_ENOMEM, "no memory for the actor");
-    if (rc == PL_OK) {
-        a->values = malloc(a->table.values * sizeof *a->values);
-        rc = a->values ? open_engine(a, err) : pl_fail(err, PL_ENOMEM, "no memory for the actor");
-    }
+    if (rc == PL_OK)
+        rc = open_engine(a, err);
     if (rc == PL_OK)
         rc =
             pl_weights_sink_create(&(struct pl_weights_sink_opts){.run = c->name,
@@ -296,6 +294,6 @@ int pl_actor_run(struct pl_daemon *daemon, struct pl_error *err)
     pl_weights_destroy(a.weights);
     pl_shape_destroy(a.shape);
     free(a.tensors);
-    free(a.values);
+
     return rc;
 }

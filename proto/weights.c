@@ -78,6 +78,7 @@ static int encode_all(const struct pl_manifest *m, Plait__Chunk *chunks, Plait__
             plait__chunk__init(&chunks[used]);
             chunks[used].bytes = from->chunks[c].bytes;
             chunks[used].sha256 = (ProtobufCBinaryData){PL_WEIGHTS_HASH, from->chunks[c].hash};
+            chunks[used].xxh3 = from->chunks[c].check;
             list[used] = &chunks[used];
         }
     }
@@ -121,6 +122,7 @@ static int copy_transfer(struct pl_transfer *to, const Plait__Transfer *from, st
             return pl_fail(err, PL_EFORMAT, "a chunk of %llu bytes; 1 to %d are allowed",
                            (unsigned long long)chunk->bytes, PL_WEIGHTS_CHUNK_MAX);
         to->chunks[c].bytes = (uint32_t)chunk->bytes;
+        to->chunks[c].check = chunk->xxh3;
         rc = copy_hash(to->chunks[c].hash, chunk->sha256, err);
     }
     return rc;

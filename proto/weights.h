@@ -21,8 +21,9 @@ enum {
 };
 
 struct pl_chunk {
-    uint32_t bytes; /* as sent, 1 to PL_WEIGHTS_CHUNK_MAX */
-    unsigned char hash[PL_WEIGHTS_HASH];
+    uint32_t bytes;                      /* as sent, 1 to PL_WEIGHTS_CHUNK_MAX */
+    unsigned char hash[PL_WEIGHTS_HASH]; /* of those */
+    uint64_t check;                      /* of a delta: XXH3-64 of the values that come of it */
 };
 
 /* One way to have a version: all of it, or what is different from version `against`. */

@@ -5,11 +5,14 @@
  *           ROUTER serving manifests and chunks on request
  *   sink:   SUB, DEALER with a window of requests ahead; resumes after a lost peer
  *
- * A version is a flat array of bf16 values in the order of a table of tensors. A sink that has the
- * version before takes what changed: for each tensor positions and new values (or all of it, where
- * that is smaller), compressed; others take the snapshot. Overwriting is harmless when repeated.
- * A version is handed out only when the hash of every chunk and of the whole holds and all values
- * are finite.
+ * A version is a flat array of bf16 values in the order of a table of tensors, in blocks of 1 MiB.
+ * A sink that has the version before takes what changed: for each block positions and new values
+ * (or all of it, where that is smaller), compressed; others take the snapshot. Overwriting is
+ * harmless when repeated. A version is handed out only when the SHA-256 of every chunk as sent
+ * holds, those of a snapshot's chunks make up the version's, every block that a delta made has the
+ * XXH3 that the manifest says, and all values are finite. (What a delta makes follows from the
+ * version before and from bytes whose SHA-256 holds; hashing it once more by SHA-256 would take
+ * longer than all the rest.)
  *
  * Source and sink each have a thread of their own; functions here may be called from one other
  * thread.
@@ -79,8 +82,9 @@ struct pl_weights_sink_opts {
     const char *run;
     const char *pub, *serve; /* where to connect to */
     struct pl_bcast_table table;
-    size_t window;       /* chunks asked for ahead; 0: 8 */
-    size_t versions_max; /* kept ready, the newest ones that were announced or asked for; 0: 3 */
+    size_t window;       /* MiB asked for ahead; 0: 8 */
+    size_t versions_max; /* kept ready besides the one that is lent, the newest ones that were
+                            announced or asked for; 0: 3 */
 };
 
 struct pl_weights_sink;
@@ -97,11 +101,12 @@ void pl_weights_sink_destroy(struct pl_weights_sink *sink);
 uint64_t pl_weights_sink_newest(const struct pl_weights_sink *sink);
 
 /*
- * Copy version `version` out: waits until it is there, up to wait_ms. values: table.values of them.
+ * Borrow version `version`: waits until it is there, up to wait_ms. *ret_values: table.values of
+ * them, which stay as they are until the next call.
  * PL_ENOENT: it did not come in time; the sentence says what was last heard. PL_ECANCELED: woken.
  */
 int pl_weights_sink_get(struct pl_weights_sink *sink, uint64_t version, uint64_t wait_ms,
-                        uint16_t *values, unsigned char ret_hash[PL_HASH_BYTES],
+                        const uint16_t **ret_values, unsigned char ret_hash[PL_HASH_BYTES],
                         struct pl_error *err);
 void pl_weights_sink_wake(
     struct pl_weights_sink *sink); /* from another thread: pl_weights_sink_get() returns */

@@ -1,6 +1,7 @@
 /*
  * The sink of weights: one thread that hears announcements and pulls versions, chunk by chunk with
- * a window of questions ahead. A question that is not answered in time is asked again; a version
+ * a window of questions ahead; what has come is checked and put in place by all threads, while the
+ * next chunks are on their way. A question that is not answered in time is asked again; a version
  * that does not come or is not what its hashes say is begun anew.
  */
 #include "common/base/buf.h"
@@ -10,6 +11,7 @@
 #include "common/link/version.h"
 
 #include <errno.h>
+#include <omp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,19 +41,31 @@ struct ready {
 
 enum phase { PHASE_IDLE, PHASE_MANIFEST, PHASE_CHUNKS };
 
+/* What is wrong with a chunk. */
+enum fault { FAULT_NONE, FAULT_HASH, FAULT_PACKED, FAULT_WHOLE, FAULT_INFINITE };
+
 /* The version that is being pulled. */
 struct pull {
     enum phase phase;
     uint64_t version;
     double started_s;
     struct pl_manifest manifest;
-    size_t transfer;        /* which one of the manifest */
-    unsigned char *payload; /* decompressed, or the snapshot's values */
-    size_t payload_len, payload_cap;
-    size_t next, done; /* chunks asked for, and put in place: answers come in order */
+    const struct pl_transfer *transfer; /* of the manifest */
+    const uint16_t *base;               /* what a delta is against; NULL: a snapshot */
+    uint16_t *values;
+    size_t next, done;    /* chunks asked for, and those that have come: answers come in order */
+    uint64_t asked_bytes; /* of those asked for that have not come */
+    zmq_msg_t come[WINDOW_MAX]; /* the last of those: not yet put in place */
+    size_t come_count;
     uint64_t asked_ms; /* when the last question or answer was */
     unsigned tries;
     uint64_t not_before_ms;
+};
+
+/* What a thread works with while it puts chunks in place. */
+struct bench {
+    unsigned char *delta;
+    ZSTD_DCtx *zstd;
 };
 
 struct pl_weights_sink {
@@ -61,13 +75,15 @@ struct pl_weights_sink {
     int wake;
     pthread_t thread;
     bool running;
-    struct pull pull; /* the thread's */
-    void *spare;      /* the thread's: room_bytes() of a version that is not kept any more */
+    struct pull pull;      /* the thread's */
+    struct bench *benches; /* the thread's: one for each thread that works for it */
+    int bench_count;
+    uint16_t *spare; /* the thread's: values of a version that is not kept any more */
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct ready ready[VERSIONS_MAX]; /* oldest first */
+    struct ready ready[VERSIONS_MAX + 1]; /* oldest first; the one that is lent is one more */
     size_t count;
-    uint64_t newest, wanted;
+    uint64_t newest, wanted, lent; /* lent: the owner reads its values; 0: none */
     bool stop, woken;
     char heard[160]; /* what went wrong last */
     struct pl_weights_sink_stats stats;
@@ -81,26 +97,20 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-static size_t values_bytes(const struct pl_weights_sink *s)
+static size_t blocks(const struct pl_weights_sink *s)
 {
-    return s->opts.table.values * sizeof(uint16_t);
+    return pl_blocks(s->opts.table.values);
 }
 
-/* Of values, or of a transfer: a delta is never larger than the values and its framing. */
-static size_t room_bytes(const struct pl_weights_sink *s)
+static uint16_t *take_room(struct pl_weights_sink *s)
 {
-    return values_bytes(s) + s->opts.table.count * 8 + 64;
-}
-
-static void *take_room(struct pl_weights_sink *s)
-{
-    void *room = s->spare ? s->spare : malloc(room_bytes(s));
+    uint16_t *room = s->spare ? s->spare : malloc(s->opts.table.values * sizeof *room);
 
     s->spare = NULL;
     return room;
 }
 
-static void give_room(struct pl_weights_sink *s, void *room)
+static void give_room(struct pl_weights_sink *s, uint16_t *room)
 {
     if (s->spare)
         free(room);
@@ -125,10 +135,19 @@ static void hear(struct pl_weights_sink *s, const char *what)
 
 /* ---- pulling ---- */
 
+static void drop_come(struct pull *p)
+{
+    for (size_t i = 0; i < p->come_count; i++)
+        zmq_msg_close(&p->come[i]);
+    p->come_count = 0;
+}
+
 static void pull_end(struct pl_weights_sink *s)
 {
+    drop_come(&s->pull);
     pl_manifest_release(&s->pull.manifest);
-    free(s->pull.payload);
+    if (s->pull.values)
+        give_room(s, s->pull.values);
     s->pull = (struct pull){.not_before_ms = s->pull.not_before_ms};
 }
 
@@ -144,11 +163,16 @@ static void pull_fail(struct pl_weights_sink *s, const char *why, bool refused)
     pull_end(s);
 }
 
+static uint32_t transfer_number(const struct pull *p)
+{
+    return p->transfer ? (uint32_t)(p->transfer - p->manifest.transfers) : 0;
+}
+
 static void ask(struct pl_weights_sink *s, enum pl_weights_what what, size_t chunk)
 {
     struct pl_weights_request r = {.version = s->pull.version,
                                    .what = what,
-                                   .transfer = (uint32_t)s->pull.transfer,
+                                   .transfer = transfer_number(&s->pull),
                                    .chunk = (uint32_t)chunk};
     struct pl_buf buf;
 
@@ -163,11 +187,14 @@ static void ask(struct pl_weights_sink *s, enum pl_weights_what what, size_t chu
 
 static void ask_chunks(struct pl_weights_sink *s)
 {
-    const struct pl_transfer *t = &s->pull.manifest.transfers[s->pull.transfer];
-    const size_t window = s->opts.window ? s->opts.window : WINDOW;
+    const uint64_t window = (s->opts.window ? s->opts.window : WINDOW) * (uint64_t)PL_CHUNK_BYTES;
+    struct pull *p = &s->pull;
 
-    while (s->pull.next < t->chunk_count && s->pull.next < s->pull.done + window)
-        ask(s, PL_WEIGHTS_CHUNK, s->pull.next++);
+    while (p->next < blocks(s) && p->next < p->done + WINDOW_MAX &&
+           (p->next == p->done || p->asked_bytes + p->transfer->chunks[p->next].bytes <= window)) {
+        p->asked_bytes += p->transfer->chunks[p->next].bytes;
+        ask(s, PL_WEIGHTS_CHUNK, p->next++);
+    }
 }
 
 /* The version that is to be pulled next, 0: none. What is asked for goes before what is newest. */
@@ -196,193 +223,239 @@ static void pull_begin(struct pl_weights_sink *s)
     ask(s, PL_WEIGHTS_MANIFEST, 0);
 }
 
-/* Keep a version; the oldest that nobody waits for makes room. */
-static void keep(struct pl_weights_sink *s, uint16_t *values)
+/* Forget the oldest versions but the one that is lent, until one more may be kept. */
+static void make_place(struct pl_weights_sink *s)
 {
     const size_t most = s->opts.versions_max ? s->opts.versions_max : VERSIONS;
-    struct ready new = {.version = s->pull.version, .values = values};
+    size_t lent = 0;
+
+    for (size_t i = 0; i < s->count; i++)
+        lent += s->ready[i].version == s->lent;
+    for (size_t i = 0; s->count - lent >= most;) {
+        if (s->ready[i].version == s->lent) {
+            i++;
+            continue;
+        }
+        give_room(s, s->ready[i].values);
+        s->count--;
+        memmove(s->ready + i, s->ready + i + 1, (s->count - i) * sizeof *s->ready);
+    }
+}
+
+/* All chunks are there and in place: hand the version out. */
+static void pull_finish(struct pl_weights_sink *s)
+{
+    struct pull *p = &s->pull;
+    struct ready new = {.version = p->version, .values = p->values};
     size_t at;
 
-    memcpy(new.hash, s->pull.manifest.hash, sizeof new.hash);
+    memcpy(new.hash, p->manifest.hash, sizeof new.hash);
+    p->values = NULL;
     pthread_mutex_lock(&s->lock);
-    if (s->count == most) {
-        give_room(s, s->ready[0].values);
-        s->count--;
-        memmove(s->ready, s->ready + 1, s->count * sizeof *s->ready);
-    }
+    make_place(s);
     for (at = s->count; at > 0 && s->ready[at - 1].version > new.version; at--)
         s->ready[at] = s->ready[at - 1];
     s->ready[at] = new;
     s->count++;
-    if (s->pull.manifest.transfers[s->pull.transfer].snapshot)
-        s->stats.snapshots++;
-    else
+    if (p->base)
         s->stats.deltas++;
-    s->stats.last_s = (double)now_ms() * 1e-3 - s->pull.started_s;
+    else
+        s->stats.snapshots++;
+    s->stats.last_s = (double)now_ms() * 1e-3 - p->started_s;
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
-}
-
-/* A snapshot is its values; its chunks' hashes are those that the manifest promised. */
-static int take_snapshot(struct pl_weights_sink *s, uint16_t **ret_values, struct pl_error *err)
-{
-    struct pull *p = &s->pull;
-    const struct pl_transfer *t = &p->manifest.transfers[p->transfer];
-    unsigned char hash[PL_WEIGHTS_HASH];
-
-    if (p->payload_len != values_bytes(s))
-        return pl_fail(err, PL_EFORMAT, "a snapshot of %zu bytes; %zu are expected", p->payload_len,
-                       values_bytes(s));
-    pl_chunks_hash(t->chunks, t->chunk_count, hash);
-    if (memcmp(hash, p->manifest.hash, sizeof hash) != 0)
-        return pl_fail(err, PL_EFORMAT, "the weights do not have the hash that was promised");
-    *ret_values = (uint16_t *)(void *)p->payload;
-    p->payload = NULL;
-    return PL_OK;
-}
-
-/* What changed, over a copy of the version before. *ret_values may be set on failure too. */
-static int take_delta(struct pl_weights_sink *s, uint16_t **ret_values, struct pl_error *err)
-{
-    struct pull *p = &s->pull;
-    const struct pl_transfer *t = &p->manifest.transfers[p->transfer];
-    unsigned char hash[PL_WEIGHTS_HASH];
-    uint16_t *values = take_room(s);
-    const struct ready *base;
-    int rc;
-
-    *ret_values = values;
-    if (!values)
-        return pl_fail(err, PL_ENOMEM, "no memory for a version of the weights");
-    pthread_mutex_lock(&s->lock);
-    base = find(s, t->against);
-    pthread_mutex_unlock(&s->lock);
-    if (!base) /* only this thread changes what is kept, so that it stays while it is copied */
-        return pl_fail(err, PL_ENOENT, "the version a delta is against is gone");
-    pl_values_copy(values, base->values, s->opts.table.values);
-    rc = pl_delta_apply(&s->opts.table, p->payload, p->payload_len, values, err);
-    if (rc == PL_OK && pl_values_hash(values, s->opts.table.values, hash) < 0)
-        rc = pl_fail(err, PL_ENOMEM, "no memory for a version of the weights");
-    if (rc == PL_OK && memcmp(hash, p->manifest.hash, sizeof hash) != 0)
-        rc = pl_fail(err, PL_EFORMAT, "the weights do not have the hash that was promised");
-    return rc;
-}
-
-/* All chunks are there: put the values together, check them, hand them out. */
-static void pull_finish(struct pl_weights_sink *s)
-{
-    struct pl_error err = {0};
-    uint16_t *values = NULL;
-    size_t at;
-    int rc = s->pull.manifest.transfers[s->pull.transfer].snapshot ? take_snapshot(s, &values, &err)
-                                                                   : take_delta(s, &values, &err);
-
-    if (rc == PL_OK && pl_values_check(values, s->opts.table.values, &at) < 0)
-        rc = pl_fail(&err, PL_EFORMAT, "value %zu of the weights is not finite", at);
-    if (rc < 0) {
-        if (values)
-            give_room(s, values);
-        pull_fail(s, err.text, rc == PL_EFORMAT);
-        return;
-    }
-    keep(s, values);
     pull_end(s);
 }
 
-static bool make_room(struct pl_weights_sink *s)
+/* Whether a manifest is of what was asked for, and fits: each transfer has a chunk for each block,
+ * and the hashes of the blocks make up that of the version. */
+static int check_manifest(const struct pl_weights_sink *s, struct pl_error *err)
 {
-    const bool snapshot = s->pull.manifest.transfers[s->pull.transfer].snapshot;
+    const struct pl_manifest *m = &s->pull.manifest;
+    unsigned char hash[PL_WEIGHTS_HASH];
 
-    s->pull.payload_cap = room_bytes(s);
-    s->pull.payload = snapshot ? take_room(s) : malloc(room_bytes(s));
-    return s->pull.payload != NULL;
+    if (strcmp(m->run, s->run) != 0 || m->version != s->pull.version ||
+        m->values != s->opts.table.values || m->transfer_count == 0 || !m->transfers[0].snapshot)
+        return pl_fail(err, PL_EFORMAT, "the manifest is of another run, version or shape");
+    for (size_t t = 0; t < m->transfer_count; t++)
+        if (m->transfers[t].chunk_count != blocks(s))
+            return pl_fail(err, PL_EFORMAT,
+                           "the manifest has a transfer of %zu chunks; %zu are "
+                           "expected",
+                           m->transfers[t].chunk_count, blocks(s));
+    for (size_t i = 0; i < blocks(s); i++)
+        if (m->transfers[0].chunks[i].bytes != pl_block_values(m->values, i) * sizeof(uint16_t))
+            return pl_fail(err, PL_EFORMAT, "chunk %zu of the snapshot has %u bytes", i,
+                           m->transfers[0].chunks[i].bytes);
+    pl_chunks_hash(m->transfers[0].chunks, blocks(s), hash);
+    if (memcmp(hash, m->hash, sizeof hash) != 0)
+        return pl_fail(err, PL_EFORMAT, "the weights do not have the hash that was promised");
+    return PL_OK;
+}
+
+/* The delta from a version that is here, or the snapshot. */
+static void choose_transfer(struct pl_weights_sink *s)
+{
+    struct pull *p = &s->pull;
+
+    p->transfer = &p->manifest.transfers[0];
+    pthread_mutex_lock(&s->lock);
+    for (size_t t = 1; t < p->manifest.transfer_count; t++) {
+        const struct pl_transfer *transfer = &p->manifest.transfers[t];
+        const struct ready *base = transfer->snapshot ? NULL : find(s, transfer->against);
+
+        /* Only this thread forgets versions, between two pulls: the base stays. */
+        if (base) {
+            p->transfer = transfer;
+            p->base = base->values;
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
 }
 
 static void take_manifest(struct pl_weights_sink *s, const void *bytes, size_t len)
 {
     struct pull *p = &s->pull;
     struct pl_error err = {0};
-    bool has_base = false;
 
-    if (pl_manifest_decode(bytes, len, &p->manifest, &err) < 0) {
+    if (pl_manifest_decode(bytes, len, &p->manifest, &err) < 0 || check_manifest(s, &err) < 0) {
         pull_fail(s, err.text, true);
         return;
     }
-    if (strcmp(p->manifest.run, s->run) != 0 || p->manifest.version != p->version ||
-        p->manifest.values != s->opts.table.values || p->manifest.transfer_count == 0) {
-        pull_fail(s, "the manifest is of another run, version or shape", true);
-        return;
-    }
-    p->transfer = 0;
-    for (size_t t = 0; t < p->manifest.transfer_count; t++) {
-        pthread_mutex_lock(&s->lock);
-        has_base = !p->manifest.transfers[t].snapshot && find(s, p->manifest.transfers[t].against);
-        pthread_mutex_unlock(&s->lock);
-        if (has_base)
-            p->transfer = t;
-    }
-    if (!make_room(s)) {
+    choose_transfer(s);
+    p->values = take_room(s);
+    if (!p->values) {
         pull_fail(s, "no memory for a version of the weights", false);
         return;
     }
     p->phase = PHASE_CHUNKS;
     ask_chunks(s);
-    if (p->manifest.transfers[p->transfer].chunk_count == 0)
+    if (blocks(s) == 0)
         pull_finish(s);
 }
 
-/* A chunk's bytes behind what is there: as they are, or decompressed. */
-static bool append(struct pull *p, bool raw, const void *bytes, size_t len)
+/* What changed in a block, over a copy of it. */
+static enum fault apply_block(const struct pull *p, size_t i, size_t n, const void *bytes,
+                              size_t len, struct bench *b)
 {
-    unsigned char *to = p->payload + p->payload_len;
-    const size_t left = p->payload_cap - p->payload_len;
-    size_t used = len;
+    uint16_t *values = p->values + i * PL_BLOCK_VALUES;
+    const size_t most = pl_delta_max(PL_BLOCK_VALUES);
+    const size_t used = ZSTD_decompressDCtx(b->zstd, b->delta, most, bytes, len);
 
-    if (raw && len <= left)
-        memcpy(to, bytes, len);
-    else if (raw)
-        return false;
-    else
-        used = ZSTD_decompress(to, left, bytes, len);
-    if (!raw && ZSTD_isError(used))
-        return false;
-    p->payload_len += used;
-    return true;
+    memcpy(values, p->base + i * PL_BLOCK_VALUES, n * sizeof *values);
+    if (ZSTD_isError(used) || pl_delta_apply(b->delta, used, values, n) < 0)
+        return FAULT_PACKED;
+    return pl_block_check(values, n) == p->transfer->chunks[i].check ? FAULT_NONE : FAULT_WHOLE;
 }
 
-static void take_chunk(struct pl_weights_sink *s, const struct pl_weights_request *answer,
-                       const void *bytes, size_t len)
+/* Put chunk i in place, as block i of the values, if it is what the manifest says. */
+static enum fault put_block(const struct pl_weights_sink *s, size_t i, const void *bytes,
+                            size_t len, struct bench *b)
 {
-    struct pull *p = &s->pull;
-    const struct pl_transfer *t = &p->manifest.transfers[p->transfer];
+    const struct pull *p = &s->pull;
+    const size_t n = pl_block_values(s->opts.table.values, i);
+    const struct pl_chunk *chunk = &p->transfer->chunks[i];
+    uint16_t *values = p->values + i * PL_BLOCK_VALUES;
     unsigned char hash[PL_WEIGHTS_HASH];
+    enum fault fault = FAULT_NONE;
+    size_t at;
 
-    if (answer->transfer != p->transfer || answer->chunk != p->done)
-        return; /* of an earlier question, asked twice */
-    pl_sha256(bytes, len, hash);
-    if (len != t->chunks[p->done].bytes ||
-        memcmp(hash, t->chunks[p->done].hash, sizeof hash) != 0) {
-        pull_fail(s, "a chunk of the weights is not what its hash says", true);
-        return;
+    if (len != chunk->bytes)
+        return FAULT_HASH;
+    if (p->base)
+        pl_sha256(bytes, len, hash);
+    else
+        pl_block_copy(values, bytes, n, hash);
+    if (memcmp(hash, chunk->hash, sizeof hash) != 0)
+        return FAULT_HASH;
+    if (p->base)
+        fault = apply_block(p, i, n, bytes, len, b);
+    if (fault == FAULT_NONE && pl_values_check(values, n, &at) < 0)
+        fault = FAULT_INFINITE;
+    return fault;
+}
+
+static bool open_benches(struct pl_weights_sink *s)
+{
+    bool fine;
+
+    s->bench_count = omp_get_max_threads();
+    s->benches = calloc((size_t)s->bench_count, sizeof *s->benches);
+    fine = s->benches;
+    for (int i = 0; fine && i < s->bench_count; i++) {
+        s->benches[i].delta = malloc(pl_delta_max(PL_BLOCK_VALUES));
+        s->benches[i].zstd = ZSTD_createDCtx();
+        fine = s->benches[i].delta && s->benches[i].zstd;
     }
-    if (!append(p, t->snapshot, bytes, len)) {
-        pull_fail(s, "a chunk of the weights cannot be unpacked", true);
+    return fine;
+}
+
+static void close_benches(struct pl_weights_sink *s)
+{
+    for (int i = 0; s->benches && i < s->bench_count; i++) {
+        free(s->benches[i].delta);
+        ZSTD_freeDCtx(s->benches[i].zstd);
+    }
+    free(s->benches);
+}
+
+/* Put all that has come in place. */
+static void put_blocks(struct pl_weights_sink *s)
+{
+    static const char *const faults[] = {
+        [FAULT_HASH] = "a chunk of the weights is not what its hash says",
+        [FAULT_PACKED] = "a chunk of the weights cannot be unpacked",
+        [FAULT_WHOLE] = "a block of the weights is not what its check says",
+        [FAULT_INFINITE] = "a value of the weights is not finite",
+    };
+    struct pull *p = &s->pull;
+    const size_t first = p->done - p->come_count;
+    int fault = FAULT_NONE;
+    uint64_t bytes = 0;
+
+    if (p->come_count == 0)
+        return;
+#pragma omp parallel for schedule(dynamic) num_threads(s->bench_count)                             \
+    reduction(max : fault) reduction(+ : bytes) if (p->come_count > 1)
+    for (size_t i = 0; i < p->come_count; i++) {
+        const int f = put_block(s, first + i, zmq_msg_data(&p->come[i]), zmq_msg_size(&p->come[i]),
+                                &s->benches[omp_get_thread_num()]);
+
+        fault = f > fault ? f : fault;
+        bytes += zmq_msg_size(&p->come[i]);
+    }
+    drop_come(p);
+    if (fault != FAULT_NONE) {
+        pull_fail(s, faults[fault], true);
         return;
     }
     pthread_mutex_lock(&s->lock);
-    s->stats.bytes += len;
+    s->stats.bytes += bytes;
     pthread_mutex_unlock(&s->lock);
-    p->done++;
+    if (p->done == blocks(s))
+        pull_finish(s);
+}
+
+/* A chunk has come: the next one can be asked for. Takes the message over, or leaves it. */
+static void take_chunk(struct pl_weights_sink *s, const struct pl_weights_request *answer,
+                       zmq_msg_t *payload)
+{
+    struct pull *p = &s->pull;
+
+    if (answer->transfer != transfer_number(p) || answer->chunk != p->done || p->done >= blocks(s))
+        return; /* of an earlier question, asked twice */
+    zmq_msg_init(&p->come[p->come_count]);
+    zmq_msg_move(&p->come[p->come_count++], payload);
+    p->asked_bytes -= p->transfer->chunks[p->done++].bytes;
     p->tries = 0;
     p->asked_ms = now_ms();
-    if (p->done == t->chunk_count)
-        pull_finish(s);
-    else
-        ask_chunks(s);
+    ask_chunks(s);
+    if (p->come_count == WINDOW_MAX)
+        put_blocks(s);
 }
 
 static void take_answer(struct pl_weights_sink *s, const void *head, size_t head_len,
-                        const void *payload, size_t len)
+                        zmq_msg_t *payload)
 {
     struct pl_weights_request answer;
 
@@ -398,9 +471,9 @@ static void take_answer(struct pl_weights_sink *s, const void *head, size_t head
         return;
     }
     if (answer.what == PL_WEIGHTS_MANIFEST && s->pull.phase == PHASE_MANIFEST)
-        take_manifest(s, payload, len);
+        take_manifest(s, zmq_msg_data(payload), zmq_msg_size(payload));
     else if (answer.what == PL_WEIGHTS_CHUNK && s->pull.phase == PHASE_CHUNKS)
-        take_chunk(s, &answer, payload, len);
+        take_chunk(s, &answer, payload);
 }
 
 /* ---- the thread ---- */
@@ -468,8 +541,7 @@ static void take_answers(struct pl_weights_sink *s)
             zmq_msg_close(&rest);
         }
         if (whole)
-            take_answer(s, zmq_msg_data(&head), zmq_msg_size(&head), zmq_msg_data(&payload),
-                        zmq_msg_size(&payload));
+            take_answer(s, zmq_msg_data(&head), zmq_msg_size(&head), &payload);
         zmq_msg_close(&head);
         zmq_msg_close(&payload);
     }
@@ -500,6 +572,7 @@ static void check_time(struct pl_weights_sink *s)
         return;
     }
     p->next = p->done;
+    p->asked_bytes = 0;
     ask_chunks(s);
 }
 
@@ -519,8 +592,10 @@ static void *run(void *at)
             break;
         if (items[0].revents)
             take_announcements(s);
-        if (items[1].revents)
+        if (items[1].revents) {
             take_answers(s);
+            put_blocks(s);
+        }
         if (items[2].revents)
             (void)!read(s->wake, &count, sizeof count);
         check_time(s);
@@ -563,7 +638,7 @@ int pl_weights_sink_create(const struct pl_weights_sink_opts *opts,
     s->context = zmq_ctx_new();
     if (s->context)
         s->sub = zmq_socket(s->context, ZMQ_SUB);
-    if (!s->run || !s->pub || !s->serve || s->wake < 0 || !s->sub) {
+    if (!s->run || !s->pub || !s->serve || s->wake < 0 || !s->sub || !open_benches(s)) {
         pl_weights_sink_destroy(s);
         return pl_fail(err, PL_ENOMEM, "no memory for the weights' sink");
     }
@@ -610,6 +685,7 @@ void pl_weights_sink_destroy(struct pl_weights_sink *sink)
         zmq_ctx_term(sink->context);
     if (sink->wake >= 0)
         close(sink->wake);
+    close_benches(sink);
     free(sink->spare);
     for (size_t i = 0; i < sink->count; i++)
         free(sink->ready[i].values);
@@ -633,7 +709,7 @@ uint64_t pl_weights_sink_newest(const struct pl_weights_sink *sink)
 }
 
 int pl_weights_sink_get(struct pl_weights_sink *sink, uint64_t version, uint64_t wait_ms,
-                        uint16_t *values, unsigned char ret_hash[PL_HASH_BYTES],
+                        const uint16_t **ret_values, unsigned char ret_hash[PL_HASH_BYTES],
                         struct pl_error *err)
 {
     const struct ready *found;
@@ -649,6 +725,7 @@ int pl_weights_sink_get(struct pl_weights_sink *sink, uint64_t version, uint64_t
     }
     pthread_mutex_lock(&sink->lock);
     sink->wanted = version;
+    sink->lent = 0;
     sink->woken = false;
     found = find(sink, version);
     if (!found)
@@ -660,7 +737,8 @@ int pl_weights_sink_get(struct pl_weights_sink *sink, uint64_t version, uint64_t
     }
     sink->wanted = 0;
     if (found) {
-        pl_values_copy(values, found->values, sink->opts.table.values);
+        *ret_values = found->values;
+        sink->lent = version;
         memcpy(ret_hash, found->hash, PL_WEIGHTS_HASH);
         rc = PL_OK;
     } else if (rc == PL_OK) {

@@ -15,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include <zmq.h>
+#include <zstd.h>
 
 enum { ANNOUNCE_MS = 2000, VERSIONS_MAX = 64, ENDPOINT_MAX = 256, SEND_HWM = 256 };
 
@@ -22,8 +23,10 @@ struct version {
     uint64_t number, step;
     uint16_t *values;
     unsigned char hash[PL_WEIGHTS_HASH];
-    struct pl_chunks snapshot, delta; /* delta.count 0: nothing changed, or there is none */
-    bool has_delta;
+    size_t blocks;
+    struct pl_chunk *snapshot;   /* (blocks) */
+    struct pl_chunk *delta;      /* (blocks) from the version before; NULL: there is none */
+    unsigned char **delta_bytes; /* (blocks) as sent */
     struct pl_buf manifest;
 };
 
@@ -47,8 +50,11 @@ static void version_destroy(struct version *v)
 {
     if (!v)
         return;
-    pl_chunks_release(&v->snapshot);
-    pl_chunks_release(&v->delta);
+    for (size_t i = 0; v->delta_bytes && i < v->blocks; i++)
+        free(v->delta_bytes[i]);
+    free(v->delta_bytes);
+    free(v->delta);
+    free(v->snapshot);
     pl_buf_release(&v->manifest);
     free(v->values);
     free(v);
@@ -99,14 +105,13 @@ static void find_payload(struct pl_weights_source *s, struct pl_weights_request 
         bytes = v->manifest.data;
         len = v->manifest.len;
         s->stats.manifests++;
-    } else if (v) {
-        const struct pl_chunks *chunks = answer->transfer == 0 ? &v->snapshot : &v->delta;
+    } else if (v && answer->chunk < v->blocks && answer->transfer <= (v->delta ? 1u : 0u)) {
+        const bool snapshot = answer->transfer == 0;
 
-        if (answer->transfer <= (v->has_delta ? 1u : 0u) && answer->chunk < chunks->count) {
-            bytes = chunks->bytes[answer->chunk];
-            len = chunks->list[answer->chunk].bytes;
-            s->stats.chunks++;
-        }
+        bytes = snapshot ? (unsigned char *)(v->values + answer->chunk * (size_t)PL_BLOCK_VALUES)
+                         : v->delta_bytes[answer->chunk];
+        len = (snapshot ? v->snapshot : v->delta)[answer->chunk].bytes;
+        s->stats.chunks++;
     }
     if (!bytes) {
         answer->error = v ? PL_WEIGHTS_BAD_REQUEST : PL_WEIGHTS_ABSENT;
@@ -314,24 +319,71 @@ const char *pl_weights_source_serve(const struct pl_weights_source *source)
     return source->serve_at;
 }
 
-static int make_delta(struct pl_weights_source *s, struct version *v, const struct version *before,
-                      struct pl_error *err)
-{
-    const size_t bytes = s->opts.table.values * sizeof *v->values;
-    uint64_t changed;
-    struct pl_buf buf;
-    int rc;
+/* What a thread works with while it makes blocks. */
+struct bench {
+    unsigned char *delta, *packed;
+    ZSTD_CCtx *zstd;
+};
 
-    pl_buf_init(&buf, bytes + s->opts.table.count * 8 + 64);
-    rc = pl_delta_encode(&s->opts.table, before->values, v->values, &buf, &changed);
-    if (rc == PL_OK)
-        rc = pl_chunks_make(buf.data, buf.len, false, &v->delta);
-    pl_buf_release(&buf);
-    if (rc < 0)
-        return pl_fail(err, rc, "no memory for the delta of version %llu",
-                       (unsigned long long)v->number);
-    v->has_delta = true;
+static bool bench_open(struct bench *b)
+{
+    b->delta = malloc(pl_delta_room(PL_BLOCK_VALUES));
+    b->packed = malloc(ZSTD_compressBound(pl_delta_max(PL_BLOCK_VALUES)));
+    b->zstd = ZSTD_createCCtx();
+    return b->delta && b->packed && b->zstd;
+}
+
+static void bench_close(struct bench *b)
+{
+    free(b->delta);
+    free(b->packed);
+    ZSTD_freeCCtx(b->zstd);
+}
+
+static int make_delta(struct version *v, const uint16_t *before, size_t i, size_t n,
+                      struct bench *b)
+{
+    const uint16_t *values = v->values + i * PL_BLOCK_VALUES;
+    const size_t len = pl_delta_encode(before + i * PL_BLOCK_VALUES, values, n, b->delta);
+    const size_t most = ZSTD_compressBound(pl_delta_max(PL_BLOCK_VALUES));
+    const size_t used = ZSTD_compressCCtx(b->zstd, b->packed, most, b->delta, len, 1);
+
+    PL_ASSERT(!ZSTD_isError(used));
+    v->delta_bytes[i] = malloc(used);
+    if (!v->delta_bytes[i])
+        return PL_ENOMEM;
+    memcpy(v->delta_bytes[i], b->packed, used);
+    v->delta[i].bytes = (uint32_t)used;
+    pl_sha256(b->packed, used, v->delta[i].hash);
+    v->delta[i].check = pl_block_check(values, n);
     return PL_OK;
+}
+
+/* Copy and hash all blocks of `values`, and say what is other than `before` (NULL: no delta). */
+static int make_blocks(const struct pl_weights_source *s, struct version *v, const uint16_t *values,
+                       const uint16_t *before)
+{
+    int failed = 0;
+
+#pragma omp parallel reduction(| : failed)
+    {
+        struct bench bench = {0};
+
+        if (before)
+            failed |= !bench_open(&bench);
+#pragma omp for schedule(dynamic)
+        for (size_t i = 0; i < v->blocks; i++) {
+            const size_t n = pl_block_values(s->opts.table.values, i);
+
+            v->snapshot[i].bytes = (uint32_t)(n * sizeof *values);
+            pl_block_copy(v->values + i * PL_BLOCK_VALUES, values + i * PL_BLOCK_VALUES, n,
+                          v->snapshot[i].hash);
+            if (before && !failed)
+                failed |= make_delta(v, before, i, n, &bench) < 0;
+        }
+        bench_close(&bench);
+    }
+    return failed ? PL_ENOMEM : PL_OK;
 }
 
 static int make_manifest(struct pl_weights_source *s, struct version *v, struct pl_error *err)
@@ -339,15 +391,15 @@ static int make_manifest(struct pl_weights_source *s, struct version *v, struct 
     struct pl_manifest m = {.version = v->number,
                             .step = v->step,
                             .values = s->opts.table.values,
-                            .transfer_count = v->has_delta ? 2 : 1};
+                            .transfer_count = v->delta ? 2 : 1};
     int rc;
 
     strcpy(m.run, s->run);
     memcpy(m.hash, v->hash, sizeof m.hash);
-    m.transfers[0] = (struct pl_transfer){
-        .snapshot = true, .chunks = v->snapshot.list, .chunk_count = v->snapshot.count};
+    m.transfers[0] =
+        (struct pl_transfer){.snapshot = true, .chunks = v->snapshot, .chunk_count = v->blocks};
     m.transfers[1] = (struct pl_transfer){
-        .against = v->number - 1, .chunks = v->delta.list, .chunk_count = v->delta.count};
+        .against = v->number - 1, .chunks = v->delta, .chunk_count = v->blocks};
     pl_buf_init(&v->manifest, PL_WEIGHTS_MESSAGE_MAX);
     rc = pl_manifest_encode(&m, &v->manifest);
     return rc < 0 ? pl_fail(err, rc, "no memory for the manifest of version %llu",
@@ -355,13 +407,37 @@ static int make_manifest(struct pl_weights_source *s, struct version *v, struct 
                   : PL_OK;
 }
 
+/* A version with room for its values and all about them. PL_ENOMEM. */
+static int version_create(struct pl_weights_source *s, uint64_t number, bool delta,
+                          struct version **ret_version)
+{
+    struct version *v = calloc(1, sizeof *v);
+
+    if (!v)
+        return PL_ENOMEM;
+    v->number = number;
+    v->blocks = pl_blocks(s->opts.table.values);
+    v->values = s->spare ? s->spare : malloc(s->opts.table.values * sizeof *v->values);
+    s->spare = NULL;
+    v->snapshot = calloc(v->blocks + 1, sizeof *v->snapshot);
+    if (delta) {
+        v->delta = calloc(v->blocks + 1, sizeof *v->delta);
+        v->delta_bytes = calloc(v->blocks + 1, sizeof *v->delta_bytes);
+    }
+    if (!v->values || !v->snapshot || (delta && (!v->delta || !v->delta_bytes))) {
+        version_destroy(v);
+        return PL_ENOMEM;
+    }
+    *ret_version = v;
+    return PL_OK;
+}
+
 int pl_weights_source_publish(struct pl_weights_source *source, uint64_t version, uint64_t step,
                               const uint16_t *values, unsigned char ret_hash[PL_HASH_BYTES],
                               struct pl_error *err)
 {
-    const size_t bytes = source->opts.table.values * sizeof *values;
     const struct version *before;
-    struct version *v;
+    struct version *v = NULL;
     int rc = PL_OK;
 
     /* The list is changed by this thread only: reading it needs no lock here. */
@@ -372,28 +448,19 @@ int pl_weights_source_publish(struct pl_weights_source *source, uint64_t version
     if (source->count == source->opts.versions_max)
         return pl_fail(err, PL_EFULL, "%zu versions are kept already; drop one first",
                        source->count);
-    v = calloc(1, sizeof *v);
-    if (v)
-        v->values = source->spare ? source->spare : malloc(bytes);
-    source->spare = NULL;
-    if (!v || !v->values) {
-        version_destroy(v);
-        return pl_fail(err, PL_ENOMEM, "no memory for version %llu: %zu bytes",
-                       (unsigned long long)version, bytes);
-    }
-    v->number = version;
-    v->step = step;
-    pl_values_copy(v->values, values, source->opts.table.values);
     before = version > 0 ? find(source, version - 1) : NULL;
-    if (before)
-        rc = make_delta(source, v, before, err);
-    if (rc == PL_OK && pl_chunks_make(v->values, bytes, true, &v->snapshot) < 0)
-        rc = pl_fail(err, PL_ENOMEM, "no memory for version %llu: %zu bytes",
-                     (unsigned long long)version, bytes);
+    rc = version_create(source, version, before, &v);
     if (rc == PL_OK) {
-        pl_chunks_hash(v->snapshot.list, v->snapshot.count, v->hash);
-        rc = make_manifest(source, v, err);
+        v->step = step;
+        rc = make_blocks(source, v, values, before ? before->values : NULL);
     }
+    if (rc < 0) {
+        version_destroy(v);
+        return pl_fail(err, rc, "no memory for version %llu: %zu bytes",
+                       (unsigned long long)version, source->opts.table.values * sizeof *values);
+    }
+    pl_chunks_hash(v->snapshot, v->blocks, v->hash);
+    rc = make_manifest(source, v, err);
     if (rc < 0) {
         version_destroy(v);
         return rc;

@@ -11,6 +11,7 @@
 
 #include "common/base/rng.h"
 #include "common/link/bcast.h"
+#include "common/link/delta.h"
 #include "common/link/version.h"
 
 #include <math.h>
@@ -21,13 +22,15 @@
 #include <time.h>
 #include <unistd.h>
 #include <zmq.h>
+#include <zstd.h>
 
 enum { VALUES = 1500000 }; /* three chunks */
 
 static const struct pl_bcast_tensor tensors[] = {{.name = "a", .first = 0, .count = 1000000},
                                                  {.name = "b", .first = 1000000, .count = 500000}};
 static const struct pl_bcast_table table = {tensors, 2, VALUES};
-static uint16_t values[4][VALUES], got[VALUES];
+static uint16_t values[4][VALUES];
+static const uint16_t *got;
 static char pub[64], serve[64];
 
 /* Version v differs from v - 1 in a thousandth of its values. */
@@ -85,10 +88,9 @@ static void expect(struct pl_weights_sink *s, uint64_t version)
     unsigned char hash[PL_HASH_BYTES], want[PL_HASH_BYTES];
     struct pl_error err = {0};
 
-    memset(got, 0, sizeof got);
-    if (pl_weights_sink_get(s, version, 20000, got, hash, &err) < 0)
+    if (pl_weights_sink_get(s, version, 20000, &got, hash, &err) < 0)
         fail_msg("%s", err.text);
-    assert_memory_equal(got, values[version - 1], sizeof got);
+    assert_memory_equal(got, values[version - 1], sizeof values[0]);
     assert_int_equal(pl_values_hash(got, VALUES, want), PL_OK);
     assert_memory_equal(hash, want, sizeof want);
 }
@@ -131,8 +133,8 @@ static void versions_follow_by_delta(void **state)
         assert_int_equal(stats.snapshots, 1);
         assert_int_equal(stats.deltas, 3);
         assert_int_equal(stats.refused, 0);
-        assert_true(stats.bytes < sizeof got + sizeof got / 20); /* deltas are small */
-        expect(to, 3);                                           /* still kept */
+        assert_true(stats.bytes < sizeof values[0] + sizeof values[0] / 20); /* deltas are small */
+        expect(to, 3);                                                       /* still kept */
         pl_weights_sink_destroy(to);
         pl_weights_source_destroy(from);
     }
@@ -172,7 +174,7 @@ static void what_is_absent_is_said_and_waited_for(void **state)
     pl_weights_source_drop(from, 2);
     assert_int_equal(pl_weights_source_stats(from).kept, 1);
     to = sink_at(pub, serve);
-    assert_int_equal(pl_weights_sink_get(to, 1, 300, got, hash, &err), PL_ENOENT);
+    assert_int_equal(pl_weights_sink_get(to, 1, 300, &got, hash, &err), PL_ENOENT);
     assert_non_null(strstr(err.text, "version 1 of the weights did not come in time"));
     assert_non_null(strstr(err.text, "the source does not have it"));
     publish(from, 3);
@@ -203,17 +205,78 @@ static void a_source_that_dies_and_comes_back_is_found_again(void **state)
     pl_weights_source_destroy(from);
 }
 
-/* A source that answers as it is told: each way to lie is refused, and nothing is handed out. */
-enum lie { LIE_HASH, LIE_WHOLE, LIE_SIZE, LIE_NAN, LIE_GARBAGE, LIES };
+/*
+ * A source that answers as it is told: each way to lie is refused, and nothing is handed out. Lies
+ * about a delta are of version 2, after a version 1 that is as it should be.
+ */
+enum lie {
+    LIE_HASH,
+    LIE_WHOLE,
+    LIE_COUNT,
+    LIE_SIZE,
+    LIE_NAN,
+    LIE_GARBAGE,
+    LIE_DELTA_HASH,
+    LIE_DELTA_PACKED,
+    LIE_DELTA_BROKEN,
+    LIE_DELTA_CHECK,
+    LIE_DELTA_NAN,
+    LIES
+};
+
+enum { BLOCKS = 3 };
 
 static uint16_t bad[VALUES];
+static struct pl_chunk snapshot[BLOCKS], delta[BLOCKS];
+static unsigned char packed[BLOCKS][2 * PL_CHUNK_BYTES];
+
+/* What block i has of version 2: something that changed, said as the lie wants it. */
+static void make_delta(size_t i, enum lie lie)
+{
+    const size_t n = pl_block_values(VALUES, i);
+    unsigned char *plain = malloc(pl_delta_room(n));
+    size_t len;
+
+    assert_non_null(plain);
+    len = pl_delta_encode(values[0] + i * PL_BLOCK_VALUES, bad + i * PL_BLOCK_VALUES, n, plain);
+    if (lie == LIE_DELTA_BROKEN)
+        plain[len++] = 0;
+    delta[i].bytes = (uint32_t)ZSTD_compress(packed[i], sizeof packed[i], plain, len, 1);
+    if (lie == LIE_DELTA_PACKED)
+        memset(packed[i], 'x', delta[i].bytes);
+    pl_sha256(packed[i], delta[i].bytes, delta[i].hash);
+    if (lie == LIE_DELTA_HASH)
+        packed[i][delta[i].bytes - 1] ^= 1;
+    delta[i].check = pl_block_check(bad + i * PL_BLOCK_VALUES, n) + (lie == LIE_DELTA_CHECK);
+    free(plain);
+}
+
+static void make_version(uint64_t version, enum lie lie, struct pl_manifest *m)
+{
+    memcpy(bad, values[version - 1], sizeof bad);
+    if (lie == LIE_NAN || (lie == LIE_DELTA_NAN && version == 2))
+        bad[VALUES - 1] = 0x7FC0;
+    for (size_t i = 0; i < BLOCKS; i++) {
+        snapshot[i].bytes = (uint32_t)(pl_block_values(VALUES, i) * sizeof *bad);
+        snapshot[i].bytes -= lie == LIE_SIZE && i == 1 ? 1000 : 0;
+        pl_sha256(bad + i * PL_BLOCK_VALUES, snapshot[i].bytes, snapshot[i].hash);
+        if (version == 2)
+            make_delta(i, lie);
+    }
+    *m = (struct pl_manifest){
+        .run = "r", .version = version, .values = VALUES, .transfer_count = version == 2 ? 2 : 1};
+    pl_chunks_hash(snapshot, BLOCKS, m->hash);
+    m->hash[0] ^= lie == LIE_WHOLE;
+    m->transfers[0] = (struct pl_transfer){
+        .snapshot = true, .chunks = snapshot, .chunk_count = BLOCKS - (lie == LIE_COUNT)};
+    m->transfers[1] = (struct pl_transfer){.against = 1, .chunks = delta, .chunk_count = BLOCKS};
+}
 
 static void answer(void *router, enum lie lie)
 {
-    struct pl_chunks chunks;
-    struct pl_manifest m = {.run = "r", .version = 1, .values = VALUES, .transfer_count = 1};
     struct pl_weights_request r;
     struct pl_buf head, payload;
+    struct pl_manifest m;
     char question[512];
     zmq_msg_t peer;
     int n;
@@ -223,14 +286,7 @@ static void answer(void *router, enum lie lie)
         return;
     n = zmq_recv(router, question, sizeof question, 0);
     assert_int_equal(pl_weights_request_decode(question, (size_t)n, false, &r, NULL), PL_OK);
-    memcpy(bad, values[0], sizeof bad);
-    if (lie == LIE_NAN)
-        bad[VALUES - 1] = 0x7FC0;
-    assert_int_equal(pl_chunks_make(bad, sizeof bad, true, &chunks), PL_OK);
-    pl_chunks_hash(chunks.list, chunks.count, m.hash);
-    m.hash[0] ^= lie == LIE_WHOLE;
-    m.transfers[0] = (struct pl_transfer){
-        .snapshot = true, .chunks = chunks.list, .chunk_count = chunks.count - (lie == LIE_SIZE)};
+    make_version(r.version, lie, &m);
     pl_buf_init(&head, 1 << 20);
     pl_buf_init(&payload, 4 << 20);
     assert_int_equal(pl_weights_request_encode(&r, true, &head), PL_OK);
@@ -238,8 +294,10 @@ static void answer(void *router, enum lie lie)
         pl_buf_puts(&payload, "no manifest at all");
     else if (r.what == PL_WEIGHTS_MANIFEST)
         assert_int_equal(pl_manifest_encode(&m, &payload), PL_OK);
+    else if (r.transfer == 1)
+        pl_buf_append(&payload, packed[r.chunk], delta[r.chunk].bytes);
     else
-        pl_buf_append(&payload, chunks.bytes[r.chunk], chunks.list[r.chunk].bytes);
+        pl_buf_append(&payload, bad + r.chunk * (size_t)PL_BLOCK_VALUES, snapshot[r.chunk].bytes);
     if (r.what == PL_WEIGHTS_CHUNK && lie == LIE_HASH)
         payload.data[1000] ^= 1;
     zmq_msg_send(&peer, router, ZMQ_SNDMORE);
@@ -247,7 +305,6 @@ static void answer(void *router, enum lie lie)
     zmq_send(router, payload.data, payload.len, 0);
     pl_buf_release(&head);
     pl_buf_release(&payload);
-    pl_chunks_release(&chunks);
 }
 
 struct liar {
@@ -276,14 +333,24 @@ static void *lie_on(void *at)
 
 static void a_source_that_lies_is_refused(void **state)
 {
-    static const char *const said[LIES] = {"not what its hash says", "hash that was promised",
-                                           "a snapshot of", "is not finite", "no message"};
+    static const char *const said[LIES] = {"not what its hash says",
+                                           "hash that was promised",
+                                           "a transfer of 2 chunks; 3",
+                                           "chunk 1 of the snapshot has 1047576 bytes",
+                                           "is not finite",
+                                           "no message",
+                                           "not what its hash says",
+                                           "cannot be unpacked",
+                                           "cannot be unpacked",
+                                           "not what its check says",
+                                           "is not finite"};
 
     (void)state;
     for (int lie = LIE_HASH; lie < LIES; lie++) {
         void *context = zmq_ctx_new();
         struct liar liar = {zmq_socket(context, ZMQ_ROUTER), (enum lie)lie,
                             PTHREAD_MUTEX_INITIALIZER, false};
+        const uint64_t version = lie < LIE_DELTA_HASH ? 1 : 2;
         unsigned char hash[PL_HASH_BYTES];
         struct pl_error err = {0};
         const int linger = 0;
@@ -295,7 +362,9 @@ static void a_source_that_lies_is_refused(void **state)
         assert_int_equal(zmq_bind(liar.router, serve), 0);
         pthread_create(&thread, NULL, lie_on, &liar);
         to = sink_at(pub, serve);
-        assert_int_equal(pl_weights_sink_get(to, 1, 800, got, hash, &err), PL_ENOENT);
+        if (version == 2)
+            expect(to, 1);
+        assert_int_equal(pl_weights_sink_get(to, version, 500, &got, hash, &err), PL_ENOENT);
         if (!strstr(err.text, said[lie]))
             fail_msg("'%s' does not say '%s'", err.text, said[lie]);
         assert_true(pl_weights_sink_stats(to).refused > 0);
@@ -307,6 +376,37 @@ static void a_source_that_lies_is_refused(void **state)
         zmq_close(liar.router);
         zmq_ctx_term(context);
     }
+}
+
+/* What is lent stays as it is, whatever comes meanwhile. */
+static void a_version_that_is_lent_stays(void **state)
+{
+    const struct pl_weights_sink_opts opts = {
+        .run = "r", .pub = pub, .serve = serve, .table = table, .versions_max = 1};
+    struct pl_weights_source *from;
+    unsigned char hash[PL_HASH_BYTES];
+    struct pl_weights_sink *to = NULL;
+    struct pl_error err = {0};
+    const uint16_t *lent;
+
+    (void)state;
+    use_ipc();
+    from = source(4);
+    publish(from, 1);
+    assert_int_equal(pl_weights_sink_create(&opts, &to, &err), PL_OK);
+    assert_int_equal(pl_weights_sink_get(to, 1, 20000, &lent, hash, &err), PL_OK);
+    for (uint64_t v = 2; v <= 4; v++) {
+        const struct pl_weights_sink_stats before = pl_weights_sink_stats(to);
+
+        publish(from, v);
+        while (pl_weights_sink_stats(to).deltas == before.deltas)
+            usleep(1000);
+        assert_memory_equal(lent, values[0], sizeof values[0]);
+    }
+    expect(to, 4);
+    assert_int_equal(pl_weights_sink_stats(to).snapshots, 1); /* every delta found its base */
+    pl_weights_sink_destroy(to);
+    pl_weights_source_destroy(from);
 }
 
 static void garbage_does_not_stop_a_source(void **state)
@@ -348,6 +448,7 @@ int main(void)
         cmocka_unit_test(what_is_absent_is_said_and_waited_for),
         cmocka_unit_test(a_source_that_dies_and_comes_back_is_found_again),
         cmocka_unit_test(a_source_that_lies_is_refused),
+        cmocka_unit_test(a_version_that_is_lent_stays),
         cmocka_unit_test(garbage_does_not_stop_a_source),
     };
 

@@ -12,6 +12,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum kind {
@@ -176,27 +177,25 @@ static int run_request(struct pl_fuzz_in in, bool answer, struct pl_error *err)
 static int run_delta(struct pl_fuzz_in in, struct pl_error *err)
 {
     enum { VALUES = 300 };
-    static const struct pl_bcast_tensor tensors[] = {{.name = "a", .first = 0, .count = 200},
-                                                     {.name = "b", .first = 200, .count = 1},
-                                                     {.name = "c", .first = 201, .count = 99}};
-    static const struct pl_bcast_table table = {tensors, 3, VALUES};
     static const uint16_t zeros[VALUES];
     uint16_t once[VALUES] = {0}, twice[VALUES] = {0};
-    struct pl_buf delta = new_buf();
-    uint64_t changed = 0;
-    const int rc = pl_delta_apply(&table, in.data, in.size, once, err);
+    unsigned char *delta;
+    size_t len;
+    const int rc = pl_delta_apply(in.data, in.size, once, VALUES);
 
     if (rc < 0)
-        return rc;
+        return pl_fail(err, rc, "no delta");
     memcpy(twice, once, sizeof twice);
-    PL_ASSERT(pl_delta_apply(&table, in.data, in.size, twice, err) == PL_OK);
+    PL_ASSERT(pl_delta_apply(in.data, in.size, twice, VALUES) == PL_OK);
     PL_ASSERT(memcmp(once, twice, sizeof once) == 0);
     memset(twice, 0, sizeof twice);
-    PL_ASSERT(pl_delta_encode(&table, zeros, once, &delta, &changed) == PL_OK);
-    PL_ASSERT(changed <= VALUES);
-    PL_ASSERT(pl_delta_apply(&table, delta.data, delta.len, twice, err) == PL_OK);
+    delta = malloc(pl_delta_room(VALUES));
+    PL_ASSERT(delta);
+    len = pl_delta_encode(zeros, once, VALUES, delta);
+    PL_ASSERT(len <= pl_delta_max(VALUES));
+    PL_ASSERT(pl_delta_apply(delta, len, twice, VALUES) == PL_OK);
     PL_ASSERT(memcmp(once, twice, sizeof once) == 0);
-    pl_buf_release(&delta);
+    free(delta);
     return rc;
 }
 
