@@ -245,9 +245,7 @@ static int write_sample(struct session *s, const struct pl_eval_done *done, size
 
     if (rc < 0)
         return rc;
-    json_object_set_new(json, "task", json_string(done->task->id));
-    json_object_set_new(json, "source", json_string(done->task->source));
-    json_object_set_new(json, "level", json_string(done->task->level));
+    pl_transcript_task(json, done->task);
     json_array_foreach(json_object_get(json, "segments"), k, segment)
     {
         const struct pl_segment *g = &r->score.segments[k];

@@ -95,6 +95,22 @@ static void put_update(struct line *l, const struct pl_report_step *step)
     real(l, "sampling/sampling_logp_difference/max", step->logp_difference);
 }
 
+/* Means of what the reward is made of; they add up to critic/score/mean. */
+static void put_components(struct line *l, const struct pl_rollouts *r)
+{
+    static const char *const names[] = {"interleave/reward_format", "interleave/reward_final",
+                                        "interleave/reward_intermediate"};
+
+    for (size_t c = 0; c < sizeof names / sizeof *names; c++) {
+        double sum = 0.0;
+
+        for (size_t i = 0; i < r->samples; i++)
+            sum += r->components[c * r->samples + i];
+        if (r->samples > 0)
+            real(l, names[c], sum / (double)r->samples);
+    }
+}
+
 /* Groups that teach nothing, of all that were sampled; what took their place. */
 static void put_spent(struct line *l, const struct pl_report_step *step)
 {
@@ -155,6 +171,7 @@ int pl_report_train(struct pl_metrics *metrics, struct pl_queues *stream,
     pl_metrics_begin(metrics, step->step);
     real(&line, "training/epoch", (double)step->epoch);
     put_spread(&line, "critic/score", &view.score);
+    put_components(&line, r);
     put_spread(&line, "critic/advantages", &adv);
     put_spread(&line, "prompt_length", &prompt);
     put_view(&line, &view);
@@ -256,19 +273,25 @@ static int write_group(struct pl_outfile *out, const struct pl_rollouts *r, size
                        const struct pl_tokenizer *tokenizer, struct pl_error *err)
 {
     const struct pl_rollout_group *group = &r->groups[g];
+    struct pl_task task = {0};
     struct pl_buf prompt;
     int rc;
 
     pl_buf_init(&prompt, PROMPT_BYTES_MAX);
-    rc = pl_transcript_text(tokenizer, group->prompt, group->prompt_len, &prompt, err);
+    rc = pl_task_parse(group->task, group->task_len, "a task", &task, err);
+    if (rc == PL_OK)
+        rc = pl_transcript_text(tokenizer, group->prompt, group->prompt_len, &prompt, err);
     for (size_t s = 0; rc == PL_OK && s < group->samples; s++) {
         json_t *sample;
 
         rc = pl_transcript_sample(group, s, r->scores[r->group_first[g] + s], r->gate,
                                   prompt.data ? prompt.data : "", tokenizer, &sample, err);
-        if (rc == PL_OK)
+        if (rc == PL_OK) {
+            pl_transcript_task(sample, &task);
             rc = pl_transcript_write(out, sample, err);
+        }
     }
+    pl_task_release(&task);
     pl_buf_release(&prompt);
     return rc;
 }

@@ -86,6 +86,14 @@ int pl_transcript_sample(const struct pl_rollout_group *group, size_t s, double 
     return rc;
 }
 
+void pl_transcript_task(json_t *sample, const struct pl_task *task)
+{
+    json_object_set_new(sample, "task", json_string(task->id));
+    json_object_set_new(sample, "source", json_string(task->source));
+    json_object_set_new(sample, "level", json_string(task->level));
+    json_object_set_new(sample, "truth", json_string(task->final.answer));
+}
+
 int pl_transcript_write(struct pl_outfile *out, json_t *sample, struct pl_error *err)
 {
     char *text = sample ? json_dumps(sample, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;

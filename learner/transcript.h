@@ -5,7 +5,8 @@
  *    "prompt": "...", "response": "...", "reward": 2.5, "reward_format": 1, "reward_final": 2,
  *    "reward_intermediate": 0.5, "reward_extra": 0, "gate": true, "format_ok": true,
  *    "verdict": "right", "steps": 2, "steps_right": 2, "first_answer": 9, "tokens": 61, "why": "",
- *    "segments": [{"kind": "think", "tokens": [0, 8], "step": -1, "verdict": "none"}, ...]}
+ *    "segments": [{"kind": "think", "tokens": [0, 8], "step": -1, "verdict": "none"}, ...],
+ *    "task": "kk-2-7", "source": "kk", "level": "2", "truth": "Zoey is a knight and ..."}
  *
  * Texts are valid UTF-8, whatever the model said; the token that ended a response is in its text.
  * A segment's tokens include its tags; `step` is the intermediate truth it matches, -1: none.
@@ -17,6 +18,7 @@
 #include "common/base/file.h"
 #include "common/text/tokenizer.h"
 #include "proto/rollout.h"
+#include "proto/task.h"
 
 #include <jansson.h>
 
@@ -28,6 +30,9 @@ int pl_transcript_text(const struct pl_tokenizer *tokenizer, const uint32_t *ids
 int pl_transcript_sample(const struct pl_rollout_group *group, size_t s, double reward, bool gate,
                          const char *prompt, const struct pl_tokenizer *tokenizer,
                          json_t **ret_sample, struct pl_error *err);
+
+/* Add what the sample's task is: task, source, level, truth. What memory is out for is left out. */
+void pl_transcript_task(json_t *sample, const struct pl_task *task);
 
 /* One line of `out`; drops the reference. NULL is PL_ENOMEM; PL_EIO. */
 int pl_transcript_write(struct pl_outfile *out, json_t *sample, struct pl_error *err);

@@ -246,6 +246,16 @@ for s in 1 0; do
     ok 'gradients that are not all zero' sh -c \
         "grep -o '\"actor/grad_norm\": [0-9.e-]*' run-one-$s/metrics.jsonl | grep -qv ': 0\$'"
     ok 'rollouts with their rewards' grep -q '"reward_intermediate":' "run-one-$s/rollouts/$steps.jsonl"
+    ok 'rollouts with their tasks' grep -q '"level":"[0-9]*","truth":"' "run-one-$s/rollouts/$steps.jsonl"
+    ok 'what rewards are made of adds up' awk '{
+        gsub(/[",]/, "")
+        for (i = 1; i < NF; i++) m[$i] = $(i + 1)
+        d = m["interleave/reward_format:"] + m["interleave/reward_final:"] \
+            + m["interleave/reward_intermediate:"] - m["critic/score/mean:"]
+        if (/val-core/) next
+        n++
+        bad += !("interleave/reward_final:" in m) || d > 1e-5 || d < -1e-5
+    } END { exit n == 0 || bad > 0 }' "run-one-$s/metrics.jsonl"
 
     up "two-$s" rollout.staleness=$s workers.actors=2
     same "two-$s" "one-$s"
