@@ -210,6 +210,21 @@ static int document_read(const char *path, struct document *ret_doc, struct pl_e
     return rc;
 }
 
+int pl_settings_each(const char *path,
+                     void (*each)(void *at, const char *key, const char *value, bool item),
+                     void *at, struct pl_error *err)
+{
+    struct document doc = {0};
+    const int rc = document_read(path, &doc, err);
+
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < doc.count; i++)
+        each(at, doc.entries[i].key, doc.entries[i].value, doc.entries[i].item);
+    document_release(&doc);
+    return PL_OK;
+}
+
 /* ---- entries to fields ---- */
 
 static const struct pl_option *find(const struct pl_command *table, const char *key)

@@ -33,6 +33,15 @@ int pl_settings_load(const struct pl_command *table, const char *path, char *con
                      struct pl_error *err);
 void pl_settings_release(const struct pl_command *table, void *conf, struct pl_settings_text *text);
 
+/*
+ * Each word of a file as it stands, whether or not it is a setting that is known, in the order of
+ * the file; items of a list one by one. PL_ENOENT, PL_EIO, PL_EFORMAT, PL_ENOMEM as above; then
+ * nothing was handed out.
+ */
+int pl_settings_each(const char *path,
+                     void (*each)(void *at, const char *key, const char *value, bool item),
+                     void *at, struct pl_error *err);
+
 /* All settings as YAML that reads back to the same; with `comments` each under its help. */
 int pl_settings_print(const struct pl_command *table, const void *conf, bool comments,
                       struct pl_buf *buf);

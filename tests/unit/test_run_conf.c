@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "common/app/run_conf.h"
+#include "common/app/settings.h"
 #include "learner/advantage.h"
 #include "learner/policy.h"
 #include "proto/rollout.h"
@@ -194,6 +195,30 @@ static void sentences(void **state)
     }
 }
 
+static void put_word(void *at, const char *key, const char *value, bool item)
+{
+    const size_t len = strlen(at);
+
+    snprintf((char *)at + len, 256 - len, "%s%s%s|", key, item ? "[]=" : "=", value);
+}
+
+static void words_of_a_file_as_they_stand(void **state)
+{
+    (void)state;
+    struct pl_error err = {0};
+    char all[256] = "";
+
+    assert_int_equal(pl_settings_each(file("run.yaml", "run: {name: x, of.old: 3}\n"
+                                                       "data.files: [a, \"b c\"]\nlast: ''\n"),
+                                      put_word, all, &err),
+                     PL_OK);
+    assert_string_equal(all, "run.name=x|run.of.old=3|data.files[]=a|data.files[]=b c|last=|");
+    all[0] = '\0';
+    assert_int_equal(pl_settings_each(file("run.yaml", "good: 1\nbad: [\n"), put_word, all, &err),
+                     PL_EFORMAT);
+    assert_string_equal(all, "");
+}
+
 static void assignments_that_are_none(void **state)
 {
     static char *const rows[] = {"rollout.n", "=3", "rollout.nn=3"};
@@ -242,6 +267,7 @@ int main(void)
         cmocka_unit_test(later_ones_win),
         cmocka_unit_test(what_is_printed_reads_back_to_the_same),
         cmocka_unit_test(sentences),
+        cmocka_unit_test(words_of_a_file_as_they_stand),
         cmocka_unit_test(assignments_that_are_none),
         cmocka_unit_test(choices_agree_with_the_enums),
     };
