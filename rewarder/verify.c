@@ -2,7 +2,10 @@
 
 #include <string.h>
 
-static const struct pl_verifier *const verifiers[] = {&pl_verify_kk};
+static const struct pl_verifier *const verifiers[] = {
+    &pl_verify_kk,
+    &pl_verify_em,
+};
 
 const struct pl_verifier *pl_verifier_named(const char *name)
 {

@@ -33,4 +33,7 @@ int pl_verifier_check(const struct pl_task *task, struct pl_error *err);
  * ("Zoey is a knight", "(1) Zoey is a knight"), whole words, upper and lower case alike. */
 extern const struct pl_verifier pl_verify_kk;
 
+/* "em": the text of the truth or of one of its aliases, by em.h's rule of what is the same. */
+extern const struct pl_verifier pl_verify_em;
+
 #endif
