@@ -173,7 +173,7 @@ static size_t number(struct words *w, size_t i, bool negative)
     size_t whole = digits_end(in, i), end, last; /* of the digits before the point; of all */
     bool zero = true;
 
-    if (whole > i && whole - i <= 3)
+    if (whole > i && whole - i <= 3 && in->text[i] != '0')
         while (group_at(in, whole))
             whole += 4;
     end = last = fraction_end(in, whole);

@@ -36,4 +36,20 @@ extern const struct pl_verifier pl_verify_kk;
 /* "em": the text of the truth or of one of its aliases, by em.h's rule of what is the same. */
 extern const struct pl_verifier pl_verify_em;
 
+/*
+ * "number": one number, compared exactly, as fractions of decimals of up to 40 digits.
+ *
+ *   72   72.00   7.2e1   $72   72 dollars   #### 72      1,234.5   -5   −5   minus 5
+ *   1/2   1 1/2   50%, which is 50 and 0.5: a per cent sign is a unit or a hundredth
+ *
+ * It is looked for behind the last "####", within the last "oxed{}", or behind the last "answer
+ * is" or "answer:", in this order, and in the whole text where none of them has a number behind it.
+ * What is left must hold one number, or one number several times; of different ones, what stands
+ * behind the last "=" must. UNPARSED: it does not; or there is what makes a number another one or
+ * looks like one and is none: 5^2, √2, sqrt, rac, 1.2.3, 3/4/2020, 0x1F, ½, digits beyond
+ * ASCII. Digits within a word behind its first letter (H2O) are no number; letters behind a number
+ * are its unit. Commas count between groups of three only: "1,2" is two numbers.
+ */
+extern const struct pl_verifier pl_verify_number;
+
 #endif

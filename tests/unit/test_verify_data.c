@@ -237,12 +237,72 @@ static void musique_decompositions(void **state)
     musique("musique/dev_decompositions.jsonl");
 }
 
+/* ---- number: GSM8K, whose answers are whole numbers ---- */
+
+static bool fill_gsm8k(struct row *row)
+{
+    row->task.verifier = "number";
+    row->task.final.answer = text_of(row->json, "answer");
+    return true;
+}
+
+/* What stands behind the mark of a worked answer. */
+static const char *gsm8k_number(const struct row *row)
+{
+    const char *mark = strstr(row->task.final.answer, "#### ");
+
+    assert_non_null(mark);
+    return mark + 5;
+}
+
+static long long plain_number(const char *text)
+{
+    long long value = 0;
+
+    for (const char *at = text; *at; at++)
+        if (isdigit((unsigned char)*at))
+            value = 10 * value + (*at - '0');
+        else
+            assert_true(*at == ',' || (*at == '-' && at == text));
+    return *text == '-' ? -value : value;
+}
+
+static void compare_gsm8k(const struct row *row, const struct row *other)
+{
+    const char *truth = gsm8k_number(row), *answer = gsm8k_number(other);
+    const bool same = plain_number(truth) == plain_number(answer);
+
+    expect_same(final(row, answer), truth, answer, same);
+    expect_same(final(row, other->task.final.answer), truth, answer, same);
+}
+
+static void gsm8k(void **state)
+{
+    (void)state;
+    load("gsm8k/test.jsonl", fill_gsm8k);
+    for (size_t i = 0; i < row_count; i++) {
+        const char *number = gsm8k_number(&rows[i]);
+        char text[128];
+        struct pl_error err = {0};
+
+        if (pl_verifier_check(&rows[i].task, &err) < 0)
+            fail_msg("%s", err.text);
+        expect_right(final(&rows[i], number), number);
+        expect_right(final(&rows[i], rows[i].task.final.answer), number);
+        snprintf(text, sizeof text, "The answer is $%lld.00.", plain_number(number));
+        expect_right(final(&rows[i], text), text);
+    }
+    each_other(compare_gsm8k);
+    unload();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(musique_of_3_and_4_hops),
         cmocka_unit_test(musique_of_2_hops),
         cmocka_unit_test(musique_decompositions),
+        cmocka_unit_test(gsm8k),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
