@@ -6,6 +6,7 @@ static const struct pl_verifier *const verifiers[] = {
     &pl_verify_kk,
     &pl_verify_em,
     &pl_verify_number,
+    &pl_verify_choice,
 };
 
 const struct pl_verifier *pl_verifier_named(const char *name)

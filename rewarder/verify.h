@@ -52,4 +52,19 @@ extern const struct pl_verifier pl_verify_em;
  */
 extern const struct pl_verifier pl_verify_number;
 
+/*
+ * "choice": one of the options meta.choices, of 2 to 10, by its letter or by its text. The truth is
+ * a letter or an option's text. An answer is
+ *
+ *   a letter     B   b   (B)   B.   **B**   \boxed{B}   Option B   The correct answer is (B).
+ *   with text    B) text   B. text   B: text   (B) text   and   B text, if it is that option's own
+ *   a text       that of an option: as it stands, but for white space and full stops at its end;
+ *                or else in em's form, where that is the form of one option only
+ *
+ * or stands behind the last "\boxed{", "answer is" or "answer:". UNPARSED: all else; two different
+ * letters; a letter with another option's text; a letter alone that is the text of another option.
+ * Intermediate answers are compared as those of em.
+ */
+extern const struct pl_verifier pl_verify_choice;
+
 #endif

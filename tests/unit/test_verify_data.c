@@ -296,6 +296,108 @@ static void gsm8k(void **state)
     unload();
 }
 
+/* ---- choice: MMLU-Redux, whose options are looked up by number ---- */
+
+static bool fill_mmlu(struct row *row)
+{
+    const json_t *choices = json_object_get(row->json, "choices");
+    const json_int_t answer = json_integer_value(json_object_get(row->json, "answer"));
+
+    row->task.verifier = "choice";
+    row->task.choice_count = json_array_size(choices);
+    assert_int_equal(row->task.choice_count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        row->choices[i] = json_string_value(json_array_get(choices, i));
+        assert_non_null(row->choices[i]);
+    }
+    assert_in_range(answer, 0, 3);
+    row->letter[0] = (char)('A' + answer);
+    row->task.final.answer = row->letter;
+    return true;
+}
+
+/* An option whose text is a letter, as in some questions of logic and algebra. */
+static bool is_letter(const char *text)
+{
+    return strlen(text) == 1 && toupper((unsigned char)text[0]) >= 'A' &&
+           toupper((unsigned char)text[0]) <= 'D';
+}
+
+/* Two options of one text; a full stop at the end makes no difference. */
+static bool same_option(const char *a, const char *b)
+{
+    size_t n = strlen(a), m = strlen(b);
+
+    n -= n > 0 && a[n - 1] == '.';
+    m -= m > 0 && b[m - 1] == '.';
+    return n == m && memcmp(a, b, n) == 0;
+}
+
+/* The answers with option i of a row, by letter, by text and by both. */
+static void choose(const struct row *row, size_t i)
+{
+    const size_t gold = (size_t)(row->letter[0] - 'A');
+    const char letter = (char)('A' + (int)i), *text = row->choices[i];
+    const bool same = same_option(text, row->choices[gold]);
+    char answer[2048];
+
+    snprintf(answer, sizeof answer, "(%c)", letter);
+    expect_same(final(row, answer), row->letter, answer, i == gold);
+    snprintf(answer, sizeof answer, "%c) %s", letter, text);
+    expect_same(final(row, answer), row->letter, answer, i == gold);
+    for (size_t k = 0; k < 4; k++) { /* a letter with another's text */
+        snprintf(answer, sizeof answer, "%c) %s", (char)('A' + (int)k), text);
+        if (!same_option(text, row->choices[k]) && final(row, answer) == PL_VERDICT_RIGHT)
+            fail_msg("'%s' is right where '%s' is", answer, row->choices[gold]);
+    }
+    snprintf(answer, sizeof answer, " %s\n", text);
+    if (is_letter(text) && toupper((unsigned char)text[0]) != letter) {
+        assert_int_equal(final(row, answer), PL_VERDICT_UNPARSED);
+        return;
+    }
+    expect_same(final(row, answer), row->letter, answer, same);
+    snprintf(answer, sizeof answer, "The correct answer is %s", text);
+    expect_same(final(row, answer), row->letter, answer, same);
+}
+
+/* Texts of another question's options. */
+static void compare_mmlu(const struct row *row, const struct row *other)
+{
+    for (size_t i = 0; i < 4; i++) {
+        const char *text = other->choices[i];
+        bool known = strchr(text, '.') && strpbrk(text, "0123456789"); /* 0.60 is 0.6 */
+
+        for (size_t k = 0; k < 4; k++)
+            known = known || plainly_same(text, row->choices[k]);
+        if (!known && strlen(text) > 1 && final(row, text) == PL_VERDICT_RIGHT)
+            fail_msg("'%s' is right of a question that has it not", text);
+    }
+}
+
+static void mmlu(void **state)
+{
+    (void)state;
+    load("mmlu_redux/six_subjects.jsonl", fill_mmlu);
+    for (size_t i = 0; i < row_count; i++) {
+        struct pl_error err = {0};
+        char letter[8];
+
+        if (pl_verifier_check(&rows[i].task, &err) < 0)
+            fail_msg("%s", err.text);
+        for (size_t k = 0; k < 4; k++)
+            choose(&rows[i], k);
+        rows[i].task.final.answer = rows[i].choices[rows[i].letter[0] - 'A'];
+        if (is_letter(rows[i].task.final.answer)) /* a truth of one letter is a letter */
+            continue;
+        if (pl_verifier_check(&rows[i].task, &err) < 0)
+            fail_msg("%s", err.text);
+        snprintf(letter, sizeof letter, "(%s)", rows[i].letter);
+        expect_right(final(&rows[i], letter), letter);
+    }
+    each_other(compare_mmlu);
+    unload();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +405,7 @@ int main(void)
         cmocka_unit_test(musique_of_2_hops),
         cmocka_unit_test(musique_decompositions),
         cmocka_unit_test(gsm8k),
+        cmocka_unit_test(mmlu),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
