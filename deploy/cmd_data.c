@@ -3,7 +3,7 @@
 #include "deploy/subcommand.h"
 
 static const struct pl_subcommand rows[] = {
-    {"generate", pl_cmd_data_generate, "puzzles, and worked answers for fine-tuning"},
+    {"generate", pl_cmd_data_generate, "problems, and worked answers for fine-tuning"},
     {"import", pl_cmd_data_import, "published rows as tasks or worked answers"},
 };
 

@@ -15,14 +15,16 @@ enum { QUESTION_BYTES_MAX = 1 << 20, ID_BYTES_MAX = 80 };
 /* What belongs to some families only is NULL or empty where it was not given. */
 struct conf {
     struct pl_data_options common;
-    struct pl_option_list people;
-    const char *names;
+    struct pl_option_list people, hops, ops;
+    const char *names, *distractors;
     size_t count, train, test;
     int split;
 };
 
 static const struct pl_option options[] = {
-    PL_ARG(struct conf, common.kind, "KIND", "kk: Knights and Knaves"),
+    PL_ARG(struct conf, common.kind, "KIND",
+           "kk: Knights and Knaves; hops: questions over given facts that take several hops; "
+           "arith: chained arithmetic"),
     PL_OPTION_SIZE(struct conf, count, "count", "N", "0", 0, 1 << 30,
                    "problems in all, in one file"),
     PL_OPTION_SIZE(struct conf, train, "train", "N", "0", 0, 1 << 30,
@@ -38,11 +40,18 @@ static const struct pl_option options[] = {
     PL_OPTION_STRING(struct conf, common.output, "output", "PATH", "-",
                      "file, or folder for --train and --test; - is standard output"),
     PL_OPTION_FLAG(struct conf, common.json, "json", 0, "print the summary as JSON"),
-    PL_OPTION_GROUP("Of kk"),
+    PL_OPTION_GROUP("How hard; sizes take turns"),
     PL_OPTION_LIST(struct conf, people, "people", "N,...", NULL,
-                   "sizes of puzzle, from 2 to 8 people; they take turns (default: 3,4,5)"),
+                   "of kk: people in a puzzle, from 2 to 8 (default: 3,4,5)"),
+    PL_OPTION_LIST(struct conf, hops, "hops", "N,...", NULL,
+                   "of hops: facts that a question needs, from 2 to 6 (default: 2,3,4)"),
+    PL_OPTION_STRING(struct conf, distractors, "distractors", "N", NULL,
+                     "of hops: facts that it does not need, from 0 to 24 (default: 4)"),
+    PL_OPTION_LIST(struct conf, ops, "ops", "N,...", NULL,
+                   "of arith: operations in a chain, from 2 to 8 (default: 2,3,4)"),
     PL_OPTION_STRING(struct conf, names, "names", "N", NULL,
-                     "first names in use, 2 to 48; fewer are learned sooner (default: 48)"),
+                     "of kk, up to 48, and hops, up to 96: names in use; fewer are learned sooner "
+                     "(default: all)"),
     PL_DATA_OPTIONS(struct conf),
 };
 
@@ -52,10 +61,13 @@ static const struct pl_command command = {
              "same options give the same bytes.",
     .options = options,
     .count = sizeof options / sizeof options[0],
-    .after = "Examples:\n"
-             "  plait data generate kk --people 3,4,5 --train 900 --test 100 --output puzzles\n"
-             "  plait data generate kk --people 2 --count 5000 --wording plain --answers "
-             "interleave,think-answer --output sft.jsonl\n",
+    .after =
+        "Examples:\n"
+        "  plait data generate kk --people 3,4,5 --train 900 --test 100 --output puzzles\n"
+        "  plait data generate hops --hops 2,3 --distractors 6 --train 900 --test 100 --output "
+        "questions\n"
+        "  plait data generate kk --people 2 --count 5000 --wording plain --answers "
+        "interleave,think-answer --output sft.jsonl\n",
 };
 
 /* The sizes of a family have an option of the family's own, which is called as they are. */
@@ -64,6 +76,8 @@ static const struct {
     size_t place;
 } size_options[] = {
     {"people", offsetof(struct conf, people)},
+    {"hops", offsetof(struct conf, hops)},
+    {"ops", offsetof(struct conf, ops)},
 };
 
 static int check_names(const struct pl_problem_set_opts *opts, size_t size, struct pl_error *err)
@@ -169,6 +183,9 @@ static int read_set(const struct conf *conf, struct pl_problem_set_opts *opts, s
                                          .draw.wording = (enum pl_wording)conf->common.wording};
     rc = read_counts(conf, opts, err);
     if (rc == PL_OK)
+        rc = read_number("distractors", conf->distractors, family, &family->distractors,
+                         &opts->draw.distractors, err);
+    if (rc == PL_OK)
         rc = read_number("names", conf->names, family, &family->names, &opts->draw.names, err);
     return rc < 0 ? rc : read_sizes(conf, opts, err);
 }
@@ -189,7 +206,7 @@ static int generate_one(struct pl_problem_set *set, enum pl_part part,
     snprintf(id, sizeof id, "%s-%zu-%llu-%u", family->name, problem.size,
              (unsigned long long)set->opts.draw.seed, index);
     pl_buf_clear(question);
-    rc = family->question(&problem, writer->opts.wording, question);
+    rc = family->question(&problem, question);
     if (rc < 0)
         return pl_fail(err, rc, "task '%s': no room for the question", id);
     item.id = id;

@@ -40,12 +40,11 @@ int pl_data_options_read(const struct pl_data_options *options, bool parts,
                                              .output = options->output,
                                              .parts = parts,
                                              .folder = options->folder,
-                                             .wording = (enum pl_wording)options->wording,
                                              .careful_share = options->careful_share,
                                              .seed = options->seed};
     ret_opts->instruction =
         options->instruction == CONTROL ||
-                (options->instruction == AUTO && ret_opts->wording == PL_WORDING_PLAIN)
+                (options->instruction == AUTO && options->wording == PL_WORDING_PLAIN)
             ? PL_INSTRUCTION_CONTROL
             : PL_INSTRUCTION_FULL;
     for (size_t i = 0; rc == PL_OK && i < options->answers.count; i++)

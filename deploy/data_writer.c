@@ -114,7 +114,7 @@ static int make_response(struct pl_data_writer *writer, enum pl_method template,
                          const struct pl_item *item)
 {
     const struct pl_family *family = item->problem->family;
-    struct pl_worked_opts opts = {.template = template, .wording = writer->opts.wording};
+    struct pl_worked_opts opts = {.template = template, .wording = item->problem->wording};
     bool correct = false;
     int rc;
 

@@ -30,7 +30,6 @@ struct pl_data_writer_opts {
     size_t template_count; /* 0: tasks only */
     const char *folder;    /* of the instructions, see pl_template_load() */
     enum pl_instruction instruction;
-    enum pl_wording wording;
     double careful_share; /* of the answers, each template by itself, by draws from seed */
     uint64_t seed;
 };

@@ -7,6 +7,8 @@
 
 static const struct pl_family *const families[] = {
     &pl_family_kk,
+    &pl_family_hops,
+    &pl_family_arith,
 };
 
 size_t pl_family_count(void)
@@ -46,5 +48,6 @@ void pl_family_draw(const struct pl_family *family, const struct pl_family_draw 
     PL_ASSERT(size >= family->size_min && size <= family->size_max);
     ret_problem->family = family;
     ret_problem->size = size;
+    ret_problem->wording = draw->wording;
     family->draw(draw, index, ret_problem);
 }

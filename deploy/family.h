@@ -2,7 +2,9 @@
  * Families of made-up problems: one row of a table each, by which `plait data generate` draws them,
  * words them and writes them down.
  *
- *   kk   Knights and Knaves; size: people
+ *   kk     Knights and Knaves (kk_puzzle.h); size: people
+ *   hops   questions over given facts (hops.h); size: hops
+ *   arith  chained arithmetic (arith.h); size: ops
  *
  * A problem is a pure function of its family, the options of the draw, its size (how hard it is)
  * and its index. It has exactly one right answer, which follows from its question alone.
@@ -20,7 +22,9 @@
 
 #include "common/base/buf.h"
 #include "common/base/err.h"
+#include "deploy/arith.h"
 #include "deploy/draws.h"
+#include "deploy/hops.h"
 #include "deploy/kk_puzzle.h"
 #include "deploy/worked.h"
 
@@ -39,8 +43,11 @@ struct pl_family;
 struct pl_problem {
     const struct pl_family *family;
     size_t size;
+    enum pl_wording wording;
     union {
         struct pl_kk kk;
+        struct pl_hops hops;
+        struct pl_arith arith;
     } of;
 };
 
@@ -77,16 +84,18 @@ struct pl_family {
 
     /* How many names a draw of this size may use up; NULL: the family has no names. */
     size_t (*names_needed)(const struct pl_family_draw *draw, size_t size);
-    /* Sets ret_problem->of; family and size are set. */
+    /* Sets ret_problem->of; the rest is set. */
     void (*draw)(const struct pl_family_draw *draw, uint32_t index, struct pl_problem *ret_problem);
     uint64_t (*key)(const struct pl_problem *problem);   /* no two of a set have the same */
     uint64_t (*shape)(const struct pl_problem *problem); /* see above */
 
     /* These add to buf: PL_OK, PL_ENOMEM, PL_EFULL. */
-    int (*question)(const struct pl_problem *problem, enum pl_wording wording, struct pl_buf *buf);
+    int (*question)(const struct pl_problem *problem, struct pl_buf *buf);
     int (*task)(const struct pl_item *item, struct pl_buf *buf); /* the line of proto/task.h */
     int (*answer)(const struct pl_problem *problem, const struct pl_worked_opts *opts,
                   struct pl_buf *buf, bool *ret_correct);
+    /* How likely a careless answer is right. */
+    double (*chance)(const struct pl_problem *problem);
 
     /* For the summary: what problems are made of ("claims"), its kinds, and how many of each a
      * problem has, which are added to counts. */
@@ -96,7 +105,8 @@ struct pl_family {
     void (*count)(const struct pl_problem *problem, uint64_t counts[PL_FAMILY_KINDS_MAX]);
 };
 
-extern const struct pl_family pl_family_kk; /* kk_family.c */
+/* In NAME_family.c each. */
+extern const struct pl_family pl_family_kk, pl_family_hops, pl_family_arith;
 
 size_t pl_family_count(void);
 const struct pl_family *pl_family_at(size_t i);

@@ -1,4 +1,3 @@
-#include "common/base/check.h"
 #include "deploy/family.h"
 #include "deploy/kk_answer.h"
 #include "deploy/kk_task.h"
@@ -28,9 +27,9 @@ static uint64_t shape(const struct pl_problem *problem)
     return pl_kk_shape(&problem->of.kk);
 }
 
-static int question(const struct pl_problem *problem, enum pl_wording wording, struct pl_buf *buf)
+static int question(const struct pl_problem *problem, struct pl_buf *buf)
 {
-    return pl_kk_question(&problem->of.kk, wording, buf);
+    return pl_kk_question(&problem->of.kk, problem->wording, buf);
 }
 
 static int task(const struct pl_item *item, struct pl_buf *buf)
@@ -48,6 +47,12 @@ static int answer(const struct pl_problem *problem, const struct pl_worked_opts 
                   struct pl_buf *buf, bool *ret_correct)
 {
     return pl_kk_answer(&problem->of.kk, opts, buf, ret_correct);
+}
+
+/* Each role is guessed by itself. */
+static double chance(const struct pl_problem *problem)
+{
+    return 1.0 / (double)(1u << problem->of.kk.people);
 }
 
 static const char *kind_name(size_t kind)
@@ -80,6 +85,7 @@ const struct pl_family pl_family_kk = {
     .question = question,
     .task = task,
     .answer = answer,
+    .chance = chance,
     .kinds = "claims",
     .kind_count = PL_KK_KINDS,
     .kind_name = kind_name,

@@ -72,7 +72,7 @@ has out "Usage: plait data import"
 refused "a command is missing"
 refused "unknown command 'genrate'; did you mean 'generate'?" genrate
 refused "unknown option '--people'." --people 3
-refused "unknown kind of data 'gsm8k'; plait knows 'kk'" generate gsm8k --count 3
+refused "unknown kind of data 'gsm8k'; plait knows 'kk', 'hops' and 'arith'" generate gsm8k --count 3
 refused "how many puzzles? Give --count, or --train and --test" generate kk
 refused "give one or the other" generate kk --count 3 --test 3 --output x
 refused "--train and --test need a folder to write to: --output FOLDER" generate kk --train 3
@@ -82,7 +82,20 @@ refused "--people needs numbers from 2 to 8, not '03'" generate kk --count 3 --p
 refused "--people needs numbers from 2 to 8, not '3x'" generate kk --count 3 --people 3x
 refused "--people names 3 twice" generate kk --count 3 --people 3,4,3
 refused "--names is 4, too few for puzzles of 5 people" generate kk --count 3 --people 5 --names 4
-refused "option '--names' needs" generate kk --count 3 --names 49
+refused "option '--names' needs a number from 2 to 48 for kk, not '49'" generate kk --count 3 --names 49
+refused "--names is 10, too few for questions of 2 hops, which may need 11" \
+    generate hops --count 3 --names 10
+refused "--hops does not go with kk, which takes --people" generate kk --count 3 --hops 2
+refused "--people does not go with arith, which takes --ops" generate arith --count 3 --people 2
+refused "--distractors does not go with arith" generate arith --count 3 --distractors 2
+refused "--names does not go with arith" generate arith --count 3 --names 20
+refused "--hops needs numbers from 2 to 6, not '7'" generate hops --count 3 --hops 7
+refused "--ops needs numbers from 2 to 8, not '1'" generate arith --count 3 --ops 1
+refused "option '--distractors' needs a number from 0 to 24 for hops, not '25'" \
+    generate hops --count 3 --distractors 25
+refused "option '--distractors' needs a number from 0 to 24 for hops, not 'x'" \
+    generate hops --count 3 --distractors x
+refused "how many questions? Give --count, or --train and --test" generate hops
 refused "--answers knows no template 'interleaved'; did you mean 'interleave'?" \
     generate kk --count 3 --answers interleaved
 refused "--answers names 'cot' twice" generate kk --count 3 --answers cot,direct,cot
@@ -144,6 +157,33 @@ for split in shape puzzle; do
     is "puzzles in both" "$(comm -12 train.puzzles test.puzzles)" ""
     [ $split = puzzle ] || is "shapes in both" "$(comm -12 train.shapes test.shapes)" ""
 done
+
+# The other families: the same promises.
+for family in hops arith; do
+    run 0 generate $family --train 90 --test 30 --seed 3 --wording plain --answers interleave,cot \
+        --output $family --json
+    has out '"train": 90'
+    is train "$(lines $family/train.jsonl)" 90
+    is test "$(lines $family/test.jsonl)" 30
+    is answers "$(lines $family/train-answers.jsonl)" 180
+    is "sizes in turn" "$(grep -c '"level": 3' $family/test.jsonl)" 10
+    is "ordered" "$(grep -c '"ordered": true' $family/test.jsonl)" 30
+    is "answers behind control tokens" "$(grep -c '^{"prompt": "<|cot|> ' $family/test-answers.jsonl)" 30
+    for part in train test; do
+        sed 's/.*"shape": "\([0-9a-f]*\)".*/\1/' $family/$part.jsonl | sort -u >$part.shapes
+    done
+    is "shapes in both" "$(comm -12 train.shapes test.shapes)" ""
+    is "ids" "$(cat $family/*n.jsonl $family/test.jsonl | sed 's/", "source.*//' | sort -u | wc -l | tr -d ' ')" 120
+    cp -r $family before
+    run 0 generate $family --train 90 --test 30 --seed 3 --wording plain --answers interleave,cot \
+        --output $family
+    diff -r before $family >/dev/null || wrong "the same options gave other bytes"
+    rm -r before
+done
+has hops/test.jsonl '"verifier": "em"'
+has arith/test.jsonl '"verifier": "number"'
+run 0 generate hops --hops 2 --distractors 0 --names 3 --count 30 --wording plain
+is "facts" "$(sed 's/.*"question": "//; s/", "answer.*//' out | tr -dc . | wc -c | tr -d ' ')" 60
 
 # Answers: a row for each template, the control token in front, the shares asked for.
 templates=interleave,think-answer,delayed,direct,cot
