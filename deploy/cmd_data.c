@@ -4,7 +4,7 @@
 
 static const struct pl_subcommand rows[] = {
     {"generate", pl_cmd_data_generate, "problems, and worked answers for fine-tuning"},
-    {"import", pl_cmd_data_import, "published rows as tasks or worked answers"},
+    {"import", pl_cmd_data_import, "rows of published data sets as tasks"},
 };
 
 static const struct pl_subcommands commands = {

@@ -1,6 +1,6 @@
 /*
- * `plait data generate FAMILY` makes tasks, and worked answers for fine-tuning; `plait data import
- * kk` turns published rows into the same.
+ * `plait data generate FAMILY` makes tasks, and worked answers for fine-tuning; `plait data import`
+ * turns rows of published data sets into tasks.
  */
 #ifndef PL_DEPLOY_CMD_DATA_H
 #define PL_DEPLOY_CMD_DATA_H

@@ -268,15 +268,12 @@ static int read_quiz(const json_t *row, const struct pl_kk *puzzle, const char *
                   : PL_OK;
 }
 
-int pl_kk_row_read(const char *line, size_t len, const char *what, struct pl_kk *ret_puzzle,
+int pl_kk_row_from(const json_t *row, const char *what, struct pl_kk *ret_puzzle,
                    struct pl_buf *question, uint64_t *ret_index, struct pl_error *err)
 {
-    json_t *row = NULL;
     size_t index = 0;
-    int rc = pl_json_parse(line, len, what, &row, err);
+    int rc = PL_OK;
 
-    if (rc < 0)
-        return rc;
     *ret_puzzle = (struct pl_kk){0};
     if (!json_is_object(row))
         rc = pl_fail(err, PL_EFORMAT, "%s: expected an object", what);
@@ -298,6 +295,18 @@ int pl_kk_row_read(const char *line, size_t len, const char *what, struct pl_kk 
         rc = pl_json_size(row, "index", what, 0, INT64_MAX, &index, err);
         *ret_index = index;
     }
+    return rc;
+}
+
+int pl_kk_row_read(const char *line, size_t len, const char *what, struct pl_kk *ret_puzzle,
+                   struct pl_buf *question, uint64_t *ret_index, struct pl_error *err)
+{
+    json_t *row = NULL;
+    int rc = pl_json_parse(line, len, what, &row, err);
+
+    if (rc < 0)
+        return rc;
+    rc = pl_kk_row_from(row, what, ret_puzzle, question, ret_index, err);
     json_decref(row);
     return rc;
 }

@@ -24,6 +24,8 @@
 #include "common/base/err.h"
 #include "deploy/kk_puzzle.h"
 
+#include <jansson.h>
+
 struct pl_kk_task {
     const struct pl_kk *puzzle;
     const char *id, *question;
@@ -43,6 +45,10 @@ int pl_kk_task_print(const struct pl_kk_task *task, struct pl_buf *buf);
  * knave than are taken here; PL_ENOMEM. On failure *ret_puzzle is of no use.
  */
 int pl_kk_row_read(const char *line, size_t len, const char *what, struct pl_kk *ret_puzzle,
+                   struct pl_buf *question, uint64_t *ret_index, struct pl_error *err);
+
+/* The same of a row that has been parsed. */
+int pl_kk_row_from(const json_t *row, const char *what, struct pl_kk *ret_puzzle,
                    struct pl_buf *question, uint64_t *ret_index, struct pl_error *err);
 
 #endif

@@ -1,10 +1,7 @@
 #!/bin/sh
-# Tasks and worked answers from the command line. Usage: test_data.sh PLAIT
-# Published rows are taken from PLAIT_TEST_DATA/kk; without them that part is skipped, and says so.
+# Made-up tasks and worked answers from the command line. Usage: test_data.sh PLAIT
 set -u
 plait=$(readlink -f "$1")
-data=${PLAIT_TEST_DATA:-}
-[ -z "$data" ] || data=$(readlink -f "$data" || echo "$data")
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
@@ -67,8 +64,6 @@ has out "Usage: plait data COMMAND"
 silent err
 run 0 generate --help
 has out "Usage: plait data generate"
-run 0 import --help
-has out "Usage: plait data import"
 refused "a command is missing"
 refused "unknown command 'genrate'; did you mean 'generate'?" genrate
 refused "unknown option '--people'." --people 3
@@ -101,7 +96,6 @@ refused "--answers knows no template 'interleaved'; did you mean 'interleave'?" 
 refused "--answers names 'cot' twice" generate kk --count 3 --answers cot,direct,cot
 refused "option '--careful-share' needs" generate kk --count 3 --careful-share 2
 refused "--output is empty" generate kk --count 3 --output=
-refused "argument FILE is given 0 times" import kk
 
 # What cannot be done: one sentence, status 1, no half a file.
 run 1 generate kk --count 3 --output no/such/folder
@@ -115,9 +109,6 @@ has err "open 'nowhere/direct.txt': No such file or directory"
 run 1 generate kk --people 2 --names 2 --count 100000 --output many
 has err "no new puzzle of 2 people was found after the first"
 is "files left" "$(echo many*)" 'many*'
-: >empty.jsonl
-run 1 import kk empty.jsonl
-has err "'empty.jsonl' has no rows"
 
 # Tasks: the same options give the same bytes, on standard output or in a file.
 run 0 generate kk --people 2,3 --count 40 --seed 7
@@ -213,44 +204,6 @@ has out '"content": "Tell me."}, {"role": "user", "content": "On an island'
 printf ' \n' >own/direct.txt
 run 1 generate kk --people 3 --count 1 --answers direct --templates own
 has err "expected text, found nothing but white space"
-
-# Import: errors by file and line, also behind good rows.
-row='{"quiz": "Zoey, Max", "names": ["Zoey", "Max"], "solution": [true, false], "statements": "'
-good="${row}(('lying', 1), ('and', ('lying', 0), ('lying', 1)))\", \"index\": 5}"
-bad="${row}(('lying', 1), ('lying', 0))\", \"index\": 6}"
-printf '%s\n' "$good" >rows.v1.jsonl
-run 0 import kk rows.v1.jsonl
-has out '{"id": "kk-rows-5", "source": "kk", "question": "Zoey, Max", "answer": "Zoey is a knight and'
-is tasks "$(lines out)" 1
-run 0 import kk rows.v1.jsonl --answers interleave,direct --instruction control
-is answers "$(lines out)" 2
-has out '"prompt": "<|direct|>Zoey, Max", "response": "Zoey is a knight and Max is a knave"'
-printf '%s\n%s\n' "$good" "$bad" >rows.jsonl
-run 1 import kk rows.jsonl --output imported.jsonl
-has err "rows.jsonl:2: the statements have 2 solutions; expected one"
-is "files left" "$(echo imported*)" 'imported*'
-printf '%s\n\n%s' "$good" "$good" >rows.jsonl # no newline at the end
-run 1 import kk rows.jsonl
-has err "rows.jsonl:3: another row has the id 'kk-rows-5' already"
-head -c 2000000 /dev/zero | tr '\0' '[' >rows.jsonl
-run 1 import kk rows.jsonl
-has err "rows.jsonl:1: the line has 2000000 bytes, more than the 1048576 expected"
-head -c 1000000 /dev/zero | tr '\0' '[' >rows.jsonl
-run 1 import kk rows.jsonl
-has err "rows.jsonl:1: line 1, column"
-head -c 3000 /dev/urandom >rows.jsonl
-run 1 import kk rows.jsonl
-has err "plait data import: rows.jsonl:"
-run 1 import kk .
-has err "'.' is not a regular file"
-
-if [ -n "$data" ] && [ -e "$data/kk/people3_test.jsonl" ]; then
-    run 0 import kk "$data"/kk/*.jsonl --output published.jsonl --json
-    is tasks "$(lines published.jsonl)" "$(cat "$data"/kk/*.jsonl | wc -l | tr -d ' ')"
-    has out '"puzzles": '
-else
-    echo "skipped: there are no published puzzles in PLAIT_TEST_DATA/kk"
-fi
 
 echo "$checks checks, $failures failed"
 [ "$failures" -eq 0 ]

@@ -1,0 +1,69 @@
+/*
+ * The tasks that were read, and which of them are written where.
+ *
+ *   add          one task after the other; one that is there already (the same question, but for
+ *                white space) is told and not kept
+ *   choose       by level; then, in an order drawn from the seed, exactly as many as are asked for
+ *
+ * All tasks are kept in memory (some twice the size of their lines), because the parts are drawn
+ * from all of them. Where a task comes in that order depends on the seed and its question alone.
+ *
+ * With components, tasks that share a link, or share one with a task that does, are together: no
+ * component has tasks in both parts. Whole components fill the test part, in their order, as long
+ * as they fit; where a rest remains, the smallest other one is cut, and what it leaves goes to
+ * neither.
+ */
+#ifndef PL_DEPLOY_IMPORT_SET_H
+#define PL_DEPLOY_IMPORT_SET_H
+
+#include "deploy/import.h"
+#include "deploy/key_set.h"
+#include "proto/task.h"
+
+enum pl_import_part { PL_IMPORT_TRAIN, PL_IMPORT_TEST, PL_IMPORT_PARTS, PL_IMPORT_NOWHERE };
+
+struct pl_import_item {
+    struct pl_task task;
+    const char *note;
+    uint64_t key, rank;       /* rank: its place in the order that is drawn */
+    size_t links, link_count; /* in pl_import_set.links */
+    size_t group;             /* its component: an index into items */
+    size_t level;             /* which of the levels that there are */
+    enum pl_import_part part; /* all TRAIN before pl_import_choose() */
+};
+
+struct pl_import_set {
+    struct pl_import_item *items;
+    size_t count, cap;
+    uint64_t *links;
+    size_t link_count, link_cap;
+    struct pl_key_set keys, ids;
+};
+
+/* The draft's task, unless *ret_new is false. PL_EFORMAT: it is no task (proto/task.h), or another
+ * has its id; PL_ENOMEM. Begin with a zeroed set. */
+int pl_import_set_add(struct pl_import_set *set, const struct pl_import_draft *draft,
+                      const char *what, bool *ret_new, struct pl_error *err);
+void pl_import_set_release(struct pl_import_set *set); /* zeroed is fine */
+
+struct pl_import_choice {
+    uint64_t seed;
+    char *const *levels;       /* those that are taken */
+    size_t level_count;        /* 0: all */
+    bool parts;                /* train and test tasks are drawn; else count, as TRAIN */
+    size_t train, test, count; /* count 0: all */
+    bool per_level;            /* as many of each level */
+    bool components;
+};
+
+struct pl_import_chosen {
+    size_t components;                     /* of what has the right level; 0: not looked at */
+    size_t other_level, not_drawn, shared; /* shared: left out for the sake of components */
+};
+
+/* Sets the part of every item. PL_EINVAL: there are not as many as asked for, or none. PL_ENOMEM.
+ */
+int pl_import_choose(struct pl_import_set *set, const struct pl_import_choice *choice,
+                     struct pl_import_chosen *ret_chosen, struct pl_error *err);
+
+#endif
