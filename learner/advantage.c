@@ -120,6 +120,79 @@ void pl_advantage_gdpo(float *adv, const double *components, const double *weigh
     pl_whiten(adv, T);
 }
 
+/* What a sample's advantage is made of, for samples [i, end): (G - mean) * times / by. */
+struct scale {
+    double mean, times, by;
+};
+
+static struct scale scale_of(enum pl_baseline baseline, const double *left, size_t i, size_t end)
+{
+    const double n = (double)(end - i);
+    struct scale scale = {.mean = mean_of(left, i, end), .times = 1.0, .by = 1.0};
+
+    if (baseline == PL_BASELINE_STD)
+        scale.by = std_of(left, i, end, scale.mean) + STD_FLOOR;
+    else if (baseline == PL_BASELINE_OTHERS && end - i > 1)
+        scale.times = n / (n - 1.0);
+    return scale;
+}
+
+/* Samples [i, end), one group: stage by stage, until none has an answer left. */
+static void stage_group(float *adv, const struct pl_stages *stages, enum pl_baseline baseline,
+                        const struct pl_samples *s, double *left, size_t i, size_t end)
+{
+    bool more = true;
+
+    for (size_t k = 0; more; k++) {
+        const struct scale scale = scale_of(baseline, left, i, end);
+
+        more = false;
+        for (size_t j = i; j < end; j++) {
+            const size_t a = stages->first[j] + k, answers = stages->first[j + 1];
+
+            if (a > answers)
+                continue;
+            const size_t from = k > 0 ? stages->end[a - 1] : s->first[j];
+            const size_t to = a < answers ? stages->end[a] : s->first[j + 1];
+
+            for (size_t t = from; t < to; t++)
+                adv[t] = (float)(scale.times * (left[j] - scale.mean) / scale.by);
+            if (a < answers) { /* this stage's scale is made already */
+                left[j] -= stages->part ? stages->part[a] : 0.0;
+                more = true;
+            }
+        }
+    }
+}
+
+void pl_advantage_staged(float *adv, const double *scores, const struct pl_stages *stages,
+                         enum pl_baseline baseline, const struct pl_samples *samples, double *left)
+{
+    for (size_t j = 0; j < samples->count; j++)
+        left[j] = scores[j];
+    for (size_t i = 0, end; i < samples->count; i = end) {
+        end = group_end(samples, i);
+        stage_group(adv, stages, baseline, samples, left, i, end);
+    }
+}
+
+void pl_advantage_gdpo_staged(float *adv, const double *components, const double *weights, size_t K,
+                              const struct pl_stages *stages, const struct pl_samples *samples,
+                              float *scratch, double *left)
+{
+    const size_t T = samples->first[samples->count];
+
+    for (size_t t = 0; t < T; t++)
+        adv[t] = 0.0f;
+    for (size_t k = 0; k < K; k++) {
+        pl_advantage_staged(scratch, components + k * samples->count, &stages[k], PL_BASELINE_STD,
+                            samples, left);
+        for (size_t t = 0; t < T; t++)
+            adv[t] += (float)weights[k] * scratch[t];
+    }
+    pl_whiten(adv, T);
+}
+
 void pl_whiten(float *x, size_t T)
 {
     double sum = 0.0, squares = 0.0;

@@ -21,6 +21,28 @@ struct pl_samples {
     const size_t *group; /* (n) ascending without gaps from 0 */
 };
 
+/*
+ * Credit by segment: what samples earn on the way, so that an answer is not credited with what was
+ * earned before it. Sample i has answers [first[i], first[i+1]); answer a ends before token end[a]
+ * and has earned part[a] of the sample's score.
+ *
+ *   token t of sample i is in stage k(t), the number of i's answers that end at or before t
+ *   G_i,k = s_i - sum of the parts of i's first k answers: what is still to come at stage k;
+ *           beyond its last answer: as at its last
+ *   A_t   = E(G_1,k .. G_n,k)_i with k = k(t), n the samples of the group, E the estimator
+ *
+ * that is, GRPO, Dr.GRPO, RLOO compare at every stage what is still to come with what the group's
+ * samples still had to come after as many answers, each sample counted once. At stage 0 this is
+ * E(s)_i, and everywhere where nothing is earned on the way. A stage in which all have the same to
+ * come has advantage 0. What belongs to no answer (format, final, overlong, KL) comes at the end.
+ * REINFORCE++ and GAE need none of this: their rewards are a token's (rollouts.h).
+ */
+struct pl_stages {
+    const size_t *first; /* (n + 1) */
+    const size_t *end;   /* (first[n]) ascending within a sample */
+    const double *part;  /* (first[n]); NULL: nothing is earned on the way */
+};
+
 /* The order of verl's algorithm.adv_estimator choices as plait offers them. */
 #define PL_ADVANTAGE_CHOICES                                                                       \
     "gae|grpo|dr_grpo|rloo|reinforce_plus_plus|reinforce_plus_plus_baseline|gdpo"
@@ -63,6 +85,20 @@ void pl_advantage_gae(float *adv, float *returns, const double *rewards, const f
  */
 void pl_advantage_gdpo(float *adv, const double *components, const double *weights, size_t K,
                        const struct pl_samples *samples, float *scratch);
+
+enum pl_baseline {
+    PL_BASELINE_STD,   /* (G - mean) / (std + 1e-6) */
+    PL_BASELINE_MEAN,  /* G - mean */
+    PL_BASELINE_OTHERS /* n_g / (n_g - 1) (G - mean); a group of one: G */
+};
+/* The above with E by `baseline`; left: (n), scratch. */
+void pl_advantage_staged(float *adv, const double *scores, const struct pl_stages *stages,
+                         enum pl_baseline baseline, const struct pl_samples *samples, double *left);
+
+/* As pl_advantage_gdpo(), each component k by its own stages[k]. */
+void pl_advantage_gdpo_staged(float *adv, const double *components, const double *weights, size_t K,
+                              const struct pl_stages *stages, const struct pl_samples *samples,
+                              float *scratch, double *left);
 
 /* x <- (x - mean) (var + 1e-8)^(-1/2) over T values, var with T - 1; one value becomes 0. */
 void pl_whiten(float *x, size_t T);

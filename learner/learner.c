@@ -127,6 +127,7 @@ static struct pl_rollouts_check check_of(const struct learner *l, uint64_t versi
                    .vocab = l->models.shape->config.vocab},
         .version = version,
         .hash = known ? known->hash : NULL,
+        .by_segment = c->segment_credit,
     };
 }
 

@@ -3,8 +3,11 @@
 #include "common/base/buf.h"
 #include "common/base/check.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+static const double ROUNDING = 1e-5; /* rewards travel as floats */
 
 struct room {
     char *at;
@@ -38,6 +41,12 @@ static void place(struct pl_rollouts *r, struct room *room)
     r->values = take(room, T * sizeof *r->values);
     r->returns = take(room, T * sizeof *r->returns);
     r->scratch = take(room, T * sizeof *r->scratch);
+    r->answer_first = take(room, (n + 1) * sizeof *r->answer_first);
+    r->answer_end = take(room, r->answers * sizeof *r->answer_end);
+    r->answer_paid = take(room, r->answers * sizeof *r->answer_paid);
+    r->answer_charge = take(room, r->answers * sizeof *r->answer_charge);
+    r->answer_sum = take(room, r->answers * sizeof *r->answer_sum);
+    r->left = take(room, n * sizeof *r->left);
 }
 
 static int check_group(const struct pl_rollout_group *g, const struct pl_rollouts_check *check,
@@ -57,6 +66,63 @@ static int check_group(const struct pl_rollout_group *g, const struct pl_rollout
     return PL_OK;
 }
 
+static size_t count_answers(const struct pl_score *score)
+{
+    size_t count = 0;
+
+    for (size_t k = 0; k < score->segment_count; k++)
+        count += score->segments[k].kind == PL_SEGMENT_ANSWER;
+    return count;
+}
+
+/* The parts of a reward, where they make it up but for rounding; else it itself. */
+static double whole(double reward, double parts)
+{
+    return fabs(reward - parts) <= ROUNDING ? parts : reward;
+}
+
+/* Each answer's own parts of the score, at the answer's last token; what they come to. */
+static void fill_answers(struct pl_rollouts *r, const struct pl_score *score, size_t i,
+                         double *ret_paid, double *ret_charge)
+{
+    const size_t begin = r->first[i], last = r->first[i + 1] - 1;
+    size_t a = r->answer_first[i], end = begin;
+
+    for (size_t k = 0; k < score->segment_count; k++) {
+        const struct pl_segment *s = &score->segments[k];
+
+        if (s->kind != PL_SEGMENT_ANSWER)
+            continue;
+        end = begin + s->token_end > end ? begin + s->token_end : end;
+        r->answer_end[a] = end;
+        r->answer_paid[a] = r->gate ? (double)s->reward : 0.0;
+        r->answer_charge[a] = (double)s->charge;
+        r->answer_sum[a] = r->answer_paid[a] + r->answer_charge[a];
+        r->rewards[end > begin ? end - 1 : last] += r->answer_sum[a];
+        *ret_paid += r->answer_paid[a];
+        *ret_charge += r->answer_charge[a];
+        a++;
+    }
+    r->answer_first[i + 1] = a;
+}
+
+/* In double: what is left of two samples behind their last answers is equal where it should be. */
+static void fill_by_segment(struct pl_rollouts *r, const struct pl_score *score, size_t i)
+{
+    const size_t n = r->samples, last = r->first[i + 1] - 1;
+    double paid = 0.0, charge = 0.0;
+
+    fill_answers(r, score, i, &paid, &charge);
+    const double intermediate = whole(r->gate ? (double)score->intermediate : 0.0, paid);
+    const double extra = whole((double)score->extra, charge);
+    const double plain = (double)score->format + (double)score->final;
+
+    r->scores[i] = plain + extra + intermediate;
+    r->components[n + i] = (double)score->final + extra;
+    r->components[2 * n + i] = intermediate;
+    r->rewards[last] += plain + (extra - charge) + (intermediate - paid);
+}
+
 static void fill_sample(struct pl_rollouts *r, const struct pl_rollout *rollout, size_t i)
 {
     const struct pl_score *score = &rollout->score;
@@ -65,11 +131,15 @@ static void fill_sample(struct pl_rollouts *r, const struct pl_rollout *rollout,
     r->list[i] = rollout;
     r->first[i + 1] = t + rollout->len;
     r->responses[i] = (struct pl_response){rollout->ids, rollout->len};
-    r->scores[i] = (double)pl_score_reward(score, r->gate);
     r->components[i] = (double)score->format;
+    memcpy(r->old + t, rollout->logprobs, rollout->len * sizeof *r->old);
+    if (r->by_segment) {
+        fill_by_segment(r, score, i);
+        return;
+    }
+    r->scores[i] = (double)pl_score_reward(score, r->gate);
     r->components[n + i] = (double)score->final + (double)score->extra;
     r->components[2 * n + i] = r->gate ? (double)score->intermediate : 0.0;
-    memcpy(r->old + t, rollout->logprobs, rollout->len * sizeof *r->old);
     r->rewards[t + rollout->len - 1] = r->scores[i];
 }
 
@@ -106,8 +176,11 @@ static int decode(const struct pl_ready *ready, const struct pl_rollouts_check *
         if (rc < 0)
             return rc;
         r->samples += group->samples;
-        for (size_t s = 0; s < group->samples; s++)
+        for (size_t s = 0; s < group->samples; s++) {
             r->tokens += group->rollouts[s].len;
+            if (r->by_segment)
+                r->answers += count_answers(&group->rollouts[s].score);
+        }
     }
     return PL_OK;
 }
@@ -115,7 +188,8 @@ static int decode(const struct pl_ready *ready, const struct pl_rollouts_check *
 int pl_rollouts_read(const struct pl_ready *ready, const struct pl_rollouts_check *check,
                      struct pl_rollouts *ret_rollouts, struct pl_error *err)
 {
-    struct pl_rollouts r = {.gate = ready->gate, .accuracy = ready->accuracy};
+    struct pl_rollouts r = {
+        .gate = ready->gate, .accuracy = ready->accuracy, .by_segment = check->by_segment};
     struct room room = {0};
     int rc;
 
@@ -175,4 +249,9 @@ void pl_rollouts_release(struct pl_rollouts *rollouts)
 struct pl_samples pl_rollouts_samples(const struct pl_rollouts *rollouts)
 {
     return (struct pl_samples){rollouts->samples, rollouts->first, rollouts->group};
+}
+
+struct pl_stages pl_rollouts_stages(const struct pl_rollouts *rollouts, const double *parts)
+{
+    return (struct pl_stages){rollouts->answer_first, rollouts->answer_end, parts};
 }

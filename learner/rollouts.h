@@ -25,16 +25,26 @@ struct pl_rollouts {
     size_t *group_first;            /* (N + 1) samples of each group */
     size_t samples, tokens;         /* n, T */
     bool gate;
+    bool by_segment;
     double accuracy;
     double *scores;     /* (n) reward of each sample, the gate applied */
     double *components; /* (3, n) format, final, intermediate with the gate */
-    double *rewards;    /* (T) score at the last token, 0 elsewhere */
+    double *rewards;    /* (T) score at the last token, 0 elsewhere; by_segment: what an answer
+                           segment earned at its last token, the rest at the response's last */
     float *old;         /* (T) recorded log-probabilities */
     float *advantages;  /* (T) */
     float *ref;         /* (T) of the reference */
     float *values;      /* (T) of the critic, before it learns from the batch */
     float *returns;     /* (T) what it learns */
     float *scratch;     /* (T) */
+    /* by_segment, else 0: A answer segments; sample i has [answer_first[i], answer_first[i + 1]) */
+    size_t *answer_first;  /* (n + 1) */
+    size_t *answer_end;    /* (A) the token behind it, ascending within a sample */
+    double *answer_paid;   /* (A) its part of the intermediate reward, the gate applied */
+    double *answer_charge; /* (A) its part of extra */
+    double *answer_sum;    /* (A) both */
+    size_t answers;        /* A */
+    double *left;          /* (n) scratch */
     void *memory;
 };
 
@@ -42,6 +52,7 @@ struct pl_rollouts_check {
     struct pl_rollout_group_limits limits;
     uint64_t version;          /* that all must be sampled with */
     const unsigned char *hash; /* of that version; NULL: not known any more */
+    bool by_segment;           /* credit goes to the segments that earned it */
 };
 
 /*
@@ -60,5 +71,8 @@ void pl_rollouts_release(struct pl_rollouts *rollouts); /* zeroed is fine */
 void pl_rollouts_keep(struct pl_rollouts *rollouts, const bool *keep);
 
 struct pl_samples pl_rollouts_samples(const struct pl_rollouts *rollouts);
+
+/* Whose rewards: `parts` is one of the answer_ arrays (A). */
+struct pl_stages pl_rollouts_stages(const struct pl_rollouts *rollouts, const double *parts);
 
 #endif

@@ -17,10 +17,11 @@ static json_t *segments_of(const struct pl_score *s)
     for (size_t i = 0; i < s->segment_count; i++) {
         const struct pl_segment *g = &s->segments[i];
 
-        json_array_append_new(list,
-                              json_pack("{s:s, s:[i,i], s:i, s:s}", "kind", kinds[g->kind],
-                                        "tokens", (int)g->token_begin, (int)g->token_end, "step",
-                                        (int)g->step, "verdict", verdicts[g->verdict]));
+        json_array_append_new(list, json_pack("{s:s, s:[i,i], s:i, s:s, s:f, s:f}", "kind",
+                                              kinds[g->kind], "tokens", (int)g->token_begin,
+                                              (int)g->token_end, "step", (int)g->step, "verdict",
+                                              verdicts[g->verdict], "reward", (double)g->reward,
+                                              "charge", (double)g->charge));
     }
     return list;
 }

@@ -61,12 +61,60 @@ static void charge_kl(struct pl_update *u, struct pl_rollouts *r, struct pl_upda
         u->kl_coef = pl_kl_adapt(u->kl_coef, mean, c->kl_target, c->kl_horizon, r->samples);
 }
 
+static void gdpo_weights(const struct pl_run_conf *c, double weights[3])
+{
+    for (size_t k = 0; k < 3; k++)
+        weights[k] = strtod(c->gdpo_weights.items[k], NULL);
+}
+
+/* Where samples are compared and credit goes by segment; false: the estimator takes rewards of
+ * tokens, which are placed so already. */
+static bool estimate_staged(const struct pl_run_conf *c, struct pl_rollouts *r)
+{
+    const struct pl_samples s = pl_rollouts_samples(r);
+    const struct pl_stages stages = pl_rollouts_stages(r, r->answer_sum);
+    double weights[3];
+
+    switch ((enum pl_advantage_kind)c->estimator) {
+    case PL_ADVANTAGE_GAE:
+    case PL_ADVANTAGE_RPP:
+        return false;
+    case PL_ADVANTAGE_GRPO:
+        pl_advantage_staged(r->advantages, r->scores, &stages,
+                            c->norm_by_std ? PL_BASELINE_STD : PL_BASELINE_MEAN, &s, r->left);
+        break;
+    case PL_ADVANTAGE_DR_GRPO:
+        pl_advantage_staged(r->advantages, r->scores, &stages, PL_BASELINE_MEAN, &s, r->left);
+        break;
+    case PL_ADVANTAGE_RLOO:
+        pl_advantage_staged(r->advantages, r->scores, &stages, PL_BASELINE_OTHERS, &s, r->left);
+        break;
+    case PL_ADVANTAGE_RPP_BASELINE:
+        pl_advantage_staged(r->advantages, r->scores, &stages, PL_BASELINE_MEAN, &s, r->left);
+        pl_whiten(r->advantages, r->tokens);
+        break;
+    case PL_ADVANTAGE_GDPO: {
+        const struct pl_stages by_component[] = {pl_rollouts_stages(r, NULL),
+                                                 pl_rollouts_stages(r, r->answer_charge),
+                                                 pl_rollouts_stages(r, r->answer_paid)};
+
+        gdpo_weights(c, weights);
+        pl_advantage_gdpo_staged(r->advantages, r->components, weights, 3, by_component, &s,
+                                 r->scratch, r->left);
+        break;
+    }
+    }
+    return true;
+}
+
 static void estimate(struct pl_update *u, struct pl_rollouts *r)
 {
     const struct pl_run_conf *c = u->conf;
     const struct pl_samples s = pl_rollouts_samples(r);
     double weights[3];
 
+    if (r->by_segment && estimate_staged(c, r))
+        return;
     switch ((enum pl_advantage_kind)c->estimator) {
     case PL_ADVANTAGE_GRPO:
         pl_advantage_grpo(r->advantages, r->scores, &s, c->norm_by_std);
@@ -84,8 +132,7 @@ static void estimate(struct pl_update *u, struct pl_rollouts *r)
         pl_advantage_rpp_baseline(r->advantages, r->scores, &s);
         break;
     case PL_ADVANTAGE_GDPO:
-        for (size_t k = 0; k < 3; k++)
-            weights[k] = strtod(c->gdpo_weights.items[k], NULL);
+        gdpo_weights(c, weights);
         pl_advantage_gdpo(r->advantages, r->components, weights, 3, &s, r->scratch);
         break;
     case PL_ADVANTAGE_GAE:

@@ -258,6 +258,13 @@ static int check_score(const Plait__Score *s, size_t at, size_t tokens, const ch
     for (size_t i = 0; i < s->n_segments; i++) {
         const Plait__Segment *g = s->segments[i];
 
+        if (!isfinite(g->reward) || !isfinite(g->charge) || g->charge > 0.0f)
+            return pl_fail(
+                err, PL_EFORMAT,
+                "group %s: segment %zu of sample %zu earned %g and is charged %g; finite "
+                "numbers are expected, the second 0 or less",
+                id, i, at, (double)g->reward, (double)g->charge);
+
         if (g->kind > PL_SEGMENT_ANSWER || g->verdict > PL_VERDICT_UNPARSED ||
             g->token_begin > g->token_end || g->token_end > tokens || g->step < -1)
             return pl_fail(err, PL_EFORMAT,
@@ -380,6 +387,8 @@ static void copy_score(struct pl_score *s, const Plait__Score *from, struct bloc
             .token_end = from->segments[i]->token_end,
             .step = from->segments[i]->step,
             .verdict = (enum pl_verdict)from->segments[i]->verdict,
+            .reward = from->segments[i]->reward,
+            .charge = from->segments[i]->charge,
         };
     *s = score;
 }

@@ -39,6 +39,8 @@ struct pl_segment {
     uint32_t token_begin, token_end; /* of the response, tags included */
     int32_t step;                    /* the intermediate truth it was matched with, -1: none */
     enum pl_verdict verdict;         /* of an answer */
+    float reward;                    /* its part of the score's intermediate, before the gate */
+    float charge;                    /* its part of the score's extra, 0 or less */
 };
 
 struct pl_score {

@@ -74,6 +74,8 @@ void pl_wire_score(Plait__Score *out, Plait__Segment *segments, Plait__Segment *
         segments[i].token_end = s->segments[i].token_end;
         segments[i].step = s->segments[i].step;
         segments[i].verdict = s->segments[i].verdict;
+        segments[i].reward = s->segments[i].reward;
+        segments[i].charge = s->segments[i].charge;
         list[i] = &segments[i];
     }
 }

@@ -66,6 +66,7 @@ static void match_step(struct work *w, const struct pl_piece *p, size_t k, struc
     }
     w->wrong++;
     w->in_order = false;
+    s->charge = (float)(0.0 - w->opts->wrong_step);
 }
 
 /* All answers but the last, in turn. With an invalid form there is no final one. */
@@ -105,6 +106,20 @@ static double intermediate(const struct work *w)
     return R * sum / (double)steps;
 }
 
+/* What each intermediate answer earned of `paid`, which is what intermediate() said or nothing. */
+static void share_out(struct work *w, double paid)
+{
+    const double each = w->opts->base / (double)w->task->step_count;
+    const bool discounted = w->opts->strategy == PL_REWARD_TIME && w->right < w->task->step_count;
+
+    for (size_t i = 0; paid > 0.0 && i < w->room->found.count; i++) {
+        struct pl_segment *s = &w->room->segments[i];
+
+        if (s->step >= 0)
+            s->reward = (float)(discounted ? each / (double)w->given_at[s->step] : each);
+    }
+}
+
 /* DAPO: from new_tokens_max - buffer on, down to -factor at new_tokens_max. */
 static double overlong(const struct pl_reward_opts *opts, size_t tokens)
 {
@@ -135,6 +150,15 @@ static void score_final(struct work *w, struct pl_score *score)
             *at = '?';
 }
 
+/* The product form: an invalid form makes everything 0, and of the final reward a gain counts. What
+ * is left of the intermediate reward. */
+static double multiply(struct pl_score *score, double paid)
+{
+    score->format = score->format_ok ? score->format : 0.0f;
+    score->final = score->final > 0.0f ? score->final : 0.0f;
+    return score->format_ok ? paid : 0.0;
+}
+
 void pl_reward_score(const struct pl_reward_opts *opts, const struct pl_task *task,
                      enum pl_method method, const char *text, size_t len, const size_t *ends,
                      size_t tokens, struct pl_reward_room *room, struct pl_score *ret_score)
@@ -161,6 +185,9 @@ void pl_reward_score(const struct pl_reward_opts *opts, const struct pl_task *ta
     paid = opts->pay == PL_REWARD_NONE ? 0.0 : intermediate(&w);
     if (opts->pay == PL_REWARD_CONDITIONAL && score.verdict != PL_VERDICT_RIGHT)
         paid = 0.0;
+    if (opts->combine == PL_REWARD_PRODUCT)
+        paid = multiply(&score, paid);
+    share_out(&w, paid);
     score.intermediate = (float)paid;
     score.extra = (float)(overlong(opts, tokens) - opts->wrong_step * (double)w.wrong);
     score.steps = (uint32_t)task->step_count;

@@ -8,10 +8,26 @@
  *     all      R if every one was given, in order where the task says so and none wrong; else 0
  *     partial  R / (N-1) for each that was given
  *     time     R if all N-1 were given; else R / (N-1) sum over those given of 1 / k_j, with k_j
- * the number (from 1) of the first answer segment that matches g_j paid when "conditional": the
- * final answer is right, the form valid, and the batch makes progress (the gate, gate.h); when
- * "direct": always; "none": never r_extra: overlong penalty (DAPO) and a charge for each wrong
- * intermediate answer, both off
+ *              the number (from 1) of the first answer segment that matches g_j
+ *   paid when "conditional": the final answer is right, the form valid, and the batch makes
+ * progress (the gate, gate.h); when "direct": always; "none": never r_extra: overlong penalty
+ * (DAPO) and a charge for each wrong intermediate answer, both off
+ *
+ * The product form (`combine`), after Plantain (Liang et al., arXiv 2512.03176), whose reward is
+ * the indicator of a valid format times 1 plus the rewards of the answers:
+ *
+ *   r = F (lambda_f + max(r_final, 0) + gate r_intermediate) + r_extra,  F = 1 valid, 0 not
+ *
+ * so that a response of invalid form earns nothing, "direct" too, where the sum pays what stood
+ * before it broke and takes lambda_f off. A wrong or unreadable final answer earns nothing either:
+ * were it charged, a broken form (0) would be worth more. "conditional", "direct", "none" and the
+ * gate say as in the sum when r_intermediate is paid; charges stay outside of the product.
+ *
+ * Each segment says what it earned, before the gate: of a paid r_intermediate each answer that
+ * gives truth j has its own term: all: R / (N-1); partial: R / (N-1); time: R / (N-1), divided by
+ * k_j unless all were given; the parts add up to r_intermediate. And what it is charged: an answer
+ * that is wrong, once more, or cannot be read has its own part of r_extra; the overlong penalty is
+ * nobody's.
  *
  * An answer segment counts for one truth at most, and a truth for one segment. The last answer is
  * the final one and counts for no intermediate truth.
@@ -28,12 +44,16 @@ enum pl_reward_pay { PL_REWARD_CONDITIONAL, PL_REWARD_DIRECT, PL_REWARD_NONE };
 enum pl_reward_strategy { PL_REWARD_ALL, PL_REWARD_PARTIAL, PL_REWARD_TIME };
 #define PL_REWARD_STRATEGY_CHOICES "all|partial|time"
 
+enum pl_reward_combine { PL_REWARD_SUM, PL_REWARD_PRODUCT };
+#define PL_REWARD_COMBINE_CHOICES "sum|product"
+
 struct pl_reward_opts {
     double lambda_format, lambda_final;     /* 1, 1 */
     double right, wrong, unparsed;          /* 2, -1.5, -2 */
     double base;                            /* R = 0.5 */
     enum pl_reward_pay pay;                 /* conditional */
     enum pl_reward_strategy strategy;       /* time */
+    enum pl_reward_combine combine;         /* sum */
     double wrong_step;                      /* charge for a wrong intermediate answer: 0 */
     size_t overlong_buffer, new_tokens_max; /* tokens; buffer 0: off */
     double overlong_factor;                 /* 1 */

@@ -45,6 +45,7 @@ void pl_rewarder_opts(const struct pl_run_conf *conf, struct pl_reward_opts *ret
         .base = conf->reward_base,
         .pay = (enum pl_reward_pay)conf->pay,
         .strategy = (enum pl_reward_strategy)conf->strategy,
+        .combine = (enum pl_reward_combine)conf->combine,
         .wrong_step = conf->wrong_step,
         .overlong_buffer = conf->overlong_buffer,
         .overlong_factor = conf->overlong_factor,

@@ -89,6 +89,9 @@ static const struct pl_option rows[] = {
     REAL(kl_horizon, "algorithm.kl_ctrl.horizon", "10000", 1, 1e12, "how slowly it adapts"),
     PL_OPTION_LIST(CONF, gdpo_weights, "algorithm.gdpo_reward_weights", "X", "1,1,1",
                    "weights of format, final and intermediate reward for gdpo"),
+    FLAG(segment_credit, "algorithm.segment_credit", "no",
+         "place what an intermediate answer earned, or was charged, at the last token of its "
+         "segment instead of at the response's last"),
     SIZE(spare_groups, "algorithm.filter_groups.spare", "0", 0, 65536,
          "spare prompts sampled with every batch: they take the place of prompts whose samples all "
          "have the same reward, from which nothing can be learnt; 0: off"),
@@ -146,6 +149,10 @@ static const struct pl_option rows[] = {
     REAL(unparsed, "reward.unparsed", "-2", -1000, 1000, "one that cannot be read"),
     ONE_OF(pay, "reward.intermediate", "conditional", "conditional|direct|none",
            "when intermediate answers are paid"),
+    ONE_OF(
+        combine, "reward.combine", "sum", "sum|product",
+        "how format, final and intermediate reward come together; product: an invalid form makes "
+        "the whole 0, and a wrong final answer earns nothing instead of a charge"),
     ONE_OF(strategy, "reward.strategy", "time", "all|partial|time", "what is paid for them"),
     REAL(reward_base, "reward.base", "0.5", 0, 1000, "most that is paid for them"),
     REAL(gate_epsilon, "reward.gate_epsilon", "0.05", 0, 2,

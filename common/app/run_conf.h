@@ -51,6 +51,7 @@ struct pl_run_conf {
     int kl_ctrl;                           /* algorithm.kl_ctrl.type: fixed | adaptive */
     double kl_coef, kl_target, kl_horizon; /* algorithm.kl_ctrl.{kl_coef,target_kl,horizon} */
     struct pl_option_list gdpo_weights;    /* algorithm.gdpo_reward_weights */
+    bool segment_credit;                   /* algorithm.segment_credit */
     size_t spare_groups;                   /* algorithm.filter_groups.spare, in prompts; 0: off */
     /* policy */
     double lr, weight_decay, beta1, beta2, grad_clip; /* actor.optim.*, actor.grad_clip */
@@ -75,6 +76,7 @@ struct pl_run_conf {
     /* reward */
     double lambda_format, lambda_final, right, wrong, unparsed, reward_base, wrong_step;
     int pay, strategy;      /* reward.intermediate, reward.strategy */
+    int combine;            /* reward.combine: sum | product */
     double gate_epsilon;    /* reward.gate_epsilon */
     size_t overlong_buffer; /* reward.overlong_buffer.len */
     double overlong_factor; /* reward.overlong_buffer.penalty_factor */

@@ -94,7 +94,7 @@ at why "text outside of tags${newline}${newline}text outside of tags"
 sed -n 2p lines >out
 at prompt 'who is what? 1'
 at response '<think>a</think><answer>Zoey is a knight</answer><think>b</think> <answer>Ben is a knave</answer><think>c</think><answer>(1) Zoey is a knight (2) Ben is a knave</answer><|endoftext|>'
-at segments.1 '{"kind":"answer","tokens":[1,4],"step":0,"verdict":"right","text":"<answer>Zoey is a knight</answer>"}'
+at segments.1 '{"kind":"answer","tokens":[1,4],"step":0,"verdict":"right","reward":0.25,"charge":0.0,"text":"<answer>Zoey is a knight</answer>"}'
 at segments.5.verdict right
 at segments.6 ''
 

@@ -154,6 +154,101 @@ static void gdpo_weighs_components_of_unlike_spread_alike(void **state)
         assert_true(both[t] >= first_alone[t] && both[t] <= first_alone[t]);
 }
 
+/*
+ * A group of three with 5, 3 and 2 tokens: answers end behind tokens 2 and 4 of the first, 2 of the
+ * second, none of the third. Scores 4, 3, 1; the first earned 1 and 2, the second 1 on the way.
+ *
+ *   still to come   stage 0   stage 1   stage 2
+ *   first           4         3         1
+ *   second          3         2         2        beyond its last answer: as it was
+ *   third           1         1         1
+ *   mean            8/3       2         4/3
+ */
+static const size_t staged_first[] = {0, 5, 8, 10}, staged_group[] = {0, 0, 0};
+static const struct pl_samples staged = {3, staged_first, staged_group};
+static const size_t answer_first[] = {0, 2, 3, 3}, answer_end[] = {2, 4, 7};
+static const double answer_part[] = {1, 2, 1}, staged_scores[] = {4, 3, 1};
+static const struct pl_stages stages = {answer_first, answer_end, answer_part};
+
+enum { STAGED_T = 10 };
+
+static void what_is_still_to_come_is_compared_stage_by_stage(void **state)
+{
+    const double a = 4 - 8.0 / 3, b = 3 - 8.0 / 3, c = 1 - 8.0 / 3;
+    const double want[STAGED_T] = {a, a, 1, 1, 1 - 4.0 / 3, b, b, 0, c, c};
+    /* variances: (16 + 1 + 25) / 9 / 2 = 7/3; 1; (1 + 4 + 1) / 9 / 2 = 1/3 */
+    const double by[STAGED_T] = {
+        sqrt(7.0 / 3), sqrt(7.0 / 3), 1, 1, sqrt(1.0 / 3), sqrt(7.0 / 3), sqrt(7.0 / 3), 1,
+        sqrt(7.0 / 3), sqrt(7.0 / 3)};
+    double left[3];
+    float adv[STAGED_T];
+
+    (void)state;
+    pl_advantage_staged(adv, staged_scores, &stages, PL_BASELINE_MEAN, &staged, left);
+    expect(adv, want, STAGED_T);
+    pl_advantage_staged(adv, staged_scores, &stages, PL_BASELINE_OTHERS, &staged, left);
+    for (size_t t = 0; t < STAGED_T; t++)
+        pl_assert_close(adv[t], 1.5 * want[t], 1e-6, 1e-6);
+    pl_advantage_staged(adv, staged_scores, &stages, PL_BASELINE_STD, &staged, left);
+    for (size_t t = 0; t < STAGED_T; t++)
+        pl_assert_close(adv[t], want[t] / (by[t] + 1e-6), 1e-6, 1e-6);
+}
+
+static void without_earnings_on_the_way_stages_change_nothing(void **state)
+{
+    const size_t none[] = {0, 0, 0, 0, 0, 0}, ends[] = {1, 3, 5};
+    const size_t some[] = {0, 1, 2, 2, 3, 3};
+    const struct pl_stages without = {none, ends, answer_part}, unpaid = {some, ends, NULL};
+    float plain[T], adv[T];
+    double left[5];
+
+    (void)state;
+    pl_advantage_grpo(plain, scores, &samples, true);
+    pl_advantage_staged(adv, scores, &without, PL_BASELINE_STD, &samples, left);
+    assert_memory_equal(adv, plain, sizeof adv);
+    pl_advantage_staged(adv, scores, &unpaid, PL_BASELINE_STD, &samples, left);
+    assert_memory_equal(adv, plain, sizeof adv);
+    pl_advantage_rloo(plain, scores, &samples);
+    pl_advantage_staged(adv, scores, &unpaid, PL_BASELINE_OTHERS, &samples, left);
+    assert_memory_equal(adv, plain, sizeof adv);
+}
+
+/* What is right twice, in another order: only where something is still to come do they differ. */
+static void a_stage_without_spread_has_no_advantage(void **state)
+{
+    const size_t at[] = {0, 3, 6}, groups[] = {0, 0}, each[] = {0, 2, 4}, ends[] = {1, 2, 4, 5};
+    const struct pl_samples two = {2, at, groups};
+    const double part[] = {0.1, 0.2, 0.2, 0.1}, score[] = {3.3, 3.3};
+    const struct pl_stages on_the_way = {each, ends, part};
+    const double a = 0.05 / (sqrt(0.005) + 1e-6), want[] = {0, a, 0, 0, -a, 0};
+    double left[2];
+    float adv[6];
+
+    (void)state;
+    pl_advantage_staged(adv, score, &on_the_way, PL_BASELINE_STD, &two, left);
+    expect(adv, want, 6);
+}
+
+static void gdpo_takes_each_component_by_its_own_stages(void **state)
+{
+    /* format, which nobody earns on the way, and the intermediate reward, all of which is */
+    const double components[] = {1, 1, -1, 3, 1, 0}, weights[] = {0.5, 2.0};
+    const struct pl_stages by_component[] = {{answer_first, answer_end, NULL}, stages};
+    float format[STAGED_T], steps[STAGED_T], both[STAGED_T], want[STAGED_T], scratch[STAGED_T];
+    double left[3];
+
+    (void)state;
+    pl_advantage_staged(format, components, &by_component[0], PL_BASELINE_STD, &staged, left);
+    pl_advantage_staged(steps, components + 3, &by_component[1], PL_BASELINE_STD, &staged, left);
+    for (size_t t = 0; t < STAGED_T; t++)
+        want[t] = 0.5f * format[t] + 2.0f * steps[t];
+    pl_whiten(want, STAGED_T);
+    pl_advantage_gdpo_staged(both, components, weights, 2, by_component, &staged, scratch, left);
+    for (size_t t = 0; t < STAGED_T; t++)
+        pl_assert_close(both[t], want[t], 1e-6, 1e-6);
+    assert_true(steps[0] > 0 && steps[4] <= 1e-6f); /* nothing is to come behind the answers */
+}
+
 static void groups_without_spread_are_counted(void **state)
 {
     const double flat[] = {2, 2, 1, 1, 3};
@@ -175,6 +270,10 @@ int main(void)
         cmocka_unit_test(gae_runs_backwards_within_a_sample),
         cmocka_unit_test(gae_at_1_and_1_is_the_return_less_the_value),
         cmocka_unit_test(gdpo_weighs_components_of_unlike_spread_alike),
+        cmocka_unit_test(what_is_still_to_come_is_compared_stage_by_stage),
+        cmocka_unit_test(without_earnings_on_the_way_stages_change_nothing),
+        cmocka_unit_test(a_stage_without_spread_has_no_advantage),
+        cmocka_unit_test(gdpo_takes_each_component_by_its_own_stages),
         cmocka_unit_test(groups_without_spread_are_counted),
     };
 

@@ -105,6 +105,125 @@ static void the_table_of_rewards(void **state)
     free(room);
 }
 
+/* What each answer segment of a response earned, and what it is charged, in turn. */
+struct shares {
+    const char *text;
+    enum pl_reward_strategy strategy;
+    enum pl_reward_pay pay;
+    double reward[5], charge[5];
+};
+
+/* R / (N-1) = 1/6; a wrong intermediate answer is charged 0.25 */
+static const struct shares shares[] = {
+    {T A(X) T A("no") T A(Z) T FINAL,
+     PL_REWARD_PARTIAL,
+     PL_REWARD_CONDITIONAL,
+     {1.0 / 6, 0, 1.0 / 6},
+     {0, -0.25}},
+    {T A(X) T A("no") T A(Z) T FINAL,
+     PL_REWARD_TIME,
+     PL_REWARD_CONDITIONAL,
+     {1.0 / 6, 0, 1.0 / 18},
+     {0, -0.25}},
+    {T A(X) T A("no") T A(Z) T FINAL, PL_REWARD_ALL, PL_REWARD_CONDITIONAL, {0}, {0, -0.25}},
+    {T A(X) T A("Bob is a knight") T A(Z) T A(Y) T FINAL,
+     PL_REWARD_TIME,
+     PL_REWARD_CONDITIONAL,
+     {1.0 / 6, 0, 1.0 / 6, 1.0 / 6},
+     {0, -0.25}}, /* all were given: no discount */
+    {T A(Z) T A(X) T A(Y) T FINAL,
+     PL_REWARD_ALL,
+     PL_REWARD_CONDITIONAL,
+     {1.0 / 6, 1.0 / 6, 1.0 / 6},
+     {0}},
+    {T A(X) T A(X) T A(Y) T FINAL,
+     PL_REWARD_TIME,
+     PL_REWARD_CONDITIONAL,
+     {1.0 / 6, 0, 1.0 / 18},
+     {0, -0.25}}, /* once more is wrong */
+    {T A(X) T A("no") T WRONG, PL_REWARD_TIME, PL_REWARD_CONDITIONAL, {0}, {0, -0.25}},
+    {T A(X) T A("no") T WRONG, PL_REWARD_TIME, PL_REWARD_DIRECT, {1.0 / 6}, {0, -0.25}},
+    {T A(X) T A("no") T FINAL, PL_REWARD_TIME, PL_REWARD_NONE, {0}, {0, -0.25}},
+    {T A("no") T A(Y) "x", PL_REWARD_TIME, PL_REWARD_DIRECT, {0, 1.0 / 12}, {-0.25}},
+};
+
+static void segments_share_what_was_paid(void **state)
+{
+    struct pl_reward_room *room = malloc(sizeof *room);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
+        const struct shares *r = &shares[i];
+        struct pl_reward_opts opts = PL_REWARD_DEFAULTS;
+        double paid = 0.0, charged = 0.0;
+        struct pl_score s;
+        size_t k = 0;
+
+        opts.strategy = r->strategy;
+        opts.pay = r->pay;
+        opts.wrong_step = 0.25;
+        s = score(&opts, &task, r->text, room);
+        for (size_t n = 0; n < s.segment_count; n++) {
+            const bool answer = s.segments[n].kind == PL_SEGMENT_ANSWER;
+
+            pl_assert_close(s.segments[n].reward, answer ? r->reward[k] : 0.0, 1e-6, 0);
+            pl_assert_close(s.segments[n].charge, answer ? r->charge[k] : 0.0, 0, 0);
+            paid += (double)s.segments[n].reward;
+            charged += (double)s.segments[n].charge;
+            k += answer;
+        }
+        pl_assert_close(paid, s.intermediate, 1e-6, 0);
+        pl_assert_close(charged, s.extra, 1e-6, 0);
+    }
+    free(room);
+}
+
+/* F (1 + max(final, 0) + intermediate), F = 0 where the form is invalid. */
+static void the_product_form(void **state)
+{
+    static const struct {
+        const char *text;
+        double conditional, direct, none, shut; /* shut: conditional, by a gate that is */
+        unsigned wrong;                         /* intermediate answers */
+    } products[] = {
+        {T FINAL, 3, 3, 3, 3, 0},
+        {T A(X) T A(Y) T A(Z) T FINAL, 3.5, 3.5, 3, 3, 0},
+        {T A("no") T A(X) T FINAL, 3 + 1.0 / 12, 3 + 1.0 / 12, 3, 3, 1},
+        {T A(X) T A(Y) T A(Z) T WRONG, 1, 1.5, 1, 1, 0}, /* the sum: -0.5; direct: 0 */
+        {T A(X) T BAD, 1, 1 + 1.0 / 6, 1, 1, 0},
+        {T A(X) T A(Y) T FINAL "x", 0, 0, 0, 0, 1}, /* the sum: -1; direct: -0.75 */
+        {FINAL, 0, 0, 0, 0, 0},                     /* it broke before there was an answer */
+    };
+    struct pl_reward_room *room = malloc(sizeof *room);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof products / sizeof *products; i++) {
+        const double by_pay[] = {products[i].conditional, products[i].direct, products[i].none};
+        struct pl_reward_opts opts = PL_REWARD_DEFAULTS;
+        struct pl_score s;
+
+        opts.combine = PL_REWARD_PRODUCT;
+        for (int pay = PL_REWARD_CONDITIONAL; pay <= PL_REWARD_NONE; pay++) {
+            double shared = 0.0;
+
+            opts.pay = (enum pl_reward_pay)pay;
+            s = score(&opts, &task, products[i].text, room);
+            pl_assert_close(pl_score_reward(&s, true), by_pay[pay], 1e-6, 0);
+            for (size_t n = 0; n < s.segment_count; n++)
+                shared += (double)s.segments[n].reward;
+            pl_assert_close(shared, s.intermediate, 1e-6, 0);
+            if (pay == PL_REWARD_CONDITIONAL)
+                pl_assert_close(pl_score_reward(&s, false), products[i].shut, 1e-6, 0);
+        }
+        opts.wrong_step = 0.5; /* charges stay outside */
+        opts.pay = PL_REWARD_CONDITIONAL;
+        s = score(&opts, &task, products[i].text, room);
+        pl_assert_close(pl_score_reward(&s, true), by_pay[0] + (double)s.extra, 1e-6, 0);
+        pl_assert_close(s.extra, -0.5 * products[i].wrong, 0, 0);
+    }
+    free(room);
+}
+
 static void order_counts_where_the_task_says_so(void **state)
 {
     struct pl_reward_room *room = malloc(sizeof *room);
@@ -184,6 +303,8 @@ static void what_holds_of_any_response(void **state)
 
         opts.strategy = (enum pl_reward_strategy)(i % 3);
         opts.pay = (enum pl_reward_pay)(i / 3 % 3);
+        opts.combine = (enum pl_reward_combine)(i / 9 % 2);
+        opts.wrong_step = i / 18 % 2 ? 0.125 : 0;
         for (uint32_t n = 0; n < 1 + i % 9; n++) {
             const uint64_t pick = pl_rng_below(&rng, i * 16 + n, 10);
 
@@ -233,6 +354,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_table_of_rewards),
+        cmocka_unit_test(segments_share_what_was_paid),
+        cmocka_unit_test(the_product_form),
         cmocka_unit_test(order_counts_where_the_task_says_so),
         cmocka_unit_test(settings_scale_what_they_say),
         cmocka_unit_test(segments_say_what_they_were_worth),

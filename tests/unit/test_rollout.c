@@ -20,8 +20,9 @@ static const uint32_t prompt[] = {1, 2, 300, 999}, stop[] = {7, 8};
 static uint32_t ids[2][3] = {{5, 0, 7}, {9, 9, 9}};
 static float logprobs[2][3] = {{-0.5f, -1.0f, 0.0f}, {-2.0f, -3.0f, -1e-9f}};
 static uint64_t versions[3] = {4, 4, 5};
-static struct pl_segment segments[] = {{PL_SEGMENT_THINK, 0, 1, -1, PL_VERDICT_NONE},
-                                       {PL_SEGMENT_ANSWER, 1, 3, 2, PL_VERDICT_RIGHT}};
+static struct pl_segment segments[] = {
+    {PL_SEGMENT_THINK, 0, 1, -1, PL_VERDICT_NONE, 0, 0},
+    {PL_SEGMENT_ANSWER, 1, 3, 2, PL_VERDICT_RIGHT, 0.25f, -0.125f}};
 static struct pl_rollout rollouts[2];
 
 static struct pl_rollout_group full(enum pl_stage stage)
@@ -108,6 +109,7 @@ static void what_is_encoded_comes_back(void **state)
         if (stage == PL_STAGE_SCORED) {
             assert_string_equal(back.rollouts[0].score.why, "because");
             assert_int_equal(back.rollouts[0].score.segments[1].step, 2);
+            assert_memory_equal(back.rollouts[0].score.segments, segments, sizeof segments);
             assert_int_equal(back.rollouts[1].score.first_answer, -1);
             assert_int_equal(back.rollouts[1].finish, PL_SAMPLE_LENGTH);
         }
@@ -181,6 +183,12 @@ static void what_is_wrong_is_refused_by_name(void **state)
     segments[1].token_end = 4;
     refused(&g, "segment 1 of sample 0");
     segments[1].token_end = 3;
+    segments[1].charge = 0.5f;
+    refused(&g, "segment 1 of sample 0 earned 0.25 and is charged 0.5");
+    segments[1].charge = -0.125f;
+    segments[0].reward = NAN;
+    refused(&g, "segment 0 of sample 0 earned");
+    segments[0].reward = 0.0f;
     g = full(PL_STAGE_SCORED);
     r->score.steps_right = 4;
     refused(&g, "right steps is 4; at most 3");
