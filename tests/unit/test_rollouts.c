@@ -14,11 +14,13 @@
 
 enum { LEN = 6 };
 
-/* An answer that earned a sixth, one that is charged a quarter, the final one. */
+/* Answers that earned a tenth and a fifth (as floats no three tenths), one between that is charged
+ * a quarter, the final one. */
 static const struct pl_segment segments[] = {
     {.kind = PL_SEGMENT_THINK, .token_begin = 0, .token_end = 1, .step = -1},
-    {.kind = PL_SEGMENT_ANSWER, .token_begin = 1, .token_end = 3, .reward = 1.0f / 6},
-    {.kind = PL_SEGMENT_ANSWER, .token_begin = 3, .token_end = 5, .step = -1, .charge = -0.25f},
+    {.kind = PL_SEGMENT_ANSWER, .token_begin = 1, .token_end = 3, .reward = 0.1f},
+    {.kind = PL_SEGMENT_ANSWER, .token_begin = 3, .token_end = 4, .step = -1, .charge = -0.25f},
+    {.kind = PL_SEGMENT_ANSWER, .token_begin = 4, .token_end = 5, .step = 1, .reward = 0.2f},
     {.kind = PL_SEGMENT_ANSWER, .token_begin = 5, .token_end = 6, .step = -1},
 };
 /* Of no tokens, which a text cut in mid-token may leave; it earned something all the same. */
@@ -67,11 +69,11 @@ static struct pl_rollouts read_two(bool gate, bool by_segment)
 {
     struct pl_score scores[2] = {{.format = 1,
                                   .final = 2,
-                                  .intermediate = 1.0f / 6,
+                                  .intermediate = 0.3f,
                                   .extra = -0.25f,
                                   .first_answer = 1,
                                   .segments = segments,
-                                  .segment_count = 4,
+                                  .segment_count = 5,
                                   .why = ""},
                                  {.format = -1,
                                   .intermediate = 0.125f,
@@ -110,7 +112,7 @@ static void are(const double *got, const double *want, size_t n)
 static void the_score_is_at_the_last_token(void **state)
 {
     struct pl_rollouts r = read_two(true, false);
-    const double want[] = {0, 0, 0, 0, 0, 2.75 + 1.0 / 6, 0, -0.875};
+    const double want[] = {0, 0, 0, 0, 0, 3.05, 0, -0.875};
 
     (void)state;
     are(r.rewards, want, 8);
@@ -120,8 +122,8 @@ static void the_score_is_at_the_last_token(void **state)
 
 static void segments_have_what_they_earned(void **state)
 {
-    const double open[] = {0, 0, 1.0 / 6, 0, -0.25, 3, 0, -0.875, 0, 0, 1.0 / 6, 0, -0.25, 2.5};
-    const double shut[] = {0, 0, 0, 0, -0.25, 3, 0, -1, 0, 0, 0, 0, -0.25, 2.5};
+    const double open[] = {0, 0, 0.1, -0.25, 0.2, 3, 0, -0.875, 0, 0, 0.1, -0.25, 0.2, 2.5};
+    const double shut[] = {0, 0, 0, -0.25, 0, 3, 0, -1, 0, 0, 0, -0.25, 0, 2.5};
 
     (void)state;
     for (int gate = 0; gate < 2; gate++) {
@@ -137,10 +139,10 @@ static void segments_have_what_they_earned(void **state)
                 sum += r.rewards[t];
             pl_assert_close(sum, r.scores[i], 1e-12, 0); /* no rounding of floats in it */
         }
-        assert_int_equal(r.answers, 8);
-        assert_int_equal(r.answer_first[2], 4);
+        assert_int_equal(r.answers, 10);
+        assert_int_equal(r.answer_first[2], 5);
         assert_int_equal(r.answer_end[0], 3);
-        assert_int_equal(r.answer_end[3], 6); /* the one of no tokens ends where it begins */
+        assert_int_equal(r.answer_end[4], 6); /* the one of no tokens ends where it begins */
         pl_rollouts_release(&r);
         pl_rollouts_release(&plain);
     }
@@ -163,15 +165,15 @@ static void what_is_left_at_the_end_has_no_traces_of_rounding(void **state)
 static void groups_that_stay_keep_their_places(void **state)
 {
     const bool keep[] = {false, true};
-    const double want[] = {0, 0, 1.0 / 6, 0, -0.25, 2.5, 0, -0.875};
+    const double want[] = {0, 0, 0.1, -0.25, 0.2, 2.5, 0, -0.875};
     struct pl_rollouts r = read_two(true, true);
 
     (void)state;
     pl_rollouts_keep(&r, keep);
     assert_int_equal(r.tokens, 8);
     are(r.rewards, want, 8);
-    assert_int_equal(r.answer_first[2], 4);
-    assert_int_equal(r.answer_end[1], 5);
+    assert_int_equal(r.answer_first[2], 5);
+    assert_int_equal(r.answer_end[2], 5);
     pl_rollouts_release(&r);
 }
 
