@@ -16,7 +16,7 @@ enum { TEXT_BYTES_MAX = 1 << 20 };
 
 static const struct pl_option options[] = {
     PL_ARG(C, model, "MODEL", "folder of the model to begin with, and of its tokenizer"),
-    PL_ARG(C, data, "DATA", "JSON lines to learn from"),
+    PL_ARG_LIST(C, data, "DATA", 1, "JSON lines to learn from"),
     PL_OPTION_STRING(C, output, "output", "DIR", NULL,
                      "folder of the run: metrics.jsonl, checkpoints, and at last the model"),
     PL_OPTION_FLAG(C, resume, "resume", 0,

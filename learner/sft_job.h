@@ -32,7 +32,8 @@ enum { PL_SFT_SHUFFLED, PL_SFT_FILE };
 
 /* The options, one field each; sft.c says what they mean. */
 struct pl_sft_conf {
-    const char *model, *data, *output;
+    const char *model, *output;
+    struct pl_option_list data; /* files */
     const char *template, *prompt_key, *response_key, *eval_file;
     size_t length_max;
     int too_long, special, order;

@@ -84,6 +84,7 @@ static int load_text(struct pl_sft_job *job, struct text *text, struct pl_error 
 static int read_file(const struct pl_sft_job *job, const char *path, struct text *text,
                      struct pl_sft_data *data, struct pl_error *err)
 {
+    const size_t count = data->count, dropped = data->dropped, truncated = data->truncated;
     const struct pl_progress_opts opts = {.what = "read", .unit = "B", .quiet = job->conf->quiet};
     struct pl_progress progress;
     int rc;
@@ -95,12 +96,14 @@ static int read_file(const struct pl_sft_job *job, const char *path, struct text
     pl_progress_end(&progress);
     if (rc < 0)
         return rc;
-    if (data->dropped > 0)
+    if (data->dropped > dropped)
         pl_sft_remark(job, "%s: %zu of %zu rows are dropped: they have more than %zu tokens", path,
-                      data->dropped, data->dropped + data->count, text->format.length_max);
-    if (data->truncated > 0)
+                      data->dropped - dropped, data->dropped - dropped + data->count - count,
+                      text->format.length_max);
+    if (data->truncated > truncated)
         pl_sft_remark(job, "%s: %zu of %zu rows are cut to %zu tokens, without an end", path,
-                      data->truncated, data->dropped + data->count, text->format.length_max);
+                      data->truncated - truncated, data->dropped - dropped + data->count - count,
+                      text->format.length_max);
     return PL_OK;
 }
 
@@ -115,8 +118,8 @@ static int read_data(struct pl_sft_job *job, struct pl_error *err)
                        "--max-length %zu is over the %zu positions that the model has",
                        conf->length_max, job->config.positions_max);
     rc = load_text(job, &text, err);
-    if (rc == PL_OK)
-        rc = read_file(job, conf->data, &text, &job->train, err);
+    for (size_t i = 0; rc == PL_OK && i < conf->data.count; i++)
+        rc = read_file(job, conf->data.items[i], &text, &job->train, err);
     if (rc == PL_OK && pl_sft_has_eval(job))
         rc = read_file(job, conf->eval_file, &text, &job->eval, err);
     text_release(&text);

@@ -86,6 +86,16 @@ expect 0 "$plait" model info whole/model
 expect 0 "$plait" chat whole/model --prompt '3 + 4 =' --quiet --temperature 0
 is out ' 7'
 
+# Rows may be in several files.
+head -n 10 sums.jsonl >first.jsonl
+tail -n +11 sums.jsonl >second.jsonl
+for files in sums.jsonl 'first.jsonl second.jsonl'; do
+    # shellcheck disable=SC2086
+    sft 0 base $files --template plain.txt --batch-size 13 --output "parts-${files#* }" --steps 3 --quiet
+done
+ok 'two files are as good as one' cmp parts-sums.jsonl/model/model.safetensors \
+    parts-second.jsonl/model/model.safetensors
+
 # A run that is finished stays as it is.
 cp -r whole kept
 # shellcheck disable=SC2086
