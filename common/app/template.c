@@ -1,5 +1,6 @@
 #include "common/app/template.h"
 
+#include "common/app/share.h"
 #include "common/base/buf.h"
 #include "common/base/file.h"
 
@@ -8,27 +9,6 @@
 #include <string.h>
 
 enum { TEMPLATE_BYTES_MAX = 64 << 10 };
-
-/* The folder of the templates that came with plait. */
-static char *own_templates(void)
-{
-    static const char *const places[] = {"templates", "../share/plait/templates",
-                                         "../../share/plait/templates", "../deploy/templates"};
-    const char *given = getenv("PLAIT_TEMPLATES");
-    char *own, *path = NULL;
-
-    if (given && given[0])
-        return strdup(given);
-    own = pl_program_folder();
-    for (size_t i = 0; own && i < sizeof places / sizeof places[0]; i++) {
-        free(path);
-        path = pl_strf("%s/%s", own, places[i]);
-        if (!path || pl_path_exists(path))
-            break;
-    }
-    free(own);
-    return path;
-}
 
 static bool is_blank(char c)
 {
@@ -62,7 +42,7 @@ int pl_template_read(const char *path, char **ret_text, struct pl_error *err)
 int pl_template_load(const char *folder, const char *name, enum pl_instruction instruction,
                      char **ret_text, struct pl_error *err)
 {
-    char *in = folder ? strdup(folder) : own_templates();
+    char *in = folder ? strdup(folder) : pl_share_folder("PLAIT_TEMPLATES", "templates");
     char *path = in ? pl_strf("%s/%s%s.txt", in, name,
                               instruction == PL_INSTRUCTION_CONTROL ? ".control" : "")
                     : NULL;

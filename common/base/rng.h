@@ -12,12 +12,13 @@
 #include <stdint.h>
 
 enum {
-    PL_RNG_INIT = -1,    /* initial weights: prompt = tensor, sample:position = element / 2 */
-    PL_RNG_SHUFFLE = -2, /* data order: prompt = epoch */
-    PL_RNG_TEST = -3,    /* test data */
-    PL_RNG_CHAT = -4,    /* interactive sampling: prompt = turn */
-    PL_RNG_DATA = -5,    /* made-up tasks: prompt = size and purpose, sample = index */
-    PL_RNG_SPARE = -6,   /* spare prompts: prompt = batch, sample = which of them */
+    PL_RNG_INIT = -1,      /* initial weights: prompt = tensor, sample:position = element / 2 */
+    PL_RNG_SHUFFLE = -2,   /* data order: prompt = epoch */
+    PL_RNG_TEST = -3,      /* test data */
+    PL_RNG_CHAT = -4,      /* interactive sampling: prompt = turn */
+    PL_RNG_DATA = -5,      /* made-up tasks: prompt = size and purpose, sample = index */
+    PL_RNG_SPARE = -6,     /* spare prompts: prompt = batch, sample = which of them */
+    PL_RNG_BOOTSTRAP = -7, /* intervals of results: sample = replicate */
 };
 
 struct pl_rng {
