@@ -13,6 +13,7 @@
 #include "deploy/cmd_doctor.h"
 #include "deploy/cmd_eval.h"
 #include "deploy/cmd_model.h"
+#include "deploy/cmd_reproduce.h"
 #include "deploy/cmd_status.h"
 #include "deploy/cmd_tokenizer.h"
 #include "deploy/cmd_up.h"
@@ -39,6 +40,7 @@ static const struct builtin builtins[] = {
     {"eval", pl_cmd_eval, "measure a model on tasks"},
     {"up", pl_cmd_up, "train by reward: a whole run on this machine"},
     {"status", pl_cmd_status, "how a run stands, and who waits for whom"},
+    {"reproduce", pl_cmd_reproduce, "the paper's tables, at a small scale"},
     {"sft", pl_cmd_sft, "fine-tune a model on prompts and responses"},
     {0},
 };

@@ -14,8 +14,7 @@
 
 struct pl_verifier {
     const char *name;
-    /* Both NULL: a program of the user's is asked (exec.h). PL_VERDICT_RIGHT, _WRONG, or _UNPARSED
-     * where the answer is not of the form of an answer. */
+    /* PL_VERDICT_RIGHT, _WRONG, or _UNPARSED where the answer is not of the form of an answer. */
     enum pl_verdict (*final)(const struct pl_task *task, const char *answer, size_t len);
     /* The same of an intermediate answer and one intermediate truth. */
     enum pl_verdict (*step)(const struct pl_task *task, const struct pl_truth *truth,
@@ -67,8 +66,5 @@ extern const struct pl_verifier pl_verify_number;
  * Intermediate answers are compared as those of em.
  */
 extern const struct pl_verifier pl_verify_choice;
-
-/* "exec": what the program named by the settings says (exec.h). */
-extern const struct pl_verifier pl_verify_exec;
 
 #endif
