@@ -6,6 +6,7 @@
 #include "common/base/buf.h"
 #include "common/base/file.h"
 #include "deploy/reproduce.h"
+#include "deploy/results_page.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -110,6 +111,22 @@ static int list(const struct pl_chores *chores)
     return fflush(stdout) == 0 ? PL_OK : PL_EIO;
 }
 
+/* What there is so far, also when it was stopped. */
+static int write_results(const struct pl_reproduce *r, int rc, struct pl_error *err)
+{
+    struct pl_results results;
+    struct pl_error why = {0};
+    int wrote = pl_results_read(r, &results, &why);
+
+    if (wrote == PL_OK) {
+        wrote = pl_results_write(&results, &why);
+        pl_results_release(&results);
+    }
+    if (wrote == PL_OK && rc == PL_OK)
+        printf("%s/results.html, results.md, results.json\n", r->dir);
+    return rc < 0 ? rc : wrote < 0 ? pl_fail(err, wrote, "%s", why.text) : PL_OK;
+}
+
 static int reproduce(const struct conf *conf, struct pl_reproduce *r, struct pl_error *err)
 {
     char *own = pl_program_folder(), *program = own ? pl_strf("%s/plait", own) : NULL;
@@ -125,6 +142,8 @@ static int reproduce(const struct conf *conf, struct pl_reproduce *r, struct pl_
         rc = pl_reproduce_open(r, err);
         if (rc == PL_OK)
             rc = pl_chores_run(&chores, err);
+        if (rc == PL_OK || rc == PL_ECANCELED)
+            rc = write_results(r, rc, err);
     }
     pl_chores_release(&chores);
     free(program);
