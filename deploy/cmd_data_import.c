@@ -6,6 +6,7 @@
 #include "deploy/data_options.h"
 #include "deploy/import_files.h"
 #include "deploy/import_summary.h"
+#include "deploy/import_worked.h"
 #include "deploy/import_write.h"
 #include "deploy/kk_task.h"
 #include "rewarder/verify.h"
@@ -132,6 +133,7 @@ static int check_use(const struct job *job, struct pl_error *err)
         {conf->shuffle, kind->takes_shuffle, "shuffle"},
         {conf->drop_over_budget, kind->takes_context, "drop-over-budget"},
         {conf->common.answers.count > 0, kind->takes_answers, "answers"},
+        {conf->common.careful_share < 1, kind->read == pl_import_kk, "careful-share"},
         {conf->split == SPLIT_COMPONENT, kind->linked_by, "split component"},
     };
 
@@ -317,17 +319,24 @@ static int print_json(json_t *root, FILE *out, struct pl_error *err)
     return bad ? pl_fail(err, PL_EIO, "the summary could not be written") : PL_OK;
 }
 
-static int report(const struct job *job, json_t *answers, struct pl_error *err)
+static FILE *report_to(const struct job *job)
 {
-    FILE *out = strcmp(job->conf->common.output, "-") == 0 ? stderr : stdout;
-    json_t *root;
+    return strcmp(job->conf->common.output, "-") == 0 ? stderr : stdout;
+}
 
-    if (!job->conf->common.json)
-        return pl_import_summary_print(&job->summary, &job->set, out, err);
-    root = pl_import_summary_json(&job->summary, &job->set);
-    if (answers)
-        json_object_set(root, "written", answers);
-    return print_json(root, out, err);
+/* `more` is taken over: what else the summary has, NULL: nothing. */
+static int report(const struct job *job, json_t *more, struct pl_error *err)
+{
+    json_t *root = NULL;
+
+    if (job->conf->common.json) {
+        root = pl_import_summary_json(&job->summary, &job->set);
+        json_object_update_missing(root, more);
+    }
+    json_decref(more);
+    return job->conf->common.json
+               ? print_json(root, report_to(job), err)
+               : pl_import_summary_print(&job->summary, &job->set, report_to(job), err);
 }
 
 /* Worked answers are made of puzzles, which are taken from the tasks again. */
@@ -373,10 +382,9 @@ static json_t *written_json(const struct pl_data_writer *writer)
     return root;
 }
 
-static int write_answers(struct job *job, struct pl_error *err)
+static int write_puzzles(struct job *job, struct pl_error *err)
 {
     struct pl_data_writer writer;
-    json_t *written = NULL;
     int rc = pl_data_writer_init(&writer, &job->answers, err);
 
     if (rc < 0)
@@ -386,14 +394,29 @@ static int write_answers(struct job *job, struct pl_error *err)
             rc = put_puzzle(&writer, &job->set.items[i], err);
     if (rc == PL_OK)
         rc = pl_data_writer_commit(&writer, err);
-    if (rc == PL_OK && job->conf->common.json)
-        written = written_json(&writer);
     if (rc == PL_OK)
-        rc = report(job, written, err);
+        rc = report(job, written_json(&writer), err);
+    if (rc == PL_OK && !job->conf->common.json && fputc('\n', report_to(job)) == EOF)
+        rc = pl_fail(err, PL_EIO, "the summary could not be written");
     if (rc == PL_OK && !job->conf->common.json)
         rc = pl_data_writer_report(&writer, false, err);
-    json_decref(written);
     pl_data_writer_release(&writer);
+    return rc;
+}
+
+static int write_published(struct job *job, struct pl_error *err)
+{
+    struct pl_import_worked worked;
+    json_t *more;
+    int rc = pl_import_worked_write(&job->set, &job->answers, &worked, err);
+
+    if (rc < 0)
+        return rc;
+    more = json_object();
+    json_object_set_new(more, "answers", pl_import_worked_json(&worked));
+    rc = report(job, more, err);
+    if (rc == PL_OK && !job->conf->common.json)
+        rc = pl_import_worked_print(&worked, report_to(job), err);
     return rc;
 }
 
@@ -402,7 +425,8 @@ static int write_tasks(struct job *job, struct pl_error *err)
     int rc;
 
     if (job->conf->common.answers.count > 0)
-        return write_answers(job, err);
+        return job->kind->read == pl_import_kk ? write_puzzles(job, err)
+                                               : write_published(job, err);
     rc = pl_import_write(&job->set, job->conf->common.output, job->parts, err);
     return rc == PL_OK ? report(job, NULL, err) : rc;
 }

@@ -24,11 +24,16 @@ const struct pl_import_kind pl_import_kinds[] = {
      .read = pl_import_musique,
      .linked_by = "a single-hop question",
      .components = true,
-     .takes_context = true},
-    {.name = "gsm8k", .about = "GSM8K: question, answer behind '####'", .read = pl_import_gsm8k},
+     .takes_context = true,
+     .takes_answers = true},
+    {.name = "gsm8k",
+     .about = "GSM8K: question, answer behind '####'",
+     .read = pl_import_gsm8k,
+     .takes_answers = true},
     {.name = "math",
      .about = "MATH: problem, solution with \\boxed{}, answer, level, subject or type",
-     .read = pl_import_math},
+     .read = pl_import_math,
+     .takes_answers = true},
     {.name = "mmlu",
      .about = "MMLU, MMLU-Redux: question, choices or columns A to D, answer, error_type",
      .read = pl_import_mmlu,
@@ -71,12 +76,14 @@ void pl_import_draft_init(struct pl_import_draft *draft)
     *draft = (struct pl_import_draft){0};
     pl_buf_init(&draft->line, 2 * (size_t)TEXT_BYTES_MAX);
     pl_buf_init(&draft->key, 2 * (size_t)TEXT_BYTES_MAX);
+    pl_buf_init(&draft->worked, 2 * (size_t)TEXT_BYTES_MAX);
 }
 
 void pl_import_draft_clear(struct pl_import_draft *draft)
 {
     pl_buf_clear(&draft->line);
     pl_buf_clear(&draft->key);
+    pl_buf_clear(&draft->worked);
     draft->left_out = draft->note = NULL;
     draft->link_count = 0;
 }
@@ -85,6 +92,7 @@ void pl_import_draft_release(struct pl_import_draft *draft)
 {
     pl_buf_release(&draft->line);
     pl_buf_release(&draft->key);
+    pl_buf_release(&draft->worked);
 }
 
 /* Pieces. */
@@ -206,12 +214,14 @@ json_t *pl_import_step(json_t *text)
 
 int pl_import_alias(json_t *aliases, const char *answer, json_t *text)
 {
-    const json_t *item;
-    size_t i;
+    /* More than a task may have: it will be refused, and comparing them all would take long. */
+    const bool full = json_array_size(aliases) > PL_TASK_ALIASES_MAX;
     bool known =
-        text && (json_string_length(text) == 0 || strcmp(json_string_value(text), answer) == 0);
+        full ||
+        (text && (json_string_length(text) == 0 || strcmp(json_string_value(text), answer) == 0));
 
-    json_array_foreach(aliases, i, item) known = known || json_equal(item, text);
+    for (size_t i = 0; !known && i < json_array_size(aliases); i++)
+        known = json_equal(json_array_get(aliases, i), text);
     if (!known)
         return pl_import_append(aliases, text);
     json_decref(text);
@@ -229,6 +239,18 @@ json_t *pl_import_level(const json_t *value)
     if (text[0] && strlen(text) < 10 && strspn(text, "0123456789") == strlen(text))
         return json_integer(strtol(text, NULL, 10));
     return json_string(text);
+}
+
+int pl_import_solution(struct pl_import_draft *draft, const char *solution)
+{
+    size_t len;
+    const char *text = trim(solution, &len);
+    int rc = len > 0 ? pl_buf_puts(&draft->worked, "[") : PL_OK;
+
+    if (rc < 0 || len == 0)
+        return rc;
+    rc = pl_json_quote(&draft->worked, text, len);
+    return rc < 0 ? rc : pl_buf_puts(&draft->worked, "]");
 }
 
 uint64_t pl_import_hash(const char *text)

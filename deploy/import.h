@@ -49,6 +49,8 @@ struct pl_import_row {
 
 struct pl_import_draft {
     struct pl_buf line;   /* the task, without a newline */
+    struct pl_buf worked; /* thoughts that lead to each step and to the answer, a JSON array of as
+                             many strings; empty: none are published */
     struct pl_buf key;    /* tasks with the same text here are duplicates; empty: the question */
     const char *left_out; /* why there is no task, a literal; NULL: there is one */
     const char *note;     /* something worth counting, a literal; NULL: nothing */
@@ -114,6 +116,9 @@ json_t *pl_import_level(const json_t *value);
 /* Not enough room for what comes of a row, `rc` says why: PL_EFORMAT where it would be too large,
  * PL_ENOMEM where memory is out, with the sentence. */
 int pl_import_no_room(const struct pl_import_row *row, int rc, struct pl_error *err);
+
+/* The only thought: the solution, without the white space around it; a blank one is none. */
+int pl_import_solution(struct pl_import_draft *draft, const char *solution);
 
 /* Put `key` into obj, taking `value` over; PL_ENOMEM also where that is NULL. */
 int pl_import_set(json_t *obj, const char *key, json_t *value);

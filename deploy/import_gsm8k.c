@@ -13,12 +13,15 @@
 /* Without what stands between << and >>. */
 static void strip_annotations(char *text)
 {
+    const char *end = text; /* NULL: there is no >> any more */
     char *to = text;
 
     while (*text) {
-        const char *end = strncmp(text, "<<", 2) == 0 ? strstr(text, ">>") : NULL;
+        const bool begins = end && strncmp(text, "<<", 2) == 0;
 
-        if (end)
+        if (begins)
+            end = strstr(text, ">>");
+        if (begins && end)
             text += end + 2 - text;
         else
             *to++ = *text++;
@@ -49,7 +52,9 @@ static const char *last_mark(const char *text)
     return found;
 }
 
-static int read_final(const struct pl_import_row *row, json_t **ret_text, struct pl_error *err)
+/* The final answer; the solution in front of it is kept as the thought that leads there. */
+static int read_final(const struct pl_import_row *row, struct pl_import_draft *draft,
+                      json_t **ret_text, struct pl_error *err)
 {
     const char *answer = NULL, *mark;
     char *copy;
@@ -62,14 +67,19 @@ static int read_final(const struct pl_import_row *row, json_t **ret_text, struct
     if (!mark)
         return pl_fail(err, PL_EFORMAT, "%s: 'answer' has no '####' in front of a final answer",
                        row->what);
-    copy = strdup(mark + 4);
+    copy = strdup(answer);
     if (!copy)
         return pl_import_no_room(row, PL_ENOMEM, err);
+    copy[mark - answer] = '\0';
+    strip_annotations(copy + (mark - answer) + 4);
+    whole = json_string(copy + (mark - answer) + 4);
     strip_annotations(copy);
-    whole = json_string(copy);
+    rc = pl_import_solution(draft, copy);
     free(copy);
-    text = pl_import_text(whole);
+    text = rc == PL_OK ? pl_import_text(whole) : NULL;
     json_decref(whole);
+    if (rc < 0)
+        return pl_import_no_room(row, rc, err);
     if (!text)
         return pl_import_no_room(row, PL_ENOMEM, err);
     *ret_text = text;
@@ -87,7 +97,7 @@ int pl_import_gsm8k(const struct pl_import_conf *conf, const struct pl_import_ro
 
     (void)conf;
     if (rc == PL_OK)
-        rc = read_final(row, &final, err);
+        rc = read_final(row, draft, &final, err);
     if (rc < 0)
         return rc;
     number = strdup(json_string_value(final));

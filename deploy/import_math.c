@@ -89,6 +89,7 @@ int pl_import_math(const struct pl_import_conf *conf, const struct pl_import_row
 {
     struct pl_import_fields fields = {.source = "math", .verifier = "math"};
     const char *unique = json_string_value(json_object_get(row->json, "unique_id"));
+    const json_t *solution = json_object_get(row->json, "solution");
     json_t *answer = NULL;
     char *id = NULL;
     int rc = pl_import_string(row, "problem", &fields.question, err);
@@ -100,7 +101,9 @@ int pl_import_math(const struct pl_import_conf *conf, const struct pl_import_row
                  : read_boxed(row, &answer, err);
     if (rc < 0)
         return rc;
-    if (unique && unique[0]) {
+    if (json_is_string(solution))
+        rc = pl_import_solution(draft, json_string_value(solution));
+    if (rc == PL_OK && unique && unique[0]) {
         id = pl_strf("math-%s", unique);
         rc = id ? PL_OK : PL_ENOMEM;
     }

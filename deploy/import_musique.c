@@ -289,6 +289,61 @@ static int fill_meta(const struct reading *reading, json_t *decomposition, json_
     return rc < 0 ? rc : pl_import_set(meta, "decomposition", json_incref(decomposition));
 }
 
+/* The title of the paragraph that a sub-question is answered by; NULL: not known. */
+static const char *title_of(const struct reading *reading, size_t hop)
+{
+    const json_t *row = reading->row->json;
+    const json_t *hops = json_object_get(row, "question_decomposition");
+    const json_t *idx = json_object_get(json_array_get(hops, hop), "paragraph_support_idx");
+    const json_t *paragraph;
+    size_t i;
+
+    json_array_foreach(json_object_get(row, "paragraphs"), i, paragraph)
+    {
+        if (json_is_integer(idx) && json_equal(json_object_get(paragraph, "idx"), idx))
+            return json_string_value(json_object_get(paragraph, "title"));
+    }
+    return NULL;
+}
+
+/* 'Where does Ann live? By "Ann (singer)": Rome.' */
+static int tell_hop(const struct reading *reading, const json_t *hop, size_t n, struct pl_buf *text)
+{
+    const char *question = json_string_value(json_object_get(hop, "question"));
+    const char *title = title_of(reading, n), *answer = reading->answers[n];
+    const size_t len = strlen(question), answer_len = strlen(answer);
+    int rc = pl_buf_printf(text, "%s%s", question, len > 0 && question[len - 1] == '?' ? "" : "?");
+
+    if (rc == PL_OK)
+        rc = title ? pl_buf_printf(text, " By \"%s\": ", title) : pl_buf_puts(text, " ");
+    if (rc == PL_OK)
+        rc = pl_buf_printf(text, "%s%s", answer, answer[answer_len - 1] == '.' ? "" : ".");
+    return rc;
+}
+
+/* The thoughts of a worked answer. */
+static int tell(const struct reading *reading, const json_t *decomposition)
+{
+    struct pl_buf text, *worked = &reading->draft->worked;
+    const json_t *hop;
+    size_t n;
+    int rc = PL_OK;
+
+    pl_buf_init(&text, TEXT_BYTES_MAX);
+    json_array_foreach(decomposition, n, hop)
+    {
+        pl_buf_clear(&text);
+        if (rc == PL_OK)
+            rc = pl_buf_puts(worked, n == 0 ? "[" : ", ");
+        if (rc == PL_OK)
+            rc = tell_hop(reading, hop, n, &text);
+        if (rc == PL_OK)
+            rc = pl_json_quote(worked, text.data, text.len);
+    }
+    pl_buf_release(&text);
+    return rc < 0 ? rc : pl_buf_puts(worked, "]");
+}
+
 static int make_task(struct reading *reading, json_t *decomposition, json_t *steps,
                      struct pl_error *err)
 {
@@ -308,8 +363,13 @@ static int make_task(struct reading *reading, json_t *decomposition, json_t *ste
     fields.aliases = json_array();
     fields.meta = json_object();
     rc = read_aliases(reading, fields.answer, fields.aliases, err);
-    if (rc == PL_OK && fill_meta(reading, decomposition, fields.meta) < 0)
-        rc = pl_import_no_room(row, PL_ENOMEM, err);
+    if (rc == PL_OK) {
+        rc = fill_meta(reading, decomposition, fields.meta);
+        if (rc == PL_OK)
+            rc = tell(reading, decomposition);
+        if (rc < 0)
+            rc = pl_import_no_room(row, rc, err);
+    }
     if (rc == PL_OK) {
         fields.steps = json_incref(steps);
         rc = pl_import_put(reading->draft, row, &fields, err);

@@ -49,13 +49,17 @@ static int grow(struct pl_import_set *set, size_t links)
 static int keep(struct pl_import_set *set, const struct pl_import_draft *draft,
                 struct pl_task *task, uint64_t key)
 {
-    const int rc = grow(set, draft->link_count);
+    char *worked = draft->worked.len > 0 ? strdup(draft->worked.data) : NULL;
+    const int rc = draft->worked.len > 0 && !worked ? PL_ENOMEM : grow(set, draft->link_count);
 
-    if (rc < 0)
+    if (rc < 0) {
+        free(worked);
         return rc;
+    }
     for (size_t i = 0; i < draft->link_count; i++)
         set->links[set->link_count + i] = draft->links[i];
     set->items[set->count++] = (struct pl_import_item){.task = *task,
+                                                       .worked = worked,
                                                        .note = draft->note,
                                                        .key = key,
                                                        .links = set->link_count,
@@ -105,8 +109,10 @@ out:
 
 void pl_import_set_release(struct pl_import_set *set)
 {
-    for (size_t i = 0; i < set->count; i++)
+    for (size_t i = 0; i < set->count; i++) {
         pl_task_release(&set->items[i].task);
+        free(set->items[i].worked);
+    }
     free(set->items);
     free(set->links);
     pl_key_set_release(&set->keys);

@@ -24,6 +24,7 @@ enum pl_import_part { PL_IMPORT_TRAIN, PL_IMPORT_TEST, PL_IMPORT_PARTS, PL_IMPOR
 
 struct pl_import_item {
     struct pl_task task;
+    char *worked; /* see pl_import_draft; owned, NULL: none */
     const char *note;
     uint64_t key, rank;       /* rank: its place in the order that is drawn */
     size_t links, link_count; /* in pl_import_set.links */

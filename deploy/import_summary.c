@@ -229,7 +229,8 @@ static json_t *levels_json(const struct pl_import_set *set)
     if (levels)
         count_levels(set, levels);
     for (size_t i = 0; levels && i < levels->count; i++)
-        json_object_set_new(obj, levels->rows[i].name, level_json(&levels->rows[i]));
+        json_object_set_new(obj, levels->rows[i].name[0] ? levels->rows[i].name : "none",
+                            level_json(&levels->rows[i]));
     if (levels && levels->others.tasks[0] + levels->others.tasks[1] > 0)
         json_object_set_new(obj, "others", level_json(&levels->others));
     free(levels);

@@ -61,7 +61,8 @@ printf '%s\n' '{"question": "1 + 1?", "answer": "so\n#### 2"}' >one.jsonl
 refused "argument FILE is given 0 times" gsm8k
 refused "unknown kind of data 'gsm8'; did you mean 'gsm8k'?" gsm8 one.jsonl
 refused "unknown kind of data 'squad'; 'plait help data import' lists them" squad one.jsonl
-refused "--answers is of no use for rows of the kind musique" musique one.jsonl --answers cot
+refused "--answers is of no use for rows of the kind mmlu" mmlu one.jsonl --answers cot
+refused "--careful-share is of no use" gsm8k one.jsonl --answers cot --careful-share 0.5
 refused "--verifier is of no use for rows of the kind gsm8k" gsm8k one.jsonl --verifier em
 refused "--keep-system is of no use" kk one.jsonl --keep-system
 refused "--shuffle is of no use" gpqa one.jsonl --shuffle
@@ -129,11 +130,22 @@ import 0 kk rows.v1.jsonl --answers interleave,direct --instruction control
 same "$(lines out)" 2
 has out '"prompt": "<|direct|>Zoey, Max", "response": "Zoey is a knight and Max is a knave"'
 import 0 kk rows.v1.jsonl --answers cot --output answers.jsonl --json
-same "$(field tasks) $(field written.answers.cot.count)" "1 1"
+same "$(field tasks) $(field answers.cot.count)" "1 1"
 printf '%s\n%s\n' "$good" "${row}(('lying', 1), ('lying', 0))\", \"index\": 6}" >rows.jsonl
 bad "rows.jsonl:2: the statements have 2 solutions; expected one" kk rows.jsonl
 printf '%s\n\n%s' "$good" "$good" | sed '3s/Zoey, Max"/Max, Zoey"/' >rows.jsonl # no newline at the end
 bad "rows.jsonl:3: another row has the id 'kk-rows-5' already" kk rows.jsonl
+
+# Published solutions.
+import 0 gsm8k one.jsonl --answers think-answer,cot --instruction control
+same "$(lines out)" 2
+has out '"prompt": "<|think-answer|>1 + 1?", "response": "<think>so.</think><answer>2</answer>"'
+has out '"prompt": "<|cot|>1 + 1?", "response": "so. Answer: 2."'
+import 0 gsm8k one.jsonl --test 1 --answers direct --output answers --json
+same "$(lines answers/test-answers.jsonl) $(lines answers/test.jsonl)" "1 1"
+same "$(field answers.direct.count) $(cat answers/train*.jsonl)" "1 "
+bad "none of the 1 tasks has a published solution" gsm8k a.jsonl --answers cot
+bad "open 'nowhere/cot.txt'" gsm8k one.jsonl --answers cot --templates nowhere
 
 # GPQA: rows of our own, as its authors wish theirs not to be spread.
 cat >toy.csv <<'END'
