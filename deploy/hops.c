@@ -63,10 +63,12 @@ static bool coin(struct maker *m)
 static uint8_t fresh(struct maker *m, enum pl_hops_type type)
 {
     const size_t entity = m->hops->entities++;
-    const size_t at = entity + pl_draws_below(&m->draws, m->names_count - entity);
-    const uint8_t name = m->names[at];
+    size_t at;
+    uint8_t name;
 
     PL_ASSERT(entity < m->names_count);
+    at = entity + pl_draws_below(&m->draws, m->names_count - entity);
+    name = m->names[at];
     m->names[at] = m->names[entity];
     m->names[entity] = name;
     m->hops->entity[entity].name = name;

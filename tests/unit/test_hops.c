@@ -221,17 +221,17 @@ static void names_are_unlike_each_other(void **state)
 /* A shape is the question without its names, no more and no less; all there are come. */
 static void shapes_are_questions_without_names(void **state)
 {
-    static const size_t all[] = {36, 117};
-    static char forms[128][PL_NAIVE_FORM_BYTES];
+    static const size_t all[] = {36, 117, 405};
+    static char forms[512][PL_NAIVE_FORM_BYTES];
     struct pl_buf text;
 
     (void)state;
     pl_buf_init(&text, TEXT_BYTES_MAX);
-    for (size_t size = 2; size <= 3; size++) {
-        uint64_t shapes[128];
+    for (size_t size = 2; size <= 4; size++) {
+        uint64_t shapes[512];
         size_t count = 0, held_out = 0;
 
-        for (uint32_t index = 0; index < 4000; index++) {
+        for (uint32_t index = 0; index < 12000; index++) {
             struct pl_naive_hops naive;
             struct pl_hops hops;
             size_t i = 0;
@@ -244,7 +244,7 @@ static void shapes_are_questions_without_names(void **state)
             for (size_t k = 0; k < count; k++)
                 assert_int_equal(shapes[k] == pl_hops_shape(&hops), k == i);
             if (i == count) {
-                assert_true(count < 128);
+                assert_true(count < 512);
                 shapes[count] = pl_hops_shape(&hops);
                 held_out += shapes[count] % 5 == 0;
                 memcpy(forms[count++], naive.form, sizeof forms[0]);
