@@ -67,4 +67,10 @@ extern const struct pl_verifier pl_verify_number;
  */
 extern const struct pl_verifier pl_verify_choice;
 
+/* "math": mathematical answers as MATH and GSM8K have them, in LaTeX or plain text, boxed or not.
+ * Right is what is mathematically the same as the answer or an alias: math_same.h says what that
+ * means, math_text.h where in a text the answer is. Unparsed: there is none, or it has "..." in it,
+ * or is longer than some 2000 bytes, or nested too deeply. */
+extern const struct pl_verifier pl_verify_math;
+
 #endif
