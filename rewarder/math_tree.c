@@ -633,7 +633,7 @@ static uint16_t parse_power(struct parser *p)
     return node;
 }
 
-/* A factor behind a sign may have one of its own: 2 \cdot -3. */
+/* A factor may have a sign of its own: 2 \cdot -3, 5 + -3. */
 static uint16_t parse_factor(struct parser *p)
 {
     uint16_t node, last = 0;
@@ -667,7 +667,7 @@ static uint16_t parse_term(struct parser *p)
     const uint16_t node = make(p, PL_MATH_NODE_PRODUCT);
     uint16_t last = 0;
 
-    adopt(p, node, &last, parse_power(p), '*');
+    adopt(p, node, &last, parse_factor(p), '*');
     while (p->rc == PL_OK) {
         if (take(p, '*'))
             adopt(p, node, &last, parse_factor(p), '*');

@@ -7,7 +7,7 @@
  *   union     side { "cup" side }
  *   side      sum [unit] | sum ":" sum { ":" sum }
  *   sum       [sign] term { sign term }                          sign: + - +- -+
- *   term      power { ["*" | "/"] power }                        1/2x is (1/2)x
+ *   term      ["-"] power { ["*" | "/"] ["-"] power }            1/2x is (1/2)x
  *   power     primary { "!" | "%" | "degree" | "^" exponent }
  *   primary   number | name | "infinity" | frac | root | binomial | function
  *             | "(" answer ")"        one item: itself; more: a tuple or an interval, as are [ ] [
