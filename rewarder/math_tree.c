@@ -372,7 +372,8 @@ static uint16_t parse_function_argument(struct parser *p)
     return node;
 }
 
-static uint16_t parse_exponent(struct parser *p)
+/* An exponent or a sum of money may have a sign. */
+static uint16_t parse_signed(struct parser *p)
 {
     uint16_t node, last = 0;
 
@@ -403,7 +404,7 @@ static uint16_t parse_function(struct parser *p)
     if (take(p, '_'))
         base = parse_primary(p);
     if (take(p, '^')) {
-        exponent = parse_exponent(p);
+        exponent = parse_signed(p);
         inverse = p->rc == PL_OK && is_minus_one(p, exponent) && t->len == 3;
     }
     node = make_named(p, PL_MATH_NODE_APPLY, inverse ? "arc" : "", inverse ? 3 : 0);
@@ -539,7 +540,7 @@ static uint16_t parse_dollars(struct parser *p)
 {
     p->at++;
     p->dollars = true;
-    return parse_primary(p);
+    return parse_signed(p);
 }
 
 static uint16_t parse_primary(struct parser *p)
@@ -622,7 +623,7 @@ static uint16_t parse_power(struct parser *p)
         } else if (take(p, PL_MATH_DEGREE)) {
             node = make_over(p, PL_MATH_NODE_DEGREE, node, 0);
         } else if (!raised && take(p, '^')) {
-            const uint16_t exponent = parse_exponent(p);
+            const uint16_t exponent = parse_signed(p);
 
             raised = true;
             node = p->rc < 0 ? 0 : make_over(p, PL_MATH_NODE_POWER, node, exponent);

@@ -103,8 +103,8 @@ static void money_and_units(void **state)
 {
     (void)state;
     SAME({"\\$18.90", "18.90"}, {"\\$18.90", "$18.9"}, {"18.90", "18.90 dollars"},
-         {"\\$1,250", "1250"}, {"-\\$5", "-5"}, {"10\\text{ cm}", "10"}, {"10\\text{ cm}", "10 cm"},
-         {"10\\text{ cm}^2", "10\\ \\text{square centimeters}"},
+         {"\\$1,250", "1250"}, {"-\\$5", "-5"}, {"\\$-5", "-5"}, {"10\\text{ cm}", "10"},
+         {"10\\text{ cm}", "10 cm"}, {"10\\text{ cm}^2", "10\\ \\text{square centimeters}"},
          {"10\\mbox{ inches}", "10\\text{ inch}"}, {"24\\text{ sq. ft}", "24 square feet"},
          {"8\\text{ m}^3", "8 \\text{ cubic meters}"}, {"60\\text{ miles per hour}", "60 mph"},
          {"60\\text{ mi/hr}", "60 \\text{ miles per hour}"}, {"5\\text{ apples}", "5"},
