@@ -3,7 +3,6 @@
 #include "actor/engine.h"
 #include "common/base/buf.h"
 #include "rewarder/scorer.h"
-#include "rewarder/verify.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -281,7 +280,7 @@ static int check(const struct pl_eval_opts *o, struct pl_error *err)
     if (rc == PL_OK && (o->count == 0 || o->samples == 0 || o->new_tokens_max == 0))
         rc = pl_fail(err, PL_EINVAL, "nothing to generate");
     for (size_t i = 0; rc == PL_OK && i < o->count; i++)
-        rc = pl_verifier_check(o->prompts[i].task, err);
+        rc = pl_reward_check(o->reward, o->prompts[i].task, err);
     return rc;
 }
 

@@ -7,6 +7,7 @@
 #include <utf8proc.h>
 
 enum { EXPANSION_MAX = 24 }; /* one character becomes at most 18 (U+FDFA), and a blank */
+enum { MARKS_MAX = 30 };     /* on one letter, as in Unicode's stream-safe text */
 
 /* ---- characters: NFKD, cases folded, what looks alike made one ---- */
 
@@ -20,17 +21,19 @@ static unsigned class_of(uint32_t c)
     return (unsigned)utf8proc_get_property((utf8proc_int32_t)c)->combining_class;
 }
 
-/* A mark goes before marks of a higher class; insertion is quick enough for so short a text. */
-static void put(struct pl_em *out, uint32_t c)
+/* A mark goes before marks of a higher class. False: there are more of them than any text has. */
+static bool put(struct pl_em *out, uint32_t c, size_t *marks)
 {
     const unsigned class = c < 0x300 ? 0 : class_of(c);
     size_t at = out->len++;
 
+    *marks = class > 0 ? *marks + 1 : 0;
     while (class > 0 && at > 0 && class_of(out->text[at - 1]) > class) {
         out->text[at] = out->text[at - 1];
         at--;
     }
     out->text[at] = c;
+    return *marks <= MARKS_MAX;
 }
 
 static bool decompose(const char *text, size_t len, struct pl_em *out)
@@ -38,6 +41,7 @@ static bool decompose(const char *text, size_t len, struct pl_em *out)
     const utf8proc_option_t options =
         (utf8proc_option_t)(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT |
                             UTF8PROC_CASEFOLD | UTF8PROC_IGNORE | UTF8PROC_LUMP);
+    size_t marks = 0;
 
     out->len = 0;
     for (size_t at = 0, n; at < len; at += n) {
@@ -51,6 +55,7 @@ static bool decompose(const char *text, size_t len, struct pl_em *out)
             return false;
         if (c < 0x80) {
             out->text[out->len++] = c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
+            marks = 0;
             continue;
         }
         count =
@@ -60,7 +65,8 @@ static bool decompose(const char *text, size_t len, struct pl_em *out)
             utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_NO)
             out->text[out->len++] = ' ';
         for (utf8proc_ssize_t i = 0; i < count && i < EXPANSION_MAX; i++)
-            put(out, (uint32_t)made[i]);
+            if (!put(out, (uint32_t)made[i], &marks))
+                return false;
     }
     return true;
 }

@@ -35,8 +35,9 @@ struct pl_em {
     size_t len;
 };
 
-/* False: nothing is left of the text, or it is of more than PL_EM_BYTES_MAX bytes, or grows beyond
- * PL_EM_CHARACTERS_MAX characters. Bytes that are no UTF-8 count as U+FFFD. */
+/* False: nothing is left of the text, or it is of more than PL_EM_BYTES_MAX bytes, grows beyond
+ * PL_EM_CHARACTERS_MAX characters, or has more than 30 marks on one letter. Bytes that are no UTF-8
+ * count as U+FFFD. */
 bool pl_em_read(const char *text, size_t len, struct pl_em *ret_em);
 
 bool pl_em_equal(const struct pl_em *a, const struct pl_em *b);

@@ -41,16 +41,28 @@ static void list_segments(struct work *w, const size_t *ends, size_t tokens)
     }
 }
 
+/* An answer against a truth: the final one (step 0) or the step-th. */
+static enum pl_verdict verify(const struct work *w, size_t step, const struct pl_piece *p)
+{
+    const struct pl_task *task = w->task;
+    const char *text = w->text + p->begin;
+    const size_t len = p->end - p->begin;
+
+    if (w->verifier == &pl_verify_exec)
+        return w->opts->exec ? pl_exec_ask(w->opts->exec, task, step, text, len)
+                             : PL_VERDICT_UNPARSED;
+    return step > 0 ? w->verifier->step(task, &task->steps[step - 1], text, len)
+                    : w->verifier->final(task, text, len);
+}
+
 /* The first truth, not yet given, that the k-th answer matches. */
 static void match_step(struct work *w, const struct pl_piece *p, size_t k, struct pl_segment *s)
 {
-    const struct pl_task *task = w->task;
-    const size_t steps = min_size(task->step_count, PL_TASK_STEPS_MAX);
+    const size_t steps = min_size(w->task->step_count, PL_TASK_STEPS_MAX);
 
     s->verdict = PL_VERDICT_UNPARSED;
     for (size_t j = 0; j < steps; j++) {
-        const enum pl_verdict verdict =
-            w->verifier->step(task, &task->steps[j], w->text + p->begin, p->end - p->begin);
+        const enum pl_verdict verdict = verify(w, j + 1, p);
 
         if (verdict == PL_VERDICT_RIGHT && w->given_at[j] > 0)
             continue; /* it was given before: once more is one too many */
@@ -136,7 +148,7 @@ static void score_final(struct work *w, struct pl_score *score)
     const struct pl_reward_opts *o = w->opts;
     const struct pl_piece *p = &w->room->found.pieces[w->last];
 
-    score->verdict = w->verifier->final(w->task, w->text + p->begin, p->end - p->begin);
+    score->verdict = verify(w, 0, p);
     w->room->segments[w->last].verdict = score->verdict;
     score->final = (float)(o->lambda_final * (score->verdict == PL_VERDICT_RIGHT   ? o->right
                                               : score->verdict == PL_VERDICT_WRONG ? o->wrong
@@ -159,6 +171,20 @@ static double multiply(struct pl_score *score, double paid)
     return score->format_ok ? paid : 0.0;
 }
 
+int pl_reward_check(const struct pl_reward_opts *opts, const struct pl_task *task,
+                    struct pl_error *err)
+{
+    const int rc = pl_verifier_check(task, err);
+
+    if (rc == PL_OK && pl_verifier_named(task->verifier) == &pl_verify_exec &&
+        !opts->program.command)
+        return pl_fail(err, PL_EINVAL,
+                       "task '%.80s' asks for the verifier 'exec', but 'reward.exec.command' names "
+                       "no program",
+                       task->id);
+    return rc;
+}
+
 void pl_reward_score(const struct pl_reward_opts *opts, const struct pl_task *task,
                      enum pl_method method, const char *text, size_t len, const size_t *ends,
                      size_t tokens, struct pl_reward_room *room, struct pl_score *ret_score)
@@ -172,6 +198,8 @@ void pl_reward_score(const struct pl_reward_opts *opts, const struct pl_task *ta
     struct pl_segments *found = &room->found;
     double paid;
 
+    if (opts->exec)
+        pl_exec_begin(opts->exec, task);
     pl_segments_parse(text, len, method, found);
     room->why[0] = '\0';
     list_segments(&w, ends, tokens);
@@ -182,6 +210,8 @@ void pl_reward_score(const struct pl_reward_opts *opts, const struct pl_task *ta
     else
         snprintf(room->why, sizeof room->why, "%s", found->why);
     match_steps(&w);
+    if (opts->exec && found->valid && pl_exec_why(opts->exec)[0])
+        snprintf(room->why, sizeof room->why, "%s", pl_exec_why(opts->exec));
     paid = opts->pay == PL_REWARD_NONE ? 0.0 : intermediate(&w);
     if (opts->pay == PL_REWARD_CONDITIONAL && score.verdict != PL_VERDICT_RIGHT)
         paid = 0.0;

@@ -37,6 +37,7 @@
 
 #include "proto/rollout.h"
 #include "proto/task.h"
+#include "rewarder/exec.h"
 #include "rewarder/segments.h"
 
 enum pl_reward_pay { PL_REWARD_CONDITIONAL, PL_REWARD_DIRECT, PL_REWARD_NONE };
@@ -57,6 +58,8 @@ struct pl_reward_opts {
     double wrong_step;                      /* charge for a wrong intermediate answer: 0 */
     size_t overlong_buffer, new_tokens_max; /* tokens; buffer 0: off */
     double overlong_factor;                 /* 1 */
+    struct pl_exec_opts program;            /* of the verifier exec: none */
+    struct pl_exec *exec;                   /* the calling thread's; NULL: there is none */
 };
 #define PL_REWARD_DEFAULTS                                                                         \
     ((struct pl_reward_opts){.lambda_format = 1,                                                   \
@@ -76,9 +79,18 @@ struct pl_reward_room {
 };
 
 /*
+ * Whether a task can be scored with these settings. PL_EFORMAT as pl_verifier_check() has it;
+ * PL_EINVAL: its verifier is exec, and the settings name no program.
+ */
+int pl_reward_check(const struct pl_reward_opts *opts, const struct pl_task *task,
+                    struct pl_error *err);
+
+/*
  * Score a response of `tokens` tokens, of which token i ends at byte ends[i]. ret_score points into
  * room. With pay = none, intermediate is 0 and steps are still counted; with direct,
  * `intermediate` has no condition and the batch's gate must be open (the learner's to see to).
+ * Answers with which a program of the user's came to nothing are UNPARSED and `why` says what
+ * happened; whether it is of any use is to be asked with pl_exec_broken() then.
  */
 void pl_reward_score(const struct pl_reward_opts *opts, const struct pl_task *task,
                      enum pl_method method, const char *text, size_t len, const size_t *ends,

@@ -21,7 +21,7 @@ struct rewarder {
     const struct pl_tokenizer *tokenizer;
     struct pl_reward_opts opts;
     char *redis;
-    _Atomic uint64_t groups, samples, buried;
+    _Atomic uint64_t groups, samples, buried, unverified;
     _Atomic int failed; /* a thread ended with this code */
 };
 
@@ -49,6 +49,9 @@ void pl_rewarder_opts(const struct pl_run_conf *conf, struct pl_reward_opts *ret
         .wrong_step = conf->wrong_step,
         .overlong_buffer = conf->overlong_buffer,
         .overlong_factor = conf->overlong_factor,
+        .program = {.command = conf->exec_command.items,
+                    .timeout_s = conf->exec_timeout_s,
+                    .memory_max = conf->exec_memory_mb << 20},
     };
 }
 
@@ -91,6 +94,22 @@ static int commit(struct worker *w, const struct pl_lease *lease,
     return PL_OK;
 }
 
+/* Samples of a group for which the user's program gave no verdict: counted, and the log says so. */
+static void note_unverified(struct worker *w, const struct pl_lease *lease,
+                            const struct pl_rollout_group *group, uint64_t count)
+{
+    const char *why = "";
+
+    if (count == 0)
+        return;
+    for (size_t i = 0; i < group->samples && !why[0]; i++)
+        if (strncmp(group->rollouts[i].score.why, "verifier ", 9) == 0)
+            why = group->rollouts[i].score.why;
+    pl_warn("unverified group=%s samples=%llu first=\"%s\"", lease->group,
+            (unsigned long long)count, why);
+    atomic_fetch_add(&w->all->unverified, count);
+}
+
 static int score(struct worker *w, const struct pl_lease *lease)
 {
     const struct pl_run_conf *conf = &w->all->daemon->conf;
@@ -101,6 +120,7 @@ static int score(struct worker *w, const struct pl_lease *lease)
                                                                       : conf->response_tokens_max,
     };
     struct pl_rollout_group group = {0};
+    const uint64_t before = pl_scorer_failures(w->scorer);
     uint32_t right = 0, formatted = 0;
     struct pl_error why = {0};
     int rc =
@@ -109,6 +129,7 @@ static int score(struct worker *w, const struct pl_lease *lease)
     if (rc == PL_OK)
         rc = pl_scorer_group(w->scorer, &group, w->name, &right, &formatted, &why);
     if (rc == PL_OK) {
+        note_unverified(w, lease, &group, pl_scorer_failures(w->scorer) - before);
         rc = commit(w, lease, &group, right, formatted);
     } else if (rc == PL_EFORMAT) { /* nobody else would understand it either */
         pl_warn("buried group=%s reason=\"%s\"", lease->group, why.text);
@@ -181,13 +202,16 @@ static int worker_start(struct worker *w, struct rewarder *r, size_t number, str
 
 static void beat(struct rewarder *r, struct pl_queues *stream)
 {
-    char groups[32], samples[32], buried[32];
-    const struct pl_field fields[] = {{"groups", groups}, {"samples", samples}, {"buried", buried}};
+    char groups[32], samples[32], buried[32], unverified[32];
+    const struct pl_field fields[] = {
+        {"groups", groups}, {"samples", samples}, {"buried", buried}, {"unverified", unverified}};
 
     snprintf(groups, sizeof groups, "%llu", (unsigned long long)atomic_load(&r->groups));
     snprintf(samples, sizeof samples, "%llu", (unsigned long long)atomic_load(&r->samples));
     snprintf(buried, sizeof buried, "%llu", (unsigned long long)atomic_load(&r->buried));
-    (void)pl_queues_heartbeat(stream, fields, 3, NULL);
+    snprintf(unverified, sizeof unverified, "%llu",
+             (unsigned long long)atomic_load(&r->unverified));
+    (void)pl_queues_heartbeat(stream, fields, sizeof fields / sizeof *fields, NULL);
 }
 
 /* Where the run's settings ask for it; a task's limit of tokens is the run's then. */
@@ -263,9 +287,10 @@ int pl_rewarder_run(struct pl_daemon *daemon, struct pl_error *err)
         pl_queues_close(workers[i].stream);
         pl_scorer_destroy(workers[i].scorer);
     }
-    pl_info("scored groups=%llu samples=%llu buried=%llu",
+    pl_info("scored groups=%llu samples=%llu buried=%llu unverified=%llu",
             (unsigned long long)atomic_load(&r.groups), (unsigned long long)atomic_load(&r.samples),
-            (unsigned long long)atomic_load(&r.buried));
+            (unsigned long long)atomic_load(&r.buried),
+            (unsigned long long)atomic_load(&r.unverified));
     pl_desk_destroy(desk);
     pl_tokenizer_destroy(tokenizer);
     free(r.redis);

@@ -1,7 +1,6 @@
 #include "rewarder/scorer.h"
 
 #include "common/base/buf.h"
-#include "rewarder/verify.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +26,12 @@ int pl_scorer_create(const struct pl_tokenizer *tokenizer, const struct pl_rewar
         return PL_ENOMEM;
     s->tokenizer = tokenizer;
     s->opts = *opts;
+    s->opts.exec = NULL;
     pl_buf_init(&s->text, TEXT_MAX);
+    if (opts->program.command && pl_exec_create(&opts->program, &s->opts.exec) < 0) {
+        free(s);
+        return PL_ENOMEM;
+    }
     *ret_scorer = s;
     return PL_OK;
 }
@@ -36,6 +40,7 @@ void pl_scorer_destroy(struct pl_scorer *scorer)
 {
     if (!scorer)
         return;
+    pl_exec_destroy(scorer->opts.exec);
     pl_buf_release(&scorer->text);
     free(scorer->ends);
     free(scorer->rooms);
@@ -86,7 +91,7 @@ int pl_scorer_group(struct pl_scorer *scorer, struct pl_rollout_group *group, co
 
     if (rc < 0)
         return rc;
-    rc = pl_verifier_check(&task, err);
+    rc = pl_reward_check(&opts, &task, err);
     *ret_right = *ret_formatted = 0;
     for (size_t i = 0; i < group->samples; i++)
         longest = group->rollouts[i].len > longest ? group->rollouts[i].len : longest;
@@ -104,6 +109,7 @@ int pl_scorer_group(struct pl_scorer *scorer, struct pl_rollout_group *group, co
                         scorer->text.len, scorer->ends, tokens, &scorer->rooms[i], &r->score);
         *ret_right += r->score.verdict == PL_VERDICT_RIGHT;
         *ret_formatted += r->score.format_ok;
+        rc = opts.exec ? pl_exec_broken(opts.exec, err) : PL_OK;
     }
     if (rc == PL_OK) {
         group->stage = PL_STAGE_SCORED;
@@ -133,7 +139,7 @@ static int score_response(struct pl_scorer *s, const struct pl_task *task, enum 
         opts.overlong_buffer = 0;
     pl_reward_score(&opts, task, method, r->text ? r->text : s->text.data,
                     r->text ? r->len : s->text.len, s->ends, tokens, room, ret_score);
-    return PL_OK;
+    return opts.exec ? pl_exec_broken(opts.exec, err) : PL_OK;
 }
 
 int pl_scorer_responses(struct pl_scorer *scorer, const struct pl_task *task, enum pl_method method,
@@ -141,7 +147,7 @@ int pl_scorer_responses(struct pl_scorer *scorer, const struct pl_task *task, en
                         struct pl_score *ret_scores, struct pl_error *err)
 {
     size_t longest = 0;
-    int rc = pl_verifier_check(task, err);
+    int rc = pl_reward_check(&scorer->opts, task, err);
 
     for (size_t i = 0; i < count; i++) {
         const size_t len = responses[i].text ? responses[i].len : responses[i].count;
@@ -154,4 +160,9 @@ int pl_scorer_responses(struct pl_scorer *scorer, const struct pl_task *task, en
         rc = score_response(scorer, task, method, &responses[i], &scorer->rooms[i], &ret_scores[i],
                             err);
     return rc;
+}
+
+uint64_t pl_scorer_failures(const struct pl_scorer *scorer)
+{
+    return scorer->opts.exec ? pl_exec_failures(scorer->opts.exec) : 0;
 }

@@ -12,7 +12,8 @@
 
 struct pl_scorer;
 
-/* Both are borrowed. PL_ENOMEM. Ended with pl_scorer_destroy(). */
+/* Both are borrowed, as is what opts points to; opts->exec is the scorer's own. PL_ENOMEM. Ended
+ * with pl_scorer_destroy(). */
 int pl_scorer_create(const struct pl_tokenizer *tokenizer, const struct pl_reward_opts *opts,
                      struct pl_scorer **ret_scorer);
 void pl_scorer_destroy(struct pl_scorer *scorer); /* NULL is fine */
@@ -20,7 +21,8 @@ void pl_scorer_destroy(struct pl_scorer *scorer); /* NULL is fine */
 /*
  * Fill in the scores of a group at stage rollout, which becomes scored; they point into the scorer
  * until its next call. *ret_right, *ret_formatted: how many samples are right, of valid form.
- * PL_EFORMAT: the task or its verifier is none. An id that is no token reads as U+FFFD.
+ * PL_EFORMAT: the task or its verifier is none. PL_EINVAL, PL_EIO: the settings name no program for
+ * the verifier exec, or one of no use. An id that is no token reads as U+FFFD.
  */
 int pl_scorer_group(struct pl_scorer *scorer, struct pl_rollout_group *group, const char *rewarder,
                     uint32_t *ret_right, uint32_t *ret_formatted, struct pl_error *err);
@@ -28,10 +30,13 @@ int pl_scorer_group(struct pl_scorer *scorer, struct pl_rollout_group *group, co
 /*
  * Score responses that come by themselves; *ret_scores (count) point into the scorer until its next
  * call. Of a text the tokens are not known: offsets are bytes then, and nothing is overlong.
- * PL_EFORMAT: the task's verifier is none. An id that is no token reads as U+FFFD. PL_ENOMEM.
+ * Errors as above. PL_ENOMEM.
  */
 int pl_scorer_responses(struct pl_scorer *scorer, const struct pl_task *task, enum pl_method method,
                         const struct pl_response *responses, size_t count,
                         struct pl_score *ret_scores, struct pl_error *err);
+
+/* Responses so far that the program of the verifier exec did not answer. */
+uint64_t pl_scorer_failures(const struct pl_scorer *scorer);
 
 #endif

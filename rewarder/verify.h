@@ -14,7 +14,8 @@
 
 struct pl_verifier {
     const char *name;
-    /* PL_VERDICT_RIGHT, _WRONG, or _UNPARSED where the answer is not of the form of an answer. */
+    /* Both NULL: a program of the user's is asked (exec.h). PL_VERDICT_RIGHT, _WRONG, or _UNPARSED
+     * where the answer is not of the form of an answer. */
     enum pl_verdict (*final)(const struct pl_task *task, const char *answer, size_t len);
     /* The same of an intermediate answer and one intermediate truth. */
     enum pl_verdict (*step)(const struct pl_task *task, const struct pl_truth *truth,
@@ -72,5 +73,8 @@ extern const struct pl_verifier pl_verify_choice;
  * means, math_text.h where in a text the answer is. Unparsed: there is none, or it has "..." in it,
  * or is longer than some 2000 bytes, or nested too deeply. */
 extern const struct pl_verifier pl_verify_math;
+
+/* "exec": what the program named by the settings says (exec.h). */
+extern const struct pl_verifier pl_verify_exec;
 
 #endif

@@ -161,6 +161,13 @@ static const struct pl_option rows[] = {
     SIZE(overlong_buffer, "reward.overlong_buffer.len", "0", 0, 0,
          "tokens before the limit in which a penalty grows; 0: off"),
     REAL(overlong_factor, "reward.overlong_buffer.penalty_factor", "1", 0, 1000, "its most"),
+    PL_OPTION_LIST(CONF, exec_command, "reward.exec.command", "WORD", "",
+                   "program and arguments that decide answers to tasks of the verifier exec; one "
+                   "process a thread of a rewarder"),
+    REAL(exec_timeout_s, "reward.exec.timeout_s", "10", 0.001, 3600,
+         "seconds that it may take over an answer before it is killed"),
+    SIZE(exec_memory_mb, "reward.exec.memory_mb", "4096", 0, 1 << 20,
+         "MiB of address space that it may have; 0: no limit"),
 
     GROUP("Trainer"),
     SIZE(steps, "trainer.total_training_steps", "100", 1, 1e9, "steps of the run"),

@@ -75,11 +75,14 @@ struct pl_run_conf {
     size_t critic_warmup, critic_epochs; /* trainer.critic_warmup, critic.ppo_epochs */
     /* reward */
     double lambda_format, lambda_final, right, wrong, unparsed, reward_base, wrong_step;
-    int pay, strategy;      /* reward.intermediate, reward.strategy */
-    int combine;            /* reward.combine: sum | product */
-    double gate_epsilon;    /* reward.gate_epsilon */
-    size_t overlong_buffer; /* reward.overlong_buffer.len */
-    double overlong_factor; /* reward.overlong_buffer.penalty_factor */
+    int pay, strategy;                  /* reward.intermediate, reward.strategy */
+    int combine;                        /* reward.combine: sum | product */
+    double gate_epsilon;                /* reward.gate_epsilon */
+    size_t overlong_buffer;             /* reward.overlong_buffer.len */
+    double overlong_factor;             /* reward.overlong_buffer.penalty_factor */
+    struct pl_option_list exec_command; /* reward.exec.command: program and arguments */
+    double exec_timeout_s;              /* reward.exec.timeout_s */
+    size_t exec_memory_mb;              /* reward.exec.memory_mb */
     /* trainer */
     size_t steps;                      /* trainer.total_training_steps */
     size_t save_freq, test_freq, keep; /* trainer.save_freq, test_freq, max_ckpt_to_keep */

@@ -1027,11 +1027,163 @@ VERIFY_MATH = {
     "bad-signs": "5\n" + "\\pm 1," * 30 + "5",
 }
 
+# --- published rows ---
+
+CSV = {
+    "good-plain": "a,b,c\n1,2,3\n",
+    "good-crlf": "a,b\r\n1,2\r\n",
+    "good-bom": b"\xef\xbb\xbfa,b\n1,2",
+    "good-quoted": 'a,"b, ""c"""\n"two\nlines","x\r\ny"\n',
+    "good-empty": "",
+    "good-empty-fields": ',,\n"",,""\n',
+    "good-blank-lines": "\n\r\na\n\n\nb",
+    "good-quote-inside": 'a"b,c""\n',
+    "good-return-inside": "a\rb,c\n",
+    "good-not-utf8": b"caf\xe9,\xff\n",
+    "good-returns-at-the-end": "a\r\r",
+    "bad-no-closing-quote": 'a,"b\nc,d\n',
+    "bad-behind-quote": '"a"b,c\n',
+    "bad-blank-behind-quote": '"a" ,c\n',
+    "bad-nul": b"a,b\x00c\n",
+    "bad-nul-in-quotes": b'"a\x00"\n',
+    "bad-many-fields": "," * 1024,
+    "many-fields": "," * 1023,
+}
+
+QUIZ = {"quiz": "Zoey, Max", "names": ["Zoey", "Max"], "solution": [True, False],
+        "statements": "(('lying', 1), ('and', ('lying', 0), ('lying', 1)))"}
+LOGIC_RL = {"data_source": "kk_logic", "prompt": [{"role": "user", "content": "<|im_start|>user\nZoey, Max<|im_end|>"}],
+            "reward_model": {"ground_truth": {"solution_text_format": "(1) Zoey is a knight\n(2) Max is a knave",
+                                              "statements": QUIZ["statements"]}}, "extra_info": {"index": 3}}
+HOPS = [{"id": 1, "question": "Hm >> maker", "answer": "Ann"}, {"id": 2, "question": "Where is #1?", "answer": "Rome"}]
+PARAGRAPHS = [{"idx": i, "title": t, "paragraph_text": t * 20, "is_supporting": i % 2 == 0}
+              for i, t in enumerate(["ab ", "cd ", "ef ", "gh "])]
+MUSIQUE = {"id": "2hop__1_2", "question": "Where is Hm's maker?", "answer": "Rome", "answer_aliases": ["Roma", "Rome"],
+           "question_decomposition": HOPS, "paragraphs": PARAGRAPHS, "answerable": True}
+MATH = {"problem": "Find x.", "solution": "so \\boxed{\\frac{1}{2}}", "level": "Level 5", "type": "Algebra"}
+MMLU = {"question": "Which?", "choices": ["one", "two", "three", "four"], "answer": 2, "subject": "logic",
+        "error_type": "ok", "correct_answer": None}
+GPQA = {"Question": "Which?", "Correct Answer": "one", "Incorrect Answer 1": "two", "Incorrect Answer 2": "three",
+        "Incorrect Answer 3": "four\n", "High-level domain": "toys", "Record ID": "r1"}
+VERL = {"data_source": "openai/gsm8k", "prompt": [{"role": "system", "content": "Be good."},
+                                                   {"role": "user", "content": "1 + 1? Think."}],
+        "reward_model": {"style": "rule", "ground_truth": "2"}, "extra_info": {"index": 1, "question": "1 + 1?"}}
+CHAT_ROW = {"messages": [{"role": "user", "content": "1 + 1?"}], "ground_truth": ["2", "two"], "dataset": "math"}
+
+
+def published(kind, base, flags=0, **changes):
+    """A row of a kind, 'a' being the first of the table; a change to ... takes the key away."""
+    fields = {key: value for key, value in {**base, **changes}.items() if value is not ...}
+    return kind.encode() + bytes([flags]) + json.dumps(fields, ensure_ascii=False).encode()
+
+
+IMPORT = {
+    "good-kk": published("a", QUIZ),
+    "good-kk-logic-rl": published("a", LOGIC_RL),
+    "good-musique": published("b", MUSIQUE),
+    "good-musique-all": published("b", MUSIQUE, 200),
+    "good-musique-over": published("b", MUSIQUE, 4),
+    "good-musique-no-paragraphs": published("b", MUSIQUE, paragraphs=...),
+    "good-gsm8k": published("c", {"question": "How many?", "answer": "1+1=<<1+1=2>>2\n#### 1,234.50"}),
+    "good-math-boxed": published("d", MATH),
+    "good-math-answer": published("d", MATH, answer="\\frac12", unique_id="test/1.json"),
+    "good-math-number": published("d", MATH, answer=-0.5, level=3),
+    "good-mmlu": published("e", MMLU),
+    "good-mmlu-shuffled": published("e", MMLU, 2),
+    "good-mmlu-wrong": published("f", MMLU, error_type="Wrong Groundtruth", correct_answer="0"),
+    "good-mmlu-unclear": published("f", MMLU, error_type="bad question clarity"),
+    "good-mmlu-columns": published("e", {"question": "Q", "A": "1", "B": "2", "C": "3", "D": "4", "answer": "D"}),
+    "good-gpqa": published("g", GPQA, 7),
+    "good-verl": published("h", VERL),
+    "good-verl-system": published("h", VERL, 1),
+    "good-verl-kk": published("h", LOGIC_RL),
+    "good-verl-target": published("h", VERL, reward_model={"ground_truth": {"target": ["a", "b", 3]}}),
+    "good-verl-turns": published("h", VERL, prompt=[{"role": "user", "content": "a"}] * 2),
+    "good-chat": published("i", CHAT_ROW, 8),
+    "bad-kk": published("a", QUIZ, solution=[True, True]),
+    "bad-kk-roles": published("a", LOGIC_RL, reward_model={"ground_truth": {
+        "solution_text_format": "(1) Zoey is a knight" * 9, "statements": QUIZ["statements"]}}),
+    "bad-musique-hops": published("b", MUSIQUE, question_decomposition=[]),
+    "bad-musique-many-hops": published("b", MUSIQUE, question_decomposition=[{"question": "a", "answer": "b"}] * 65),
+    "bad-musique-explodes": published("b", MUSIQUE, question_decomposition=[
+        {"question": "#1" * 3, "answer": 1e300}, {"question": "#1" * 400, "answer": []}]),
+    "bad-musique-none-supporting": published("b", MUSIQUE, paragraphs=PARAGRAPHS[1:2]),
+    "bad-musique-paragraph": published("b", MUSIQUE, paragraphs=[7]),
+    "bad-musique-many-aliases": published("b", MUSIQUE, answer_aliases=[str(i) for i in range(65)]),
+    "bad-gsm8k": published("c", {"question": "How many?", "answer": "so 2"}),
+    "bad-gsm8k-blank": published("c", {"question": "How many?", "answer": "#### <<1>> \u2003"}),
+    "bad-math": published("d", MATH, solution="\\boxed{" * 50),
+    "bad-math-answer": published("d", MATH, answer=[]),
+    "bad-mmlu-answer": published("e", MMLU, answer=4),
+    "bad-mmlu-many": published("e", MMLU, choices=["x"] * 11),
+    "bad-mmlu-blank": published("e", MMLU, choices=["x", "\u00a0\n"]),
+    "bad-gpqa": published("g", GPQA, **{"Incorrect Answer 3": ...}),
+    "bad-verl": published("h", VERL, reward_model=...),
+    "bad-verl-prompt": published("h", VERL, prompt=[[]]),
+    "bad-verl-image": published("h", VERL, prompt=[{"role": "user", "content": [{"type": "image"}]}]),
+    "bad-chat": published("i", CHAT_ROW, messages=[{"role": "user"}]),
+    "bad-array": b"a\0[]",
+    "bad-json": b"a\0{",
+    "bad-empty": b"",
+}
+
+# --- answers ---
+
+OPTIONS_TEXT = "Paris|h < c log2(N)|h > c log2(N)|The sky"
+
+VERIFY = {
+    "good-em": "eThe Beatles\nbeatles!",
+    "good-em-number": "e1,000.50 -5\n1000.5 \u22125",
+    "good-em-unicode": "estraße ﬁne é\nSTRASSE fine e\u0301",
+    "good-em-article": "eA\na.",
+    "bad-em": "e3.5\n35",
+    "bad-em-empty": "ex\n...",
+    "bad-em-long": "ex\n" + "x" * 4000,
+    "em-grows": "e\ufdfa\n" + "\ufdfa" * 200,
+    "em-marks": "ea\n" + "a\u0301\u0327\u0345" * 100,
+    "em-dots": "e1.2.3\n.5.5,5,555,5555-.5--5",
+    "good-number": "n#### 72\n48+24 = 72",
+    "good-number-fraction": "n-1 1/2\nx = -$1.50",
+    "good-number-percent": "n50%\n.5",
+    "good-number-power": "n7.2e1\n\\boxed{72.00}",
+    "good-number-words": "n-5\nthe answer is minus 5 dollars",
+    "bad-number": "n72\n73",
+    "bad-number-two": "n72\n72 or 73",
+    "bad-number-none": "n72\n5^2 1.2.3 0x1F 3/4/2020",
+    "number-long": "n" + "9" * 40 + "/" + "7" * 40 + "\n" + "9" * 400 + "/" + "7" * 40,
+    "number-many": "n1\n" + "2/2 " * 100,
+    "good-choice": f"c{OPTIONS_TEXT}\n(B)",
+    "good-choice-text": f"c{OPTIONS_TEXT}\nh < c log2(N)",
+    "good-choice-both": f"c{OPTIONS_TEXT}\nThe answer is **C.** h > c log2(N)",
+    "good-choice-mark": f"c{OPTIONS_TEXT}\nso \\boxed{{\\text{{D}}}}",
+    "bad-choice-two": f"c{OPTIONS_TEXT}\nB or (c)",
+    "bad-choice-other": f"c{OPTIONS_TEXT}\nB) h > c log2(N)",
+    "bad-choice-alike": f"c{OPTIONS_TEXT}\nh c log2(N)",
+    "choice-letters": "cB|A|x|x.|C\nA",
+    "choice-one": "cx\nx",
+}
+
+EXEC = {
+    "good-verdict": '{"verdict": "right"}',
+    "good-unparsed": '{"why": ["x", {"y": 1}], "verdict": "unparsed"}\r',
+    "good-correct": '{"correct":false}',
+    "bad-both": '{"correct": true, "verdict": "right"}',
+    "bad-word": '{"verdict": "Right"}',
+    "bad-kind": '{"correct": 1}',
+    "bad-list": '[{"correct": true}]',
+    "bad-two": '{"correct": true} {"correct": true}',
+    "bad-twice": '{"correct": true, "correct": false}',
+    "bad-text": "hello \"x\" \\ \x1b[1m",
+    "bad-bytes": b"\xff\xfe{\x00}\xc3",
+    "bad-empty": "",
+}
+
 for name, seeds in {
-        "chat": CHAT, "config": CONFIG, "json": JSON, "kk": KK, "machine": MACHINE, "metrics": METRICS, "model": MODEL,
+        "chat": CHAT, "config": CONFIG, "csv": CSV, "exec": EXEC, "import": IMPORT, "json": JSON, "kk": KK,
+        "machine": MACHINE, "metrics": METRICS, "model": MODEL,
         "options": OPTIONS, "pretok": PRETOK, "redis": REDIS, "run": RUN, "safetensors": SAFETENSORS,
         "settings": SETTINGS, "sft": SFT, "state": STATE,
         "stream": STREAM, "task": TASK, "text_source": TEXT_SOURCE, "tokenizer": TOKENIZER, "unicode": UNICODE,
-        "verify_math": VERIFY_MATH,
+        "verify": VERIFY, "verify_math": VERIFY_MATH,
         "wire": WIRE}.items():
     write(name, seeds)

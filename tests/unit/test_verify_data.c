@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS_MAX = 4096, STEPS_MAX = 8, ALIASES_MAX = 32, OTHERS = 40, FILE_MAX = 64 << 20 };
+enum { ROWS_MAX = 4096, STEPS_MAX = 8, ALIASES_MAX = 32, OTHERS = 10, FILE_MAX = 64 << 20 };
 
 struct row {
     json_t *json; /* holds the texts */

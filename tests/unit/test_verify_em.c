@@ -126,6 +126,25 @@ static void what_is_no_answer(void **state)
             fail_msg("'%s' was taken as an answer", texts[i]);
 }
 
+/* 30 marks are one text in whatever order; more are none. */
+static void marks_on_a_letter(void **state)
+{
+    char one[128] = "x", other[128] = "x";
+
+    (void)state;
+    for (size_t i = 0; i < 15; i++) {
+        strcat(one, "\xCC\xA3\xCC\x87"); /* below, above */
+        strcat(other, "\xCC\x87");
+    }
+    for (size_t i = 0; i < 15; i++)
+        strcat(other, "\xCC\xA3");
+    assert_int_equal(compare(one, other), PL_VERDICT_RIGHT);
+    strcat(one, "\xCC\x87");
+    assert_int_equal(compare(other, one), PL_VERDICT_UNPARSED);
+    strcpy(one + strlen(one) - 2, "y\xCC\x87");
+    assert_int_equal(compare(other, one), PL_VERDICT_WRONG);
+}
+
 static void aliases_count(void **state)
 {
     static const char *const aliases[] = {"", "City of Light", "Lutetia"};
@@ -197,9 +216,13 @@ static void bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(texts_that_are_one),      cmocka_unit_test(texts_that_are_two),
-        cmocka_unit_test(what_is_no_answer),       cmocka_unit_test(aliases_count),
-        cmocka_unit_test(truths_must_have_a_form), cmocka_unit_test(bounds),
+        cmocka_unit_test(texts_that_are_one),
+        cmocka_unit_test(texts_that_are_two),
+        cmocka_unit_test(what_is_no_answer),
+        cmocka_unit_test(marks_on_a_letter),
+        cmocka_unit_test(aliases_count),
+        cmocka_unit_test(truths_must_have_a_form),
+        cmocka_unit_test(bounds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,296 @@
+#include "rewarder/exec.h"
+
+#include "common/base/json.h"
+#include "rewarder/child.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { QUESTION_MAX = 8 << 20, STARTS_MAX = 3, UNANSWERED_MAX = 16 };
+
+struct pl_exec {
+    struct pl_exec_opts opts;
+    struct pl_child child;
+    struct pl_buf question, answer;
+    char why[128];     /* of the response under way */
+    double left_s;     /* of its time */
+    uint64_t failures; /* responses */
+    size_t unanswered; /* questions before the first answer; 0 ever after it */
+    bool answered;     /* any question */
+    char broken[240];  /* "" while it is of use */
+};
+
+int pl_exec_create(const struct pl_exec_opts *opts, struct pl_exec **ret_exec)
+{
+    struct pl_exec *e = calloc(1, sizeof *e);
+
+    if (!e)
+        return PL_ENOMEM;
+    e->opts = *opts;
+    pl_buf_init(&e->question, QUESTION_MAX);
+    pl_buf_init(&e->answer, PL_CHILD_LINE_MAX);
+    *ret_exec = e;
+    return PL_OK;
+}
+
+void pl_exec_destroy(struct pl_exec *exec)
+{
+    if (!exec)
+        return;
+    pl_child_stop(&exec->child);
+    pl_buf_release(&exec->question);
+    pl_buf_release(&exec->answer);
+    free(exec);
+}
+
+/* ---- the lines ---- */
+
+static int quote(struct pl_buf *out, const char *key, const char *text)
+{
+    const int rc = pl_buf_puts(out, key);
+
+    return rc < 0 ? rc : pl_json_quote(out, text, strlen(text));
+}
+
+static int put_aliases(struct pl_buf *out, const struct pl_truth *truth)
+{
+    int rc = pl_buf_puts(out, ",\"aliases\":[");
+
+    for (size_t i = 0; rc == PL_OK && i < truth->alias_count; i++)
+        rc = quote(out, i > 0 ? "," : "", truth->aliases[i]);
+    return rc < 0 ? rc : pl_buf_puts(out, "]");
+}
+
+/* The task's `meta` as it came, {} where it has none. */
+static int put_meta(struct pl_buf *out, const struct pl_task *task)
+{
+    json_t *root = NULL, *meta;
+    char *text = NULL;
+    int rc;
+
+    if (task->line_len > 0 &&
+        pl_json_parse(task->line, task->line_len, "a task", &root, NULL) == PL_ENOMEM)
+        return PL_ENOMEM;
+    meta = json_object_get(root, "meta");
+    if (meta) {
+        text = json_dumps(meta, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+        if (!text) {
+            json_decref(root);
+            return PL_ENOMEM;
+        }
+    }
+    rc = pl_buf_puts(out, ",\"meta\":");
+    if (rc == PL_OK)
+        rc = pl_buf_puts(out, text ? text : "{}");
+    free(text);
+    json_decref(root);
+    return rc;
+}
+
+int pl_exec_question(const struct pl_task *task, size_t step, const char *text, size_t len,
+                     struct pl_buf *out)
+{
+    const struct pl_truth *truth = step > 0 ? &task->steps[step - 1] : &task->final;
+    int rc = quote(out, "{\"id\":", task->id);
+
+    if (rc == PL_OK)
+        rc = quote(out, ",\"question\":", task->question);
+    if (rc == PL_OK)
+        rc = quote(out, ",\"answer\":", truth->answer);
+    if (rc == PL_OK)
+        rc = put_aliases(out, truth);
+    if (rc == PL_OK)
+        rc = pl_buf_puts(out, ",\"response\":");
+    if (rc == PL_OK)
+        rc = pl_json_quote(out, text, len);
+    if (rc == PL_OK)
+        rc = step > 0 ? pl_buf_printf(out, ",\"step\":%zu", step)
+                      : pl_buf_puts(out, ",\"step\":null");
+    if (rc == PL_OK)
+        rc = put_meta(out, task);
+    return rc < 0 ? rc : pl_buf_puts(out, "}\n");
+}
+
+static int read_verdict(const json_t *root, enum pl_verdict *ret_verdict, struct pl_error *err)
+{
+    static const char *const names[] = {[PL_VERDICT_RIGHT] = "right",
+                                        [PL_VERDICT_WRONG] = "wrong",
+                                        [PL_VERDICT_UNPARSED] = "unparsed"};
+    const json_t *verdict = json_object_get(root, "verdict");
+    const json_t *correct = json_object_get(root, "correct");
+    const char *name = json_string_value(verdict);
+
+    if (json_is_boolean(correct) && !verdict) {
+        *ret_verdict = json_is_true(correct) ? PL_VERDICT_RIGHT : PL_VERDICT_WRONG;
+        return PL_OK;
+    }
+    for (int v = PL_VERDICT_RIGHT; name && !correct && v <= PL_VERDICT_UNPARSED; v++)
+        if (strcmp(name, names[v]) == 0) {
+            *ret_verdict = (enum pl_verdict)v;
+            return PL_OK;
+        }
+    return pl_fail(err, PL_EFORMAT,
+                   "it has not either \"verdict\", right, wrong or unparsed, or \"correct\", true "
+                   "or false");
+}
+
+int pl_exec_answer(const char *line, size_t len, enum pl_verdict *ret_verdict, struct pl_error *err)
+{
+    json_t *root = NULL;
+    int rc = pl_json_parse(line, len, "an answer", &root, err);
+
+    if (rc < 0)
+        return rc;
+    rc = read_verdict(root, ret_verdict, err);
+    json_decref(root);
+    return rc;
+}
+
+/* ---- asking ---- */
+
+void pl_exec_begin(struct pl_exec *exec, const struct pl_task *task)
+{
+    exec->why[0] = '\0';
+    exec->left_s = exec->opts.timeout_s * (double)(1 + task->step_count);
+}
+
+static enum pl_verdict failed(struct pl_exec *e)
+{
+    e->failures++;
+    if (!e->answered && ++e->unanswered >= UNANSWERED_MAX && !e->broken[0])
+        snprintf(e->broken, sizeof e->broken, "has answered none of its first %d questions; %s",
+                 UNANSWERED_MAX, e->why);
+    return PL_VERDICT_UNPARSED;
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void nap(size_t tries)
+{
+    const struct timespec pause = {0, 50000000 * (long)tries};
+
+    nanosleep(&pause, NULL);
+}
+
+/* One question to a child that is there, or to a new one if the child had nothing more to say.
+ * False: a new one came to nothing without having read it; `why` says how. */
+static bool ask_once(struct pl_exec *e, double limit_s, enum pl_child_outcome *ret_outcome,
+                     char why[96])
+{
+    struct pl_error err = {0};
+    const bool used = e->child.lines > 0;
+
+    if (e->child.pid > 0) {
+        *ret_outcome =
+            pl_child_ask(&e->child, e->question.data, e->question.len, limit_s, &e->answer, why);
+        if (!used || (*ret_outcome != PL_CHILD_STALE && *ret_outcome != PL_CHILD_UNTOUCHED))
+            return *ret_outcome != PL_CHILD_UNTOUCHED;
+    }
+    if (pl_child_start(e->opts.command, e->opts.memory_max, &e->child, &err) < 0) {
+        snprintf(why, 96, "%.95s", err.text);
+        return false;
+    }
+    *ret_outcome =
+        pl_child_ask(&e->child, e->question.data, e->question.len, limit_s, &e->answer, why);
+    return *ret_outcome != PL_CHILD_UNTOUCHED;
+}
+
+/* The verdict of a line that came. */
+static enum pl_verdict decide(struct pl_exec *e)
+{
+    const char *line = e->answer.data ? e->answer.data : "";
+    enum pl_verdict verdict;
+
+    if (pl_exec_answer(line, e->answer.len, &verdict, NULL) == PL_OK) {
+        e->answered = true;
+        return verdict;
+    }
+    snprintf(e->why, sizeof e->why, "verifier failed: its line is no answer: %.60s", line);
+    for (char *at = e->why; *at; at++)
+        if (*at < ' ' || *at > '~')
+            *at = '?';
+    pl_child_stop(&e->child);
+    return failed(e);
+}
+
+enum pl_verdict pl_exec_ask(struct pl_exec *exec, const struct pl_task *task, size_t step,
+                            const char *text, size_t len)
+{
+    const double limit_s =
+        exec->left_s < exec->opts.timeout_s ? exec->left_s : exec->opts.timeout_s;
+    const double begin = seconds();
+    enum pl_child_outcome outcome = PL_CHILD_GONE;
+    char why[96] = "";
+    size_t tries = 0;
+
+    if (exec->why[0])
+        return PL_VERDICT_UNPARSED;
+    pl_buf_clear(&exec->question);
+    if (pl_exec_question(task, step, text, len, &exec->question) < 0) { /* not its fault */
+        snprintf(exec->why, sizeof exec->why,
+                 "verifier failed: the question would be longer than %d bytes", QUESTION_MAX);
+        exec->failures++;
+        return PL_VERDICT_UNPARSED;
+    }
+    while (!ask_once(exec, limit_s > 0 ? limit_s : 0, &outcome, why) && ++tries < STARTS_MAX)
+        nap(tries);
+    exec->left_s -= seconds() - begin;
+    if (tries == STARTS_MAX) {
+        snprintf(exec->broken, sizeof exec->broken, "is of no use, tried %d times: %s", STARTS_MAX,
+                 why);
+        snprintf(exec->why, sizeof exec->why, "verifier failed: %s", why);
+        return failed(exec);
+    }
+    if (outcome == PL_CHILD_ANSWERED)
+        return decide(exec);
+    if (outcome == PL_CHILD_LATE && limit_s < exec->opts.timeout_s)
+        snprintf(exec->why, sizeof exec->why, "verifier timed out after %g s for the response",
+                 exec->opts.timeout_s * (double)(1 + task->step_count));
+    else if (outcome == PL_CHILD_LATE)
+        snprintf(exec->why, sizeof exec->why, "verifier timed out after %g s",
+                 exec->opts.timeout_s);
+    else
+        snprintf(exec->why, sizeof exec->why, "verifier failed: %s", why);
+    return failed(exec);
+}
+
+const char *pl_exec_why(const struct pl_exec *exec)
+{
+    return exec->why;
+}
+
+uint64_t pl_exec_failures(const struct pl_exec *exec)
+{
+    return exec->failures;
+}
+
+/* The command as it would be typed, cut off where it is long. */
+static void spell(char *const *command, char text[200])
+{
+    size_t len = 0;
+
+    text[0] = '\0';
+    for (size_t i = 0; command[i] && len < 199; i++)
+        len += (size_t)snprintf(text + len, 200 - len, "%s%s", i > 0 ? " " : "", command[i]);
+}
+
+int pl_exec_broken(struct pl_exec *exec, struct pl_error *err)
+{
+    char command[200];
+
+    if (!exec->broken[0])
+        return PL_OK;
+    spell(exec->opts.command, command);
+    pl_fail(err, PL_EIO, "the verifier '%s' (reward.exec.command) %s", command, exec->broken);
+    exec->broken[0] = '\0';
+    exec->unanswered = 0;
+    return PL_EIO;
+}
