@@ -1,5 +1,6 @@
 #include "rewarder/math_eval.h"
 #include "common/base/err.h"
+#include "rewarder/math_function.h"
 #include "rewarder/math_power.h"
 
 #include <string.h>

@@ -4,7 +4,7 @@
 #ifndef PL_REWARDER_MATH_EVAL_H
 #define PL_REWARDER_MATH_EVAL_H
 
-#include "rewarder/math_poly.h"
+#include "rewarder/math_frac.h"
 #include "rewarder/math_tree.h"
 
 /*

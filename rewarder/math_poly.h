@@ -1,21 +1,18 @@
 /*
- * Canonical forms for comparing answers: quotients of sums of products.
+ * Canonical forms for comparing answers: sums of products, of which math_frac.h makes quotients.
  *
  *   atom     a variable, a prime number under a root, i, pi, a function applied to something
  *   term     coefficient * atom^exponent * atom^exponent ...; exponents are multiples of
  *            1 / PL_MATH_ONE, so that roots are powers
  *   poly     a sum of terms, in the order of their atoms, no two alike, no coefficient 0
- *   frac     poly / poly
  *
  * What holds of a term in a poly, so that equal numbers look alike:
  *   - a prime's exponent lies in [0, 1), the rest of it is in the coefficient (unless that would
  *     not fit: then the exponent holds all of that prime);
  *   - i is there at most once; a sum under a root has an exponent in (0, 1), |f| one in (0, 2).
- * What holds of a frac: `under` is 1 or has at least two terms.
  *
  * Products of roots of different primes are independent over the rationals, with i as well, so a
- * number made of them is zero only if its poly is empty; two fracs are equal if one's over times
- * the other's under is the same poly both ways round.
+ * number made of them is zero only if its poly is empty.
  *
  * A room holds everything: fixed size, some 200 KB, no allocation. Polys lie on a stack in it; what
  * atoms are made of lies at its other end and stays. A comparison has one room, so that an atom
@@ -89,40 +86,22 @@ struct pl_math_room {
 void pl_math_room_clear(struct pl_math_room *room);
 bool pl_math_room_spent(const struct pl_math_room *room); /* PL_MATH_WORK_MAX is reached */
 
-/* The number of the atom, which is added if it is new. Its arg, if the kind has one, is copied. */
-int pl_math_atom(struct pl_math_room *room, const struct pl_math_atom *atom, uint16_t *ret);
+/* t *= f. */
+int pl_math_term_multiply(struct pl_math_term *t, struct pl_math_factor f);
 
 /* All of these put their result on top of the stack. */
-int pl_math_frac_of(struct pl_math_room *room, const struct pl_math_num *n,
-                    struct pl_math_frac *ret);
-int pl_math_frac_atom(struct pl_math_room *room, uint16_t atom, int32_t exponent,
-                      struct pl_math_frac *ret);
-int pl_math_frac_term(struct pl_math_room *room, const struct pl_math_term *term,
-                      struct pl_math_frac *ret);
-int pl_math_frac_copy(struct pl_math_room *room, struct pl_math_frac a, struct pl_math_frac *ret);
-int pl_math_frac_add(struct pl_math_room *room, struct pl_math_frac a, struct pl_math_frac b,
-                     struct pl_math_frac *ret);
-int pl_math_frac_mul(struct pl_math_room *room, struct pl_math_frac a, struct pl_math_frac b,
-                     struct pl_math_frac *ret);
-int pl_math_frac_scale(struct pl_math_room *room, struct pl_math_frac a,
-                       const struct pl_math_num *by, struct pl_math_frac *ret);
-int pl_math_frac_inverse(struct pl_math_room *room, struct pl_math_frac a,
-                         struct pl_math_frac *ret);
+int pl_math_poly_term(struct pl_math_room *room, const struct pl_math_term *t,
+                      struct pl_math_poly *ret);
+int pl_math_poly_copy(struct pl_math_room *room, struct pl_math_poly a, struct pl_math_poly *ret);
+int pl_math_poly_add(struct pl_math_room *room, struct pl_math_poly a, struct pl_math_poly b,
+                     struct pl_math_poly *ret);
+int pl_math_poly_mul(struct pl_math_room *room, struct pl_math_poly a, struct pl_math_poly b,
+                     struct pl_math_poly *ret);
 
-/* Move a result down to `mark`, an earlier room->bottom: all else above it is dropped. */
-void pl_math_frac_keep(struct pl_math_room *room, uint32_t mark, struct pl_math_frac *frac);
-
-bool pl_math_frac_zero(struct pl_math_frac a);
-/* Whether it is one term without a denominator. Borrowed. */
-const struct pl_math_term *pl_math_frac_single(const struct pl_math_room *room,
-                                               struct pl_math_frac a);
-/* Whether it is a rational number. */
-bool pl_math_frac_number(const struct pl_math_room *room, struct pl_math_frac a,
-                         struct pl_math_num *ret);
-/* 1 equal, 0 not, or an error. The stack is left as it was. */
-int pl_math_frac_equal(struct pl_math_room *room, struct pl_math_frac a, struct pl_math_frac b);
-/* Whether a = c b with a number c, and if `positive` c > 0; otherwise as pl_math_frac_equal(). */
-int pl_math_frac_alike(struct pl_math_room *room, struct pl_math_frac a, struct pl_math_frac b,
-                       bool positive);
+bool pl_math_poly_same(const struct pl_math_room *room, struct pl_math_poly a,
+                       struct pl_math_poly b);
+/* Whether a = c b, and c, for polys that are not zero. */
+int pl_math_poly_ratio(struct pl_math_room *room, struct pl_math_poly a, struct pl_math_poly b,
+                       bool *ret_alike, struct pl_math_num *ret_ratio);
 
 #endif

@@ -20,7 +20,7 @@
 #ifndef PL_REWARDER_MATH_SAME_H
 #define PL_REWARDER_MATH_SAME_H
 
-#include "rewarder/math_poly.h"
+#include "rewarder/math_frac.h"
 #include "rewarder/math_tree.h"
 
 /* 1: they are; 0: they are not; an error of math_poly.h: it could not be found out. Trees must last

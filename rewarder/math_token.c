@@ -1,5 +1,6 @@
 #include "rewarder/math_token.h"
 #include "common/base/err.h"
+#include "rewarder/math_sign.h"
 #include "rewarder/math_unit.h"
 
 #include <string.h>
@@ -15,203 +16,6 @@ struct reader {
     size_t depth;
     enum group next; /* what the next opening brace opens */
     struct pl_math_tokens *out;
-};
-
-/* Kinds of commands beside the signs. */
-enum { SKIP = 1, DELIMITER, TEXT, FONT, GREEK, PERCENT, CIRCLE, ARRAY_BEGIN };
-
-/* What a command or a sign of Unicode becomes. `text` NULL: the name itself. */
-struct entry {
-    const char *name;
-    uint16_t sign;
-    const char *text;
-};
-
-static const struct entry commands[] = {
-    {"left", DELIMITER, ""},
-    {"right", DELIMITER, ""},
-    {"big", DELIMITER, ""},
-    {"Big", DELIMITER, ""},
-    {"bigg", DELIMITER, ""},
-    {"Bigg", DELIMITER, ""},
-    {"bigl", DELIMITER, ""},
-    {"bigr", DELIMITER, ""},
-    {"Bigl", DELIMITER, ""},
-    {"Bigr", DELIMITER, ""},
-    {"biggl", DELIMITER, ""},
-    {"biggr", DELIMITER, ""},
-    {"displaystyle", SKIP, ""},
-    {"textstyle", SKIP, ""},
-    {"quad", SKIP, ""},
-    {"qquad", SKIP, ""},
-    {"limits", SKIP, ""},
-    {"thinspace", SKIP, ""},
-    {"text", TEXT, ""},
-    {"textbf", TEXT, ""},
-    {"textit", TEXT, ""},
-    {"textrm", TEXT, ""},
-    {"textnormal", TEXT, ""},
-    {"mbox", TEXT, ""},
-    {"hbox", TEXT, ""},
-    {"mathrm", FONT, ""},
-    {"mathbf", FONT, ""},
-    {"mathit", FONT, ""},
-    {"mathsf", FONT, ""},
-    {"mathcal", FONT, ""},
-    {"mathbb", FONT, ""},
-    {"boldsymbol", FONT, ""},
-    {"operatorname", FONT, ""},
-    {"boxed", FONT, ""},
-    {"fbox", FONT, ""},
-    {"frac", PL_MATH_FRACTION, ""},
-    {"dfrac", PL_MATH_FRACTION, ""},
-    {"tfrac", PL_MATH_FRACTION, ""},
-    {"cfrac", PL_MATH_FRACTION, ""},
-    {"sqrt", PL_MATH_ROOT, ""},
-    {"binom", PL_MATH_BINOMIAL, ""},
-    {"dbinom", PL_MATH_BINOMIAL, ""},
-    {"tbinom", PL_MATH_BINOMIAL, ""},
-    {"cdot", '*', ""},
-    {"times", '*', ""},
-    {"ast", '*', ""},
-    {"div", '/', ""},
-    {"le", PL_MATH_AT_MOST, ""},
-    {"leq", PL_MATH_AT_MOST, ""},
-    {"leqslant", PL_MATH_AT_MOST, ""},
-    {"ge", PL_MATH_AT_LEAST, ""},
-    {"geq", PL_MATH_AT_LEAST, ""},
-    {"geqslant", PL_MATH_AT_LEAST, ""},
-    {"lt", '<', ""},
-    {"gt", '>', ""},
-    {"ne", PL_MATH_UNEQUAL, ""},
-    {"neq", PL_MATH_UNEQUAL, ""},
-    {"pm", PL_MATH_PLUS_MINUS, ""},
-    {"mp", PL_MATH_MINUS_PLUS, ""},
-    {"cup", PL_MATH_UNION, ""},
-    {"in", PL_MATH_IN, ""},
-    {"infty", PL_MATH_INFINITY, ""},
-    {"emptyset", PL_MATH_EMPTY, ""},
-    {"varnothing", PL_MATH_EMPTY, ""},
-    {"lbrace", PL_MATH_SET_OPEN, ""},
-    {"rbrace", PL_MATH_SET_CLOSE, ""},
-    {"lbrack", '[', ""},
-    {"rbrack", ']', ""},
-    {"langle", '(', ""},
-    {"rangle", ')', ""},
-    {"lfloor", PL_MATH_FLOOR_OPEN, ""},
-    {"rfloor", PL_MATH_FLOOR_CLOSE, ""},
-    {"lceil", PL_MATH_CEIL_OPEN, ""},
-    {"rceil", PL_MATH_CEIL_CLOSE, ""},
-    {"vert", '|', ""},
-    {"lvert", '|', ""},
-    {"rvert", '|', ""},
-    {"mid", '|', ""},
-    {"colon", ':', ""},
-    {"degree", PL_MATH_DEGREE, ""},
-    {"circ", CIRCLE, ""},
-    {"ldots", PL_MATH_DOTS, ""},
-    {"cdots", PL_MATH_DOTS, ""},
-    {"dots", PL_MATH_DOTS, ""},
-    {"dotsc", PL_MATH_DOTS, ""},
-    {"dotsb", PL_MATH_DOTS, ""},
-    {"vdots", PL_MATH_DOTS, ""},
-    {"overline", PL_MATH_ACCENT, NULL},
-    {"bar", PL_MATH_ACCENT, NULL},
-    {"vec", PL_MATH_ACCENT, NULL},
-    {"hat", PL_MATH_ACCENT, NULL},
-    {"widehat", PL_MATH_ACCENT, NULL},
-    {"tilde", PL_MATH_ACCENT, NULL},
-    {"overrightarrow", PL_MATH_ACCENT, NULL},
-    {"begin", PL_MATH_BEGIN, ""},
-    {"end", PL_MATH_END, ""},
-    {"sin", PL_MATH_FUNCTION, NULL},
-    {"cos", PL_MATH_FUNCTION, NULL},
-    {"tan", PL_MATH_FUNCTION, NULL},
-    {"cot", PL_MATH_FUNCTION, NULL},
-    {"sec", PL_MATH_FUNCTION, NULL},
-    {"csc", PL_MATH_FUNCTION, NULL},
-    {"arcsin", PL_MATH_FUNCTION, NULL},
-    {"arccos", PL_MATH_FUNCTION, NULL},
-    {"arctan", PL_MATH_FUNCTION, NULL},
-    {"sinh", PL_MATH_FUNCTION, NULL},
-    {"cosh", PL_MATH_FUNCTION, NULL},
-    {"tanh", PL_MATH_FUNCTION, NULL},
-    {"log", PL_MATH_FUNCTION, NULL},
-    {"ln", PL_MATH_FUNCTION, NULL},
-    {"lg", PL_MATH_FUNCTION, NULL},
-    {"exp", PL_MATH_FUNCTION, NULL},
-    {"pi", PL_MATH_LETTER, NULL},
-    {"alpha", PL_MATH_LETTER, NULL},
-    {"beta", PL_MATH_LETTER, NULL},
-    {"gamma", PL_MATH_LETTER, NULL},
-    {"delta", PL_MATH_LETTER, NULL},
-    {"epsilon", PL_MATH_LETTER, NULL},
-    {"varepsilon", PL_MATH_LETTER, "epsilon"},
-    {"theta", PL_MATH_LETTER, NULL},
-    {"lambda", PL_MATH_LETTER, NULL},
-    {"mu", PL_MATH_LETTER, NULL},
-    {"rho", PL_MATH_LETTER, NULL},
-    {"sigma", PL_MATH_LETTER, NULL},
-    {"tau", PL_MATH_LETTER, NULL},
-    {"phi", PL_MATH_LETTER, NULL},
-    {"varphi", PL_MATH_LETTER, "phi"},
-    {"psi", PL_MATH_LETTER, NULL},
-    {"omega", PL_MATH_LETTER, NULL},
-    {"Omega", PL_MATH_LETTER, NULL},
-    {"Delta", PL_MATH_LETTER, NULL},
-    {"ell", PL_MATH_LETTER, NULL},
-};
-
-static const struct entry unicode[] = {
-    {"\xC2\xA0", SKIP, ""},                 /* blank that does not break */
-    {"\xE2\x80\x89", SKIP, ""},             /* thin space */
-    {"\xE2\x80\xAF", SKIP, ""},             /* narrow blank that does not break */
-    {"\xE2\x80\x9C", SKIP, ""},             /* quotes */
-    {"\xE2\x80\x9D", SKIP, ""},             /* */
-    {"\xE2\x82\xAC", SKIP, ""},             /* euro */
-    {"\xC2\xA3", SKIP, ""},                 /* pound sterling */
-    {"\xE2\x88\x92", '-', ""},              /* minus */
-    {"\xE2\x80\x93", '-', ""},              /* en dash */
-    {"\xC3\x97", '*', ""},                  /* times */
-    {"\xC2\xB7", '*', ""},                  /* middle dot */
-    {"\xE2\x8B\x85", '*', ""},              /* dot operator */
-    {"\xC3\xB7", '/', ""},                  /* division */
-    {"\xE2\x81\x84", '/', ""},              /* fraction slash */
-    {"\xE2\x89\xA4", PL_MATH_AT_MOST, ""},  /* */
-    {"\xE2\x89\xA5", PL_MATH_AT_LEAST, ""}, /* */
-    {"\xE2\x89\xA0", PL_MATH_UNEQUAL, ""},
-    {"\xC2\xB1", PL_MATH_PLUS_MINUS, ""},
-    {"\xE2\x88\x93", PL_MATH_MINUS_PLUS, ""},
-    {"\xE2\x88\xAA", PL_MATH_UNION, ""},
-    {"\xE2\x88\x88", PL_MATH_IN, ""},
-    {"\xE2\x88\x9E", PL_MATH_INFINITY, ""},
-    {"\xE2\x88\x85", PL_MATH_EMPTY, ""},
-    {"\xE2\x88\x9A", PL_MATH_ROOT, ""},
-    {"\xC2\xB0", PL_MATH_DEGREE, ""},
-    {"\xE2\x80\xA6", PL_MATH_DOTS, ""},
-    {"\xCF\x80", PL_MATH_LETTER, "pi"},
-    {"\xCE\xB1", PL_MATH_LETTER, "alpha"},
-    {"\xCE\xB2", PL_MATH_LETTER, "beta"},
-    {"\xCE\xB8", PL_MATH_LETTER, "theta"},
-    {"\xCE\xBB", PL_MATH_LETTER, "lambda"},
-};
-
-/* Words of plain text that are not read letter by letter. */
-static const struct entry plain[] = {
-    {"sqrt", PL_MATH_ROOT, ""},
-    {"pi", PL_MATH_LETTER, NULL},
-    {"infinity", PL_MATH_INFINITY, ""},
-    {"infty", PL_MATH_INFINITY, ""},
-    {"percent", '%', ""},
-    {"degrees", PL_MATH_DEGREE, ""},
-    {"degree", PL_MATH_DEGREE, ""},
-    {"and", PL_MATH_WORD, NULL},
-    {"or", PL_MATH_WORD, NULL},
-    {"yes", PL_MATH_WORD, NULL},
-    {"no", PL_MATH_WORD, NULL},
-    {"odd", PL_MATH_WORD, NULL},
-    {"all", PL_MATH_WORD, NULL},
-    {"dne", PL_MATH_WORD, NULL},
 };
 
 /* --- small things --- */
@@ -287,18 +91,7 @@ static uint16_t last_sign(const struct reader *r)
     return r->out->count ? r->out->list[r->out->count - 1].sign : 0;
 }
 
-static const struct entry *find(const struct entry *table, size_t count, const char *name,
-                                size_t len)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strlen(table[i].name) == len && memcmp(table[i].name, name, len) == 0)
-            return &table[i];
-    return NULL;
-}
-
-#define FIND(table, name, len) find(table, sizeof(table) / sizeof *(table), name, len)
-
-static int emit_entry(struct reader *r, const struct entry *e)
+static int emit_entry(struct reader *r, const struct pl_math_entry *e)
 {
     const char *text = e->text ? e->text : e->name;
 
@@ -437,7 +230,7 @@ static int read_text_word(struct reader *r)
     if (len > 1) {
         for (size_t i = 0; i < len; i++)
             word[i] = (char)lower(word[i]);
-        const struct entry *known = FIND(plain, word, len);
+        const struct pl_math_entry *known = pl_math_sign_plain(word, len);
 
         if (known && known->sign != PL_MATH_ROOT && known->sign != PL_MATH_LETTER)
             return emit_entry(r, known);
@@ -467,7 +260,7 @@ static bool is_proper_name(const char *word, size_t len)
 static int read_letters(struct reader *r)
 {
     const char *word = r->in + r->at;
-    const struct entry *known;
+    const struct pl_math_entry *known;
     char small[64];
     size_t len = 0;
     int rc = PL_OK;
@@ -482,10 +275,10 @@ static int read_letters(struct reader *r)
         return emit(r, PL_MATH_WORD, small, 2);
     }
     r->at += len;
-    known = FIND(commands, word, len);
+    known = pl_math_sign_command(word, len);
     if (known && known->sign == PL_MATH_FUNCTION)
         return emit_entry(r, known);
-    known = FIND(plain, small, len);
+    known = pl_math_sign_plain(small, len);
     if (known)
         return emit_entry(r, known);
     if (len >= 4 || is_proper_name(word, len) ||
@@ -547,25 +340,25 @@ static int read_circle(struct reader *r)
 
 static int read_named(struct reader *r, const char *name, size_t len)
 {
-    const struct entry *e = FIND(commands, name, len);
+    const struct pl_math_entry *e = pl_math_sign_command(name, len);
 
     if (!e)
         return emit(r, PL_MATH_OTHER, name, len);
     skip_blanks(r);
     switch (e->sign) {
-    case DELIMITER:
+    case PL_MATH_SIGN_DELIMITER:
         if (peek(r, 0) == '.')
             r->at++;
         return PL_OK;
-    case SKIP:
+    case PL_MATH_SIGN_SKIP:
         r->spaced = true;
         return PL_OK;
-    case TEXT:
-    case FONT:
+    case PL_MATH_SIGN_TEXT:
+    case PL_MATH_SIGN_FONT:
         if (peek(r, 0) == '{')
-            r->next = e->sign == TEXT ? GROUP_TEXT : GROUP_FONT;
+            r->next = e->sign == PL_MATH_SIGN_TEXT ? GROUP_TEXT : GROUP_FONT;
         return PL_OK;
-    case CIRCLE:
+    case PL_MATH_SIGN_CIRCLE:
         return read_circle(r);
     case PL_MATH_BEGIN:
     case PL_MATH_END:
@@ -650,6 +443,7 @@ static int read_brace(struct reader *r, int c)
 static int read_beyond_ascii(struct reader *r)
 {
     static const char *const raised[] = {"\xC2\xB2", "\xC2\xB3"};
+    const struct pl_math_entry *e;
 
     for (size_t i = 0; i < 2; i++)
         if (looking_at(r, raised[i])) {
@@ -658,14 +452,14 @@ static int read_beyond_ascii(struct reader *r)
 
             return rc < 0 ? rc : emit(r, PL_MATH_NUMBER, i == 0 ? "2" : "3", 1);
         }
-    for (size_t i = 0; i < sizeof unicode / sizeof *unicode; i++)
-        if (looking_at(r, unicode[i].name)) {
-            r->at += strlen(unicode[i].name);
-            if (unicode[i].sign != SKIP)
-                return emit_entry(r, &unicode[i]);
-            r->spaced = true;
-            return PL_OK;
-        }
+    e = pl_math_sign_unicode(r->in + r->at, r->len - r->at);
+    if (e) {
+        r->at += strlen(e->name);
+        if (e->sign != PL_MATH_SIGN_SKIP)
+            return emit_entry(r, e);
+        r->spaced = true;
+        return PL_OK;
+    }
     r->at++;
     return emit(r, PL_MATH_OTHER, r->in + r->at - 1, 1);
 }
@@ -673,7 +467,7 @@ static int read_beyond_ascii(struct reader *r)
 /* Signs of more than one byte, and those that need a look around. */
 static int read_sign(struct reader *r, int c)
 {
-    static const struct entry long_signs[] = {
+    static const struct pl_math_entry long_signs[] = {
         {"...", PL_MATH_DOTS, ""},
         {"<=", PL_MATH_AT_MOST, ""},
         {">=", PL_MATH_AT_LEAST, ""},
