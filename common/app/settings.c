@@ -22,6 +22,7 @@ struct entry {
     char *value;
     size_t line;
     bool item;
+    bool none; /* stands for a list without items: value is "" */
 };
 
 struct document {
@@ -68,33 +69,57 @@ static int next_event(struct walk *w, yaml_event_t *event)
                    w->parser->problem ? w->parser->problem : "not YAML");
 }
 
-static int add_entry(struct walk *w, const char *key, const yaml_event_t *event, bool item)
+static bool is_there(const struct document *doc, const char *key)
+{
+    for (size_t i = 0; i < doc->count; i++)
+        if (strcmp(doc->entries[i].key, key) == 0)
+            return true;
+    return false;
+}
+
+static int put_entry(struct walk *w, const struct entry *entry, const char *key, const char *value,
+                     const yaml_mark_t *mark)
 {
     struct document *doc = w->doc;
     struct entry *e;
 
     if (doc->count == KEYS_MAX)
-        return at_line(w, &event->start_mark, "too many settings in one file", "");
-    for (size_t i = 0; i < doc->count; i++)
-        if (!item && strcmp(doc->entries[i].key, key) == 0)
-            return at_line(w, &event->start_mark, "there a second time: ", key);
-    if (strlen((const char *)event->data.scalar.value) != event->data.scalar.length)
-        return at_line(w, &event->start_mark, "a NUL in the value of ", key);
+        return at_line(w, mark, "too many settings in one file", "");
+    if (!entry->item && is_there(doc, key))
+        return at_line(w, mark, "there a second time: ", key);
     e = &doc->entries[doc->count];
+    *e = *entry;
     snprintf(e->key, sizeof e->key, "%s", key);
-    e->line = event->start_mark.line + 1;
-    e->item = item;
-    e->value = strdup((const char *)event->data.scalar.value);
+    e->line = mark->line + 1;
+    e->value = strdup(value);
     if (!e->value)
         return pl_fail(w->err, PL_ENOMEM, "%s: no memory for settings", doc->path);
     doc->count++;
     return PL_OK;
 }
 
+static int add_entry(struct walk *w, const char *key, const yaml_event_t *event, bool item)
+{
+    const char *value = (const char *)event->data.scalar.value;
+
+    if (strlen(value) != event->data.scalar.length)
+        return at_line(w, &event->start_mark, "a NUL in the value of ", key);
+    return put_entry(w, &(struct entry){.item = item}, key, value, &event->start_mark);
+}
+
+static int add_empty(struct walk *w, const char *key, const yaml_event_t *event)
+{
+    return put_entry(w, &(struct entry){.none = true}, key, "", &event->start_mark);
+}
+
 static int take_node(struct walk *w, const char *key, yaml_event_t *event, int depth);
 
-static int take_sequence(struct walk *w, const char *key)
+static int take_sequence(struct walk *w, const char *key, const yaml_mark_t *mark)
 {
+    const size_t first = w->doc->count;
+
+    if (is_there(w->doc, key))
+        return at_line(w, mark, "there a second time: ", key);
     for (;;) {
         yaml_event_t event;
         int rc = next_event(w, &event);
@@ -107,6 +132,8 @@ static int take_sequence(struct walk *w, const char *key)
             rc = at_line(w, &event.start_mark, "only words can stand in the list ", key);
         else if (!end)
             rc = add_entry(w, key, &event, true);
+        else if (w->doc->count == first)
+            rc = add_empty(w, key, &event);
         yaml_event_delete(&event);
         if (rc < 0 || end)
             return rc;
@@ -149,7 +176,7 @@ static int take_node(struct walk *w, const char *key, yaml_event_t *event, int d
     case YAML_SCALAR_EVENT:
         return add_entry(w, key, event, false);
     case YAML_SEQUENCE_START_EVENT:
-        return take_sequence(w, key);
+        return take_sequence(w, key, &event->start_mark);
     case YAML_MAPPING_START_EVENT:
         if (depth == DEPTH_MAX)
             return at_line(w, &event->start_mark, "nested too deeply: ", key);
@@ -182,31 +209,40 @@ static int take_document(struct walk *w)
     }
 }
 
-static int document_read(const char *path, struct document *ret_doc, struct pl_error *err)
+/* `path`: for sentences. */
+static int document_parse(const char *path, const char *data, size_t len, struct document *ret_doc,
+                          struct pl_error *err)
 {
     struct document doc = {.path = path};
     yaml_parser_t parser;
     struct walk walk = {&parser, &doc, err};
-    char *data;
-    size_t len;
-    int rc = pl_file_read(path, FILE_BYTES_MAX, &data, &len, err);
+    int rc;
 
-    if (rc < 0)
-        return rc;
     doc.entries = calloc(KEYS_MAX, sizeof *doc.entries);
     if (!doc.entries || !yaml_parser_initialize(&parser)) {
-        free(data);
         document_release(&doc);
         return pl_fail(err, PL_ENOMEM, "'%s': no memory to read it", path);
     }
     yaml_parser_set_input_string(&parser, (const unsigned char *)data, len);
     rc = take_document(&walk);
     yaml_parser_delete(&parser);
-    free(data);
     if (rc < 0)
         document_release(&doc);
     else
         *ret_doc = doc;
+    return rc;
+}
+
+static int document_read(const char *path, struct document *ret_doc, struct pl_error *err)
+{
+    char *data;
+    size_t len;
+    int rc = pl_file_read(path, FILE_BYTES_MAX, &data, &len, err);
+
+    if (rc < 0)
+        return rc;
+    rc = document_parse(path, data, len, ret_doc, err);
+    free(data);
     return rc;
 }
 
@@ -220,7 +256,8 @@ int pl_settings_each(const char *path,
     if (rc < 0)
         return rc;
     for (size_t i = 0; i < doc.count; i++)
-        each(at, doc.entries[i].key, doc.entries[i].value, doc.entries[i].item);
+        if (!doc.entries[i].none)
+            each(at, doc.entries[i].key, doc.entries[i].value, doc.entries[i].item);
     document_release(&doc);
     return PL_OK;
 }
@@ -318,7 +355,7 @@ static int load_file(struct loader *l, const char *path, int depth)
                  : pl_fail(l->err, PL_EINVAL, "'%s' is inherited in a circle, or too deeply", path);
 
     for (size_t i = 0; rc == PL_OK && i < doc.count; i++)
-        if (strcmp(doc.entries[i].key, "inherit") == 0) {
+        if (strcmp(doc.entries[i].key, "inherit") == 0 && !doc.entries[i].none) {
             char *from = beside(path, doc.entries[i].value);
 
             rc = from ? load_file(l, from, depth + 1)
@@ -339,6 +376,43 @@ static int load_file(struct loader *l, const char *path, int depth)
     return rc;
 }
 
+/* A value as a file would have it: a list in brackets, or a word in quotes. */
+static bool is_yaml(const char *value)
+{
+    const size_t len = strlen(value);
+
+    return value[0] == '[' || (len > 1 && strchr("\"'", value[0]) && value[len - 1] == value[0]);
+}
+
+/* Set what did not come from a file: a word, several between commas, or as a file would have it. */
+static int set_written(struct loader *l, const char *key, const char *value, const char *where,
+                       int from)
+{
+    struct document doc = {0};
+    struct pl_buf text;
+    int rc;
+
+    if (!is_yaml(value) || !find(l->table, key))
+        return set(l, key, value, where, from, true);
+    pl_buf_init(&text, FILE_BYTES_MAX);
+    rc = pl_buf_printf(&text, "%s: %s", key, value);
+    if (rc < 0)
+        pl_fail(l->err, rc, "%s: no memory for settings", where);
+    else
+        rc = document_parse(where, text.data, text.len, &doc, l->err);
+    if (rc == PL_EFORMAT)
+        rc = pl_fail(l->err, PL_EINVAL,
+                     "%s: '%s' needs a list like [a, b] or a word in quotes, not '%.80s'.", where,
+                     key, value);
+    for (size_t i = 0; rc == PL_OK && i < doc.count; i++)
+        rc = strcmp(doc.entries[i].key, key) == 0
+                 ? set(l, key, doc.entries[i].value, where, from, i == 0)
+                 : pl_fail(l->err, PL_EINVAL, "%s: '%s' is given more than a value", where, key);
+    document_release(&doc);
+    pl_buf_release(&text);
+    return rc;
+}
+
 static int set_from_environment(struct loader *l)
 {
     for (size_t i = 0; i < l->table->count; i++) {
@@ -353,7 +427,7 @@ static int set_from_environment(struct loader *l)
         value = getenv(name);
         if (!value || !value[0])
             continue;
-        rc = set(l, option->name, value, name, 1, true);
+        rc = set_written(l, option->name, value, name, 1);
         if (rc < 0)
             return rc;
     }
@@ -371,7 +445,7 @@ static int set_assigned(struct loader *l, const char *assignment)
                        assignment);
     memcpy(key, assignment, len);
     key[len] = '\0';
-    return set(l, key, sign + 1, "command line", 0, true);
+    return set_written(l, key, sign + 1, "command line", 0);
 }
 
 static void release_lists(const struct pl_command *table, void *conf)

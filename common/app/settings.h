@@ -5,11 +5,12 @@
  *   actor:
  *     optim: {lr: 1e-6}          and          actor.optim.lr: 1e-6
  *
- * are one. Lists are sequences, or words with commas. `inherit: other.yaml` at the top (by its path
- * from the file) is read first. Order of precedence: the default of the row, inherited files, the
- * file, the variable PLAIT_<NAME>, an assignment "name=value"; all through the same checks. What is
- * unknown is an error that names the nearest known name; so is a name that is there twice in a
- * file.
+ * are one. Lists are sequences, or words with commas; variables and assignments take both too
+ * ("data.train_files=[a, b]"), and quotes around a word. `inherit: other.yaml` at the top (by its
+ * path from the file) is read first. Order of precedence: the default of the row, inherited files,
+ * the file, the variable PLAIT_<NAME>, an assignment "name=value"; all through the same checks.
+ * What is unknown is an error that names the nearest known name; so is a name that is there twice
+ * in a file.
  */
 #ifndef PL_APP_SETTINGS_H
 #define PL_APP_SETTINGS_H
