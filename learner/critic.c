@@ -192,7 +192,8 @@ void pl_critic_values(struct pl_critic *critic, struct pl_rollouts *rollouts, st
 
 /* Groups [g, end): one optimiser step. */
 static int mini_batch(struct pl_critic *c, const struct pl_rollouts *r, size_t g, size_t end,
-                      struct pl_pack *pack, struct pl_critic_stats *stats, struct pl_error *err)
+                      struct pl_pack *pack, double lr, struct pl_critic_stats *stats,
+                      struct pl_error *err)
 {
     struct pl_value_loss loss = {
         .clip = c->conf->critic_clip,
@@ -209,7 +210,7 @@ static int mini_batch(struct pl_critic *c, const struct pl_rollouts *r, size_t g
     while (pl_walk_next(&walk, r, pack))
         (void)pl_trainer_accumulate(c->trainer, pack, &objective);
     PL_ASSERT(loss.seen == loss.tokens);
-    rc = pl_trainer_step(c->trainer, c->conf->critic_lr, &step, err);
+    rc = pl_trainer_step(c->trainer, lr, &step, err);
     stats->loss += loss.loss;
     stats->clipfrac += (double)loss.clipped / (double)loss.tokens;
     stats->value += loss.value / (double)loss.tokens;
@@ -224,7 +225,8 @@ static int mini_batch(struct pl_critic *c, const struct pl_rollouts *r, size_t g
 }
 
 int pl_critic_update(struct pl_critic *critic, const struct pl_rollouts *rollouts,
-                     struct pl_pack *pack, struct pl_critic_stats *ret_stats, struct pl_error *err)
+                     struct pl_pack *pack, double lr, struct pl_critic_stats *ret_stats,
+                     struct pl_error *err)
 {
     const struct pl_run_conf *c = critic->conf;
     const struct pl_rollouts *r = rollouts;
@@ -237,7 +239,7 @@ int pl_critic_update(struct pl_critic *critic, const struct pl_rollouts *rollout
         stats.loss = stats.clipfrac = stats.value = 0.0;
         for (size_t g = 0; g < r->group_count; g += mini)
             (void)mini_batch(critic, r, g, g + mini < r->group_count ? g + mini : r->group_count,
-                             pack, &stats, err);
+                             pack, lr, &stats, err);
     }
     if (stats.steps == 0 && r->group_count > 0)
         return pl_fail(err, PL_EINVAL,

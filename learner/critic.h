@@ -91,7 +91,8 @@ void pl_critic_values(struct pl_critic *critic, struct pl_rollouts *rollouts, st
 
 /* Learn rollouts->returns. PL_EINVAL: the gradient was not finite in every optimiser step. */
 int pl_critic_update(struct pl_critic *critic, const struct pl_rollouts *rollouts,
-                     struct pl_pack *pack, struct pl_critic_stats *ret_stats, struct pl_error *err);
+                     struct pl_pack *pack, double lr, struct pl_critic_stats *ret_stats,
+                     struct pl_error *err);
 
 /* 1 - var(returns - values) / (var(returns) + 1e-5), variances with n - 1; NaN for n < 2. */
 double pl_explained_variance(const float *returns, const float *values, size_t n);

@@ -297,6 +297,17 @@ static int save(struct learner *l, struct pl_error *err)
 
 /* ---- one step ---- */
 
+static double critic_rate(const struct learner *l)
+{
+    const struct pl_run_conf *c = l->conf;
+    const struct pl_schedule schedule = {.kind = (enum pl_schedule_kind)c->critic_schedule,
+                                         .peak = c->critic_lr,
+                                         .warmup = c->critic_warmup_steps,
+                                         .steps = c->steps};
+
+    return pl_schedule_lr(&schedule, l->point.step);
+}
+
 /* The policy's learning rate; its steps begin when the critic no longer learns alone. */
 static double rate(const struct learner *l)
 {
@@ -365,6 +376,7 @@ static int train_step(struct learner *l, struct pl_error *err)
             goto out;
     }
     report.logp_difference = difference(l, &rollouts, version);
+    l->update.critic_lr = critic_rate(l);
     l->update.critic_only = step < l->conf->critic_warmup;
     rc = pl_update_run(&l->update, &rollouts, rate(l), &stats, err);
     if (rc < 0)

@@ -18,7 +18,8 @@ static const struct pl_option options[] = {
     PL_ARG(C, model, "MODEL", "folder of the model to begin with, and of its tokenizer"),
     PL_ARG_LIST(C, data, "DATA", 1, "JSON lines to learn from"),
     PL_OPTION_STRING(C, output, "output", "DIR", NULL,
-                     "folder of the run: metrics.jsonl, checkpoints, and at last the model"),
+                     "folder of the run: metrics.jsonl and the same for TensorBoard, checkpoints, "
+                     "and at last the model"),
     PL_OPTION_FLAG(C, resume, "resume", 0,
                    "go on from the latest checkpoint in the folder, to the same bits; begin where "
                    "there is none"),

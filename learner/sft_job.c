@@ -100,7 +100,7 @@ static int open_metrics(struct pl_sft_job *job, struct pl_error *err)
                   : pl_fail(err, PL_ENOMEM, "'%s': no memory for a name", job->dir.path);
 
     free(path);
-    return rc;
+    return rc == PL_OK ? pl_metrics_events(job->metrics, err) : rc;
 }
 
 int pl_sft_start(struct pl_sft_job *job, struct pl_error *err)

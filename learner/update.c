@@ -284,7 +284,7 @@ int pl_update_run(struct pl_update *update, struct pl_rollouts *rollouts, double
     estimate(u, r);
     stats.adv_s = lap(&mark);
     if (u->critic)
-        rc = pl_critic_update(u->critic, r, u->pack, &stats.critic, err);
+        rc = pl_critic_update(u->critic, r, u->pack, u->critic_lr, &stats.critic, err);
     stats.critic_s = lap(&mark);
     if (rc == PL_OK && !u->critic_only)
         rc = learn(u, r, lr, &stats, err);

@@ -24,6 +24,7 @@ struct pl_update {
     struct pl_pack *pack;
     const struct pl_weights *reference; /* NULL: no KL anywhere */
     struct pl_critic *critic;           /* gae; else NULL */
+    double critic_lr;                   /* of this step */
     bool critic_only;                   /* this step the policy stays as it is */
     double kl_coef;                     /* of the KL in the reward; adapts */
     uint64_t skipped;                   /* optimiser steps whose gradient was not finite */

@@ -128,7 +128,10 @@ static const struct pl_option rows[] = {
          "compute activations again in the backward instead of keeping them"),
 
     GROUP("Critic of gae"),
-    REAL(critic_lr, "critic.optim.lr", "1e-5", 0, 1, "its learning rate"),
+    REAL(critic_lr, "critic.optim.lr", "1e-5", 0, 1, "its learning rate at the peak"),
+    SIZE(critic_warmup_steps, "critic.optim.lr_warmup_steps", "0", 0, 0, "steps of warm-up"),
+    ONE_OF(critic_schedule, "critic.optim.lr_scheduler_type", "constant", "constant|linear|cosine",
+           "learning rate after the warm-up"),
     REAL(critic_weight_decay, "critic.optim.weight_decay", "-1", -1, 10,
          "decoupled weight decay; below 0: the policy's"),
     REAL(critic_beta1, "critic.optim.beta1", "-1", -1, 0.9999999,
@@ -253,11 +256,6 @@ static int check(const struct pl_run_conf *c, struct pl_error *err)
     if (c->gdpo_weights.count != 3)
         return pl_fail(err, PL_EINVAL, "'algorithm.gdpo_reward_weights' needs 3 numbers, not %zu",
                        c->gdpo_weights.count);
-    if (c->exec_command.count > 0 && 2 * c->exec_timeout_s > (double)c->lease_s)
-        return pl_fail(err, PL_EINVAL,
-                       "'reward.exec.timeout_s' is %g, more than half of 'link.lease_s', %zu: its "
-                       "group would be taken for abandoned",
-                       c->exec_timeout_s, c->lease_s);
     if (c->pack_tokens < c->prompt_tokens_max + c->response_tokens_max)
         return pl_fail(err, PL_EINVAL,
                        "'actor.ppo_max_token_len' is %zu; the longest prompt and response take %zu",

@@ -70,7 +70,9 @@ struct pl_run_conf {
     bool recompute;          /* actor.enable_activation_recompute */
     /* critic */
     double critic_lr, critic_clip,
-        critic_grad_clip; /* critic.optim.lr, cliprange_value, grad_clip */
+        critic_grad_clip;       /* critic.optim.lr, cliprange_value, grad_clip */
+    size_t critic_warmup_steps; /* critic.optim.lr_warmup_steps */
+    int critic_schedule;        /* critic.optim.lr_scheduler_type */
     double critic_weight_decay, critic_beta1, critic_beta2; /* critic.optim.*; < 0: the policy's */
     size_t critic_warmup, critic_epochs; /* trainer.critic_warmup, critic.ppo_epochs */
     /* reward */

@@ -36,7 +36,7 @@ rollout: {n: 2, staleness: 1}
 algorithm: {adv_estimator: gae, lam: 0.95, use_kl_in_reward: yes}
 reward.unparsed: -0.5
 actor: {optim.lr: 1e-3, ppo_max_token_len: 512, ppo_mini_batch_size: 2}
-critic: {optim.lr: 1e-3, ppo_epochs: 2}
+critic: {optim: {lr: 1e-3, lr_warmup_steps: 2, lr_scheduler_type: linear}, ppo_epochs: 2}
 trainer: {total_training_steps: 6, save_freq: 2, critic_warmup: 2}
 workers.actor_slots: 16
 link: {lease_s: 1, deliveries_max: 50}
@@ -49,6 +49,11 @@ for name in vf_loss vf_clipfrac vpred_mean vf_explained_var grad_norm lr values/
     ok "six of critic/$name" test "$(grep -c "\"critic/$name\": [-0-9]" one/metrics.jsonl)" -eq 6
 done
 ok 'four steps of the policy' test "$(grep -c '"actor/pg_loss"' one/metrics.jsonl)" -eq 4
+# Two steps of warm-up, then down to 1/4 in the last of four; the policy's stays.
+sed -n 's/.*"critic\/lr": \([0-9.e-]*\).*/\1/p' one/metrics.jsonl | xargs printf '%.9f ' >rates
+ok 'the learning rates of the critic' grep -qx \
+    '0.000333333 0.000666667 0.001000000 0.000750000 0.000500000 0.000250000 ' rates
+ok 'and of the policy' test "$(grep -c '"actor/lr": 0.001[,}]' one/metrics.jsonl)" -eq 4
 ok 'two of the critic alone' cmp -s sft/model/model.safetensors \
     one/checkpoints/global_step_2/model.safetensors
 ok 'and then both' sh -c "! cmp -s sft/model/model.safetensors $last/model.safetensors"

@@ -18,6 +18,7 @@
 #include "common/model/checkpoint.h"
 #include "common/model/init.h"
 #include "learner/sft.h"
+#include "tests/board.h"
 #include "tests/mini_tokenizer.h"
 
 #include <dirent.h>
@@ -308,6 +309,11 @@ static void drop_times(char *text)
     *to = '\0';
 }
 
+static bool is_events(const char *path)
+{
+    return strstr(path, "/events.out.tfevents.") != NULL;
+}
+
 /* One file of the run that was left alone is in the other too, and the same. */
 static size_t files;
 
@@ -319,6 +325,8 @@ static int compare_file(const char *path, const struct stat *st, int kind, struc
 
     (void)st;
     (void)ftw;
+    if (is_events(path)) /* as many as there were starts; what they say is compared below */
+        return 0;
     files++;
     if (kind != FTW_F)
         return 0;
@@ -339,12 +347,31 @@ static int compare_file(const char *path, const struct stat *st, int kind, struc
 
 static int count_file(const char *path, const struct stat *st, int kind, struct FTW *ftw)
 {
-    (void)path;
     (void)st;
     (void)kind;
     (void)ftw;
-    files--;
+    files -= !is_events(path);
     return 0;
+}
+
+/* A reader of events sees each step once, with what the run that was left alone says of it. */
+static void compare_events(void)
+{
+    const struct pl_test_board want = pl_test_board_read(whole_dir);
+    const struct pl_test_board got = pl_test_board_read(run_dir);
+
+    assert_true(want.count >= 6 * 8); /* 6 steps */
+    if (got.count != want.count)
+        fail_msg("call %ld: %zu values of events, not %zu", at, got.count, want.count);
+    for (size_t i = 0; i < want.count; i++) {
+        const struct pl_test_point *p = &want.points[i], *q = &got.points[i];
+
+        if (p->step != q->step || strcmp(p->tag, q->tag) != 0)
+            fail_msg("call %ld: %s of step %lld, not %s of %lld", at, q->tag, (long long)q->step,
+                     p->tag, (long long)p->step);
+        if (strncmp(p->tag, "perf/", 5) != 0 && strncmp(p->tag, "timing_s/", 9) != 0)
+            assert_memory_equal(&p->value, &q->value, sizeof p->value);
+    }
 }
 
 static void compare_runs(void)
@@ -355,6 +382,7 @@ static void compare_runs(void)
     assert_int_equal(nftw(run_dir, count_file, 16, FTW_PHYS), 0);
     if (files != 0)
         fail_msg("call %ld: the resumed run has %zd files more", at, -(ssize_t)files);
+    compare_events();
 }
 
 /* What is under the name of a checkpoint has all that belongs to one. */

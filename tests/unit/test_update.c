@@ -228,6 +228,7 @@ static void step(struct game *g)
     }
     must(pl_rollouts_read(&ready, &check, &rollouts, &err), &err);
     g->update.critic_only = g->step < g->conf.critic_warmup;
+    g->update.critic_lr = g->conf.critic_lr;
     must(pl_update_run(&g->update, &rollouts, g->conf.lr, &g->stats, &err), &err);
     g->step++;
     pl_rollouts_release(&rollouts);
