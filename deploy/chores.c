@@ -12,12 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { TICK_MS = 100, TAIL_LINES = 12, LOG_BYTES_MAX = 16 << 20 };
+enum { TICK_MS = 100, TAIL_LINES = 12, LOG_BYTES_MAX = 16 << 20, LINE_S = 60 };
 
 /* The bar counts thousandths of all the work. */
 enum { PARTS = 1000 };
@@ -204,6 +205,8 @@ static uint64_t look(struct work *w)
 
     if (!in)
         return w->lines;
+    if (fseek(in, 0, SEEK_END) == 0 && ftell(in) < w->watched) /* what was too much is gone */
+        w->watched = 0, w->lines = 0;
     if (fseek(in, w->watched, SEEK_SET) == 0)
         for (int c = getc(in); c != EOF; c = getc(in)) {
             w->lines += c == '\n';
@@ -234,6 +237,8 @@ static void show_tail(const char *path)
         if (text[at - 1] == '\n' && at < len && ++lines == TAIL_LINES)
             break;
     fwrite(text + at, 1, len - at, stderr);
+    if (len > at && text[len - 1] != '\n')
+        fputc('\n', stderr);
     free(text);
 }
 
@@ -242,7 +247,7 @@ static int judge(const struct work *w, int status, struct pl_error *err)
 {
     const struct pl_chore *c = w->chore;
 
-    if (pl_signals_stop())
+    if (status != 0 && pl_signals_stop())
         return pl_fail(err, PL_ECANCELED, "stopped in '%s'; the same command goes on", c->title);
     if (status != 0) {
         show_tail(w->log);
@@ -299,7 +304,7 @@ static void tell(const struct pl_chores *chores, size_t i, double started_s, str
 
     pl_progress_hide(&bar->progress);
     fprintf(stderr, "[%zu/%zu] %s  %s\n", i + 1, chores->count, chores->list[i].title,
-            started_s < 0.0 ? "was done before" : pl_human_seconds(took, seconds() - started_s));
+            pl_human_seconds(took, seconds() - started_s));
 }
 
 static int run_one(const struct pl_chores *chores, size_t i, struct bar *bar, struct pl_error *err)
@@ -333,30 +338,75 @@ static int make_folder(const struct pl_chores *chores, const char *name, struct 
     return rc;
 }
 
+/* Only one at a time. Commands inherit the lock, so that one that still ends keeps others out. */
+static int lock_folder(const struct pl_chores *chores, int *ret_fd, struct pl_error *err)
+{
+    char *path = pl_strf("%s/lock", chores->dir);
+    int fd = -1, rc = PL_OK;
+
+    if (!path)
+        return pl_fail(err, PL_ENOMEM, "no memory for the name of a file");
+    fd = open(path, O_WRONLY | O_CREAT, 0666);
+    if (fd < 0)
+        rc = pl_fail_errno(err, "open '%s'", path);
+    else if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        rc = errno == EWOULDBLOCK
+                 ? pl_fail(err, PL_EIO, "'%s' is in use: another process is at work there, or ends",
+                           chores->dir)
+                 : pl_fail_errno(err, "lock '%s'", path);
+    free(path);
+    if (rc == PL_OK)
+        *ret_fd = fd;
+    else if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+/* What is to be done, and is: as a line, where there is something to say. */
+static void begin(const struct pl_chores *chores, struct bar *bar)
+{
+    size_t done = 0;
+
+    *bar = (struct bar){.total = 1};
+    for (size_t i = 0; i < chores->count; i++) {
+        const bool is_done = pl_chores_is_done(chores, i);
+
+        done += is_done;
+        bar->total += chores->list[i].weight;
+        bar->done += is_done ? chores->list[i].weight : 0;
+    }
+    if (done > 0)
+        fprintf(stderr, "%zu of %zu were done before\n", done, chores->count);
+    pl_progress_begin(&bar->progress,
+                      &(struct pl_progress_opts){.what = "all",
+                                                 .percent = true,
+                                                 .line_s = LINE_S,
+                                                 .done = bar->done * PARTS / bar->total,
+                                                 .total = PARTS});
+}
+
 int pl_chores_run(struct pl_chores *chores, struct pl_error *err)
 {
-    struct bar bar = {.total = 1};
-    int rc = make_folder(chores, "done", err);
+    struct bar bar;
+    int lock = -1, rc = make_folder(chores, "done", err);
 
     if (rc == PL_OK)
         rc = make_folder(chores, "logs", err);
-    for (size_t i = 0; i < chores->count; i++) {
-        bar.total += chores->list[i].weight;
-        bar.done += pl_chores_is_done(chores, i) ? chores->list[i].weight : 0;
-    }
-    pl_progress_begin(&bar.progress,
-                      &(struct pl_progress_opts){
-                          .what = "all", .done = bar.done * PARTS / bar.total, .total = PARTS});
+    if (rc == PL_OK)
+        rc = lock_folder(chores, &lock, err);
+    if (rc < 0)
+        return rc;
+    begin(chores, &bar);
     for (size_t i = 0; rc == PL_OK && i < chores->count; i++) {
-        if (pl_chores_is_done(chores, i)) {
-            tell(chores, i, -1.0, &bar);
+        if (pl_chores_is_done(chores, i))
             continue;
-        }
-        rc = run_one(chores, i, &bar, err);
-        bar.done += chores->list[i].weight;
-        if (rc == PL_OK && pl_signals_stop())
+        if (pl_signals_stop())
             rc = pl_fail(err, PL_ECANCELED, "stopped; the same command goes on");
+        else
+            rc = run_one(chores, i, &bar, err);
+        bar.done += chores->list[i].weight;
     }
     pl_progress_end(&bar.progress);
+    close(lock);
     return rc;
 }

@@ -6,9 +6,11 @@
  *   DIR/done/<name>        an empty file: the chore is done
  *   DIR/logs/<name>.log    what it printed on standard error, and on standard output unless that is
  *                          what it makes
+ *   DIR/lock               held by us and by what we run: one list at a time works in DIR
  *
  * A chore is done when its command has left with 0 and what it makes is there. A command runs in a
  * process group of its own, gets SIGTERM when we are told to stop, and ends with us in any case.
+ * One that has left with 0 all the same is done.
  */
 #ifndef PL_DEPLOY_CHORES_H
 #define PL_DEPLOY_CHORES_H
@@ -46,8 +48,9 @@ int pl_chores_add(struct pl_chores *chores, const struct pl_chore *chore, struct
 bool pl_chores_is_done(const struct pl_chores *chores, size_t i);
 
 /*
- * Run what is not done yet, with a bar that has the whole's ETA, and a line for each. PL_EIO: one
- * failed, its log is named, and the last lines of it are shown; PL_ECANCELED: a signal.
+ * Run what is not done yet, with a bar that has the whole's ETA, and a line for each that was done.
+ * PL_EIO: one failed, its log is named, and the last lines of it are shown; or another process is
+ * at work in DIR, or what it left there is still ending. PL_ECANCELED: a signal (signals.h).
  */
 int pl_chores_run(struct pl_chores *chores, struct pl_error *err);
 

@@ -20,28 +20,24 @@ static double number(const json_t *row, const char *key)
     return json_is_number(value) ? json_number_value(value) : (double)NAN;
 }
 
-static bool is_word(const json_t *row, const char *key, const char *word)
-{
-    const char *text = json_string_value(json_object_get(row, key));
-
-    return text && strcmp(text, word) == 0;
-}
-
 static int read_row(const json_t *row, struct pl_answered *to)
 {
     const char *source = json_string_value(json_object_get(row, "source"));
     const char *level = json_string_value(json_object_get(row, "level"));
+    const char *verdict = json_string_value(json_object_get(row, "verdict"));
+    const json_t *format = json_object_get(row, "format_ok");
     const double tokens = number(row, "tokens"), first = number(row, "first_answer");
     const double steps = number(row, "steps"), given = number(row, "steps_right");
-    const bool right = is_word(row, "verdict", "right");
+    const bool right = verdict && strcmp(verdict, "right") == 0;
     const bool answered = first >= 0.0 && tokens > 0.0;
 
-    if (!source || !level || !(tokens >= 0.0) || isnan(first) || isnan(steps) || isnan(given))
+    if (!source || !level || !verdict || !json_is_boolean(format) || !(tokens >= 0.0) ||
+        !(first <= tokens) || !(given >= 0.0) || !(given <= steps))
         return PL_EFORMAT;
     *to = (struct pl_answered){.level = (unsigned)strtoul(level, NULL, 10)};
     strncpy(to->source, source, sizeof to->source - 1);
     to->values[PL_MEASURE_PASS] = right ? 1.0F : 0.0F;
-    to->values[PL_MEASURE_FORMAT] = json_is_true(json_object_get(row, "format_ok")) ? 1.0F : 0.0F;
+    to->values[PL_MEASURE_FORMAT] = json_is_true(format) ? 1.0F : 0.0F;
     to->values[PL_MEASURE_TTFA] = answered ? (float)(first / tokens) : NAN;
     to->values[PL_MEASURE_TTFA_TOKENS] = answered ? (float)first : NAN;
     to->values[PL_MEASURE_STEPS] = steps > 0.0 ? (float)(given / steps) : NAN;
@@ -120,7 +116,8 @@ struct cut {
 
 static bool is_in(const struct pl_answered *a, const struct pl_slice *s)
 {
-    return strcmp(a->source, s->source) == 0 && a->level >= s->least && a->level <= s->most;
+    return strncmp(a->source, s->source, sizeof a->source - 1) == 0 && a->level >= s->least &&
+           a->level <= s->most;
 }
 
 static bool cut_make(struct cut *c, const struct pl_answers *answers, const struct pl_slice *slices,
@@ -185,7 +182,7 @@ static double value_of(const struct compared *x, const struct cut *c, const stru
     const double a = figure(x->a, x->measure, c, da);
     const double b = x->b ? figure(x->b, x->measure, c, db) : 0.0;
 
-    return x->cut ? 1.0 - a / b : a - b;
+    return !x->cut ? a - b : b != 0.0 ? 1.0 - a / b : (double)NAN;
 }
 
 static void draw_seeds(struct draw *d, const struct pl_rng *rng, uint32_t at, size_t count)
@@ -248,13 +245,30 @@ static struct pl_figure bootstrap(const struct compared *x, const struct cut *c)
     return f;
 }
 
+/* All seeds of a row answered the tasks that `first` has. */
+static bool are_alike(const struct pl_finding_row *row, const struct pl_answers *first)
+{
+    for (size_t k = 0; k < row->count; k++) {
+        const struct pl_answers *other = row->seeds[k];
+
+        if (other->count != first->count)
+            return false;
+        for (size_t i = 0; i < first->count; i++)
+            if (other->list[i].level != first->list[i].level ||
+                strcmp(other->list[i].source, first->list[i].source) != 0)
+                return false;
+    }
+    return true;
+}
+
 static struct pl_figure compare(const struct compared *x, const struct pl_slice *slices,
                                 size_t count)
 {
     struct pl_figure f = {(double)NAN, (double)NAN, (double)NAN};
     struct cut c = {0};
 
-    if (x->a->count == 0 || (x->b && x->b->count == 0))
+    if (x->a->count == 0 || (x->b && x->b->count == 0) || !are_alike(x->a, x->a->seeds[0]) ||
+        (x->b && !are_alike(x->b, x->a->seeds[0])))
         return f;
     if (cut_make(&c, x->a->seeds[0], slices, count))
         f = bootstrap(x, &c);
@@ -289,7 +303,8 @@ struct pl_figure pl_finding_spread(const struct pl_finding_row *row, enum pl_mea
     struct pl_figure f = {(double)NAN, (double)NAN, (double)NAN};
     struct cut c = {0};
 
-    if (row->count == 0 || !cut_make(&c, row->seeds[0], slices, count))
+    if (row->count == 0 || !are_alike(row, row->seeds[0]) ||
+        !cut_make(&c, row->seeds[0], slices, count))
         return f;
     for (size_t k = 0; k < row->count; k++) {
         const struct pl_finding_row one = {.seeds = {row->seeds[k]}, .count = 1};

@@ -35,8 +35,8 @@ enum pl_measure {
 
 /* One response. */
 struct pl_answered {
-    char source[24];
-    unsigned level;            /* how hard; 0: not said */
+    char source[24];           /* the beginning of a longer one */
+    unsigned level;            /* how hard, a number; 0: not said */
     float values[PL_MEASURES]; /* NaN: not of this response */
 };
 
@@ -53,7 +53,7 @@ void pl_answers_release(struct pl_answers *answers); /* zeroed is fine */
 
 enum { PL_FINDING_SEEDS_MAX = 16, PL_FINDING_SLICES_MAX = 16 };
 
-/* A model, by seeds: borrowed. All answer the same tasks. count 0: it was not run. */
+/* A model, by seeds: borrowed. count 0: it was not run. */
 struct pl_finding_row {
     const struct pl_answers *seeds[PL_FINDING_SEEDS_MAX];
     size_t count;
@@ -65,7 +65,9 @@ struct pl_slice {
     double weight;
 };
 
-/* NaN where there is nothing to see: no seeds, or a slice without a response that counts. */
+/* NaN where there is nothing to see: no seeds; a slice without a response that counts; responses
+ * that are not to the same tasks, one for one. An interval is NaN where that is so in more than
+ * half of the draws. */
 struct pl_figure {
     double value, low, high;
 };
@@ -76,12 +78,13 @@ struct pl_figure pl_finding(const struct pl_finding_row *row, enum pl_measure me
 struct pl_figure pl_finding_gain(const struct pl_finding_row *a, const struct pl_finding_row *b,
                                  enum pl_measure measure, const struct pl_slice *slices,
                                  size_t count);
-/* 1 - a / b: by what share a is less. */
+/* 1 - a / b: by what share a is less. NaN where b is 0. */
 struct pl_figure pl_finding_cut(const struct pl_finding_row *a, const struct pl_finding_row *b,
                                 enum pl_measure measure, const struct pl_slice *slices,
                                 size_t count);
 
-/* What a row's seeds come to, each by itself: the least and the most. */
+/* What a row's seeds come to, each by itself: low is the least, high the most, value high - low;
+ * seeds that have nothing to see are left out. */
 struct pl_figure pl_finding_spread(const struct pl_finding_row *row, enum pl_measure measure,
                                    const struct pl_slice *slices, size_t count);
 

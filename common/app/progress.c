@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* Seconds: nothing before the first, a bar at most each second, a plain line each third. */
-static const double quiet_s = 2.0, redraw_s = 0.1, line_s = 10.0;
+static const double quiet_s = 2.0, redraw_s = 0.1, usual_line_s = 10.0;
 
 enum { LINE_MAX_BYTES = 1024, BAR_MAX = 30, BAR_LEAST = 5 };
 
@@ -42,6 +42,8 @@ void pl_progress_begin(struct pl_progress *progress, const struct pl_progress_op
     *progress = (struct pl_progress){.opts = *opts, .shown_s = -1, .done = opts->done};
     if (progress->opts.fd == 0)
         progress->opts.fd = STDERR_FILENO;
+    if (progress->opts.line_s <= 0.0)
+        progress->opts.line_s = usual_line_s;
     if (!progress->opts.now)
         progress->opts.now = monotonic;
     progress->tty = pl_term_can_redraw(progress->opts.fd);
@@ -74,7 +76,10 @@ static void describe(const struct pl_progress *progress, const char *note, char 
     char human[PL_HUMAN_MAX];
     size_t len;
 
-    if (opts->total > 0)
+    if (opts->total > 0 && opts->percent)
+        len = (size_t)snprintf(text, size, "%.1f %%",
+                               100.0 * (double)progress->done / (double)opts->total);
+    else if (opts->total > 0)
         len = (size_t)snprintf(text, size, "%llu/%llu", (unsigned long long)progress->done,
                                (unsigned long long)opts->total);
     else
@@ -151,7 +156,8 @@ void pl_progress_update(struct pl_progress *progress, uint64_t done, uint64_t am
     progress->amount = amount;
     if (progress->opts.quiet || now - progress->started_s < quiet_s)
         return;
-    if (progress->shown_s >= 0 && now - progress->shown_s < (progress->tty ? redraw_s : line_s))
+    if (progress->shown_s >= 0 &&
+        now - progress->shown_s < (progress->tty ? redraw_s : progress->opts.line_s))
         return;
     if (progress->tty)
         draw_bar(progress, note);

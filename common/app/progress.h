@@ -6,8 +6,8 @@
  *   train  [=======>            ]  40/100  12.3k tok/s  ETA 1:05  loss 0.123
  *
  * shortened to the terminal's width; plain ASCII, colour only where NO_COLOR and TERM allow it.
- * Elsewhere: a short line after 2 s and then every 10 s. Work that is over within 2 s shows nothing
- * at all.
+ * Elsewhere: a short line after 2 s and then every 10 s (line_s). Work that is over within 2 s
+ * shows nothing at all.
  *
  * One thread owns a progress. Nothing here fails: what cannot be written is not written.
  */
@@ -22,9 +22,11 @@ struct pl_progress_opts {
     const char *what; /* a short word in front, borrowed */
     const char *unit; /* of `amount`, "tok": shows "tok/s"; NULL: no rate */
     uint64_t done,
-        total;  /* steps done before the start (resumed), steps in all; total 0: unknown */
-    int fd;     /* 0 stands for standard error */
-    bool quiet; /* show nothing */
+        total;     /* steps done before the start (resumed), steps in all; total 0: unknown */
+    int fd;        /* 0 stands for standard error */
+    bool quiet;    /* show nothing */
+    bool percent;  /* steps are a measure of work and mean nothing: "40.0 %", not "40/100" */
+    double line_s; /* elsewhere: seconds between lines; 0: 10 */
     double (*now)(void *at); /* seconds that never go back; NULL: CLOCK_MONOTONIC */
     void *now_at;
 };

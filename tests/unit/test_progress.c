@@ -55,6 +55,34 @@ static struct pl_progress_opts opts_for(int fd)
                                      .now_at = &clock_s};
 }
 
+static void shares_and_rarer_lines(void **state)
+{
+    struct pl_progress progress;
+    struct pl_progress_opts opts;
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+    opts = opts_for(ends[1]);
+    opts.unit = NULL;
+    opts.total = 1000;
+    opts.percent = true;
+    opts.line_s = 60;
+    pl_progress_begin(&progress, &opts);
+    clock_s = 110;
+    pl_progress_update(&progress, 125, 0, "a title");
+    assert_string_equal(drain(ends[0]), "train  12.5 %  ETA 1:10  a title\n");
+    clock_s = 169;
+    pl_progress_update(&progress, 500, 0, NULL);
+    assert_string_equal(drain(ends[0]), "");
+    clock_s = 170;
+    pl_progress_update(&progress, 1000, 0, NULL);
+    assert_string_equal(drain(ends[0]), "train  100.0 %  ETA 0s\n");
+    pl_progress_end(&progress);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void lines_into_a_pipe(void **state)
 {
     struct pl_progress progress;
@@ -244,6 +272,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_into_a_pipe),
+        cmocka_unit_test(shares_and_rarer_lines),
         cmocka_unit_test(short_work_and_quiet_show_nothing),
         cmocka_unit_test(bar_on_a_terminal),
         cmocka_unit_test(bar_never_wraps),

@@ -153,9 +153,10 @@ static void rows_must_have_answered_the_same_tasks(void **state)
     struct pl_results results;
 
     (void)state;
-    pl_scratch_text(pl_scratch("evals/delayed-0.jsonl"),
-                    "{\"source\": \"kk\", \"level\": \"2\", \"tokens\": 1, \"first_answer\": 0, "
-                    "\"steps\": 0, \"steps_right\": 0, \"verdict\": \"right\"}\n");
+    pl_scratch_text(
+        pl_scratch("evals/delayed-0.jsonl"),
+        "{\"source\": \"kk\", \"level\": \"2\", \"tokens\": 1, \"first_answer\": 0, "
+        "\"steps\": 0, \"steps_right\": 0, \"verdict\": \"right\", \"format_ok\": true}\n");
     pl_scratch_text(pl_scratch("evals/delayed-0.json"), "{}\n");
     assert_int_equal(pl_results_read(&made, &results, &err), PL_EFORMAT);
     pl_assert_says(&err, "'$/evals': row 'delayed' has answered 1 tasks, others 320");
