@@ -297,6 +297,8 @@ static bool span_of(struct item a, struct span *ret)
             (struct bound){sides[0], false, sign == PL_MATH_AT_MOST || sign == PL_MATH_AT_LEAST};
         *(is_less(sign) ? &ret->high : &ret->low) = (struct bound){
             sides[2], false, second == PL_MATH_AT_MOST || second == PL_MATH_AT_LEAST};
+        ret->low.infinite = is_infinite(ret->low.at, true);
+        ret->high.infinite = is_infinite(ret->high.at, false);
         return true;
     }
     const bool first = is(sides[0], PL_MATH_NODE_NAME);
@@ -485,7 +487,7 @@ static int same(struct pl_math_room *room, struct item a, struct item b)
     struct items x, y;
     int rc;
 
-    room->work += 8;
+    room->work += 8 + of(a)->count + of(b)->count;
     if (pl_math_room_spent(room))
         return PL_EFULL;
     a = without_in(a);

@@ -112,7 +112,7 @@ static size_t digits_at(const struct reader *r, size_t ahead)
 /* The length of what separates thousands here, 0: nothing does. */
 static size_t separator(const struct reader *r, bool *ret_comma)
 {
-    static const char *const marks[] = {"{,}\\!", "{,}", ",\\!", "\\,", ","};
+    static const char *const marks[] = {"{,}\\!", "{,}", ",\\! ", ",\\!", "\\,", ","};
 
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
         const size_t len = strlen(marks[i]);
@@ -483,6 +483,8 @@ static int read_sign(struct reader *r, int c)
     r->at++;
     if (c == '\'' && last_sign(r) == PL_MATH_LETTER && !r->spaced)
         return take_text(r, "'");
+    if (c == '.' && last_sign(r) == PL_MATH_WORD && !is_digit(peek(r, 0)))
+        return PL_OK; /* "24 sq. ft." */
     if (c < ' ' || !strchr("+-*/^_()[],;:|=<>!&%", c))
         return emit(r, PL_MATH_OTHER, r->in + r->at - 1, 1);
     return emit(r, (uint16_t)c, "", 0);
@@ -492,7 +494,8 @@ static int read_one(struct reader *r)
 {
     const int c = peek(r, 0);
 
-    if (c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '~' || c == '"' || c == '$') {
+    if (c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '~' || c == '"' || c == '`' ||
+        c == '$') {
         r->spaced = r->spaced || c != '$';
         r->at++;
         return PL_OK;

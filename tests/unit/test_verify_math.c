@@ -55,11 +55,12 @@ static void numbers(void **state)
 {
     (void)state;
     SAME({"5", "5"}, {"5", "5.0"}, {"5", "+5"}, {"-7", "-7.00"}, {"0", "-0"}, {"0.5", ".5"},
-         {"007", "7"}, {"1,234", "1234"}, {"1{,}234", "1,234"}, {"10,\\!000", "10000"},
-         {"1\\,000", "1000"}, {"12,345,678", "12345678"}, {"1,000.50", "1000.5"},
-         {"0.1\\overline{6}", "\\frac{1}{6}"}, {"0.\\overline{36}", "\\frac{4}{11}"},
-         {"3.\\overline{9}", "4"}, {"1.5\\times 10^{3}", "1500"}, {"1.5e3", "1500"},
-         {"2.5\\cdot 10^{-2}", "0.025"}, {"\\$5 million", "5000000"},
+         {"007", "7"}, {"1,234", "1234"}, {"1{,}234", "1,234"}, {"11,\\! 111,\\! 100", "11111100"},
+         {"`5`", "\"5\""}, {"5--3", "8"}, {"10,\\!000", "10000"}, {"1\\,000", "1000"},
+         {"12,345,678", "12345678"}, {"1,000.50", "1000.5"}, {"0.1\\overline{6}", "\\frac{1}{6}"},
+         {"0.\\overline{36}", "\\frac{4}{11}"}, {"3.\\overline{9}", "4"},
+         {"1.5\\times 10^{3}", "1500"}, {"1.5e3", "1500"}, {"2.5\\cdot 10^{-2}", "0.025"},
+         {"\\$5 million", "5000000"},
          {"-3", "\xE2\x88\x92"
                 "3"},
          {"6.02 \\times 10^{23}", "602000000000000000000000"});
@@ -106,6 +107,8 @@ static void money_and_units(void **state)
          {"\\$1,250", "1250"}, {"-\\$5", "-5"}, {"\\$-5", "-5"}, {"10\\text{ cm}", "10"},
          {"10\\text{ cm}", "10 cm"}, {"10\\text{ cm}^2", "10\\ \\text{square centimeters}"},
          {"10\\mbox{ inches}", "10\\text{ inch}"}, {"24\\text{ sq. ft}", "24 square feet"},
+         {"24 sq. ft.", "24\\text{ feet squared}"},
+         {"\\frac{270}7\\text{ degrees}", "\\frac{270}{7}"}, {"12\\text{ square units}", "12"},
          {"8\\text{ m}^3", "8 \\text{ cubic meters}"}, {"60\\text{ miles per hour}", "60 mph"},
          {"60\\text{ mi/hr}", "60 \\text{ miles per hour}"}, {"5\\text{ apples}", "5"},
          {"5\\text{ apples}", "5 oranges"}, {"18", "18 eggs"}, {"7\\text{ units}", "7\\text{ cm}"},
@@ -229,7 +232,8 @@ static void inequalities_and_intervals(void **state)
          {"x+y>3", "3<x+y"}, {"2x>6", "x>3"}, {"x\\neq 3", "x \\ne 3"},
          {"x <= 4", "x \\leqslant 4"}, {"-x < 2", "x > -2"},
          {"(0,1)\\cup(1,2)", "(1,2) \xE2\x88\xAA (0,1)"}, {"[1,\\sqrt{8}]", "[1,2\\sqrt2]"},
-         {"-\\infty", "-infinity"}, {"1<x<2", "(1,2)"});
+         {"-\\infty", "-infinity"}, {"1<x<2", "(1,2)"}, {"-\\infty < x < 3", "(-\\infty,3)"},
+         {"x\\le 3", "-\\infty < x\\le 3"});
     DIFFERENT({"[0,1)", "(0,1)"}, {"[0,1)", "[0,1]"}, {"[0,1]", "[1,0]"}, {"x>3", "x\\ge 3"},
               {"x>3", "x<3"}, {"x>3", "3"}, {"x>3", "y>3"}, {"x>3", "[3,\\infty)"},
               {"(-\\infty,2]\\cup[3,\\infty)", "(-\\infty,2)\\cup(3,\\infty)"},
@@ -300,10 +304,10 @@ static void words(void **state)
     SAME({"\\text{Monday}", "monday"}, {"\\text{even}", "Even"}, {"\\text{(A)}", "A"},
          {"\\text{(A)}", "(A)"}, {"(\\text{A})", "\\mathrm{A}"}, {"\\textbf{B}", "B"},
          {"\\text{no solution}", "No solution"}, {"\\text{Alice, Bob}", "Bob and Alice"},
-         {"6{:}00\\text{ p.m.}", "6:00 pm"}, {"\\text{Yes}", "yes"},
-         {"\\text{all real numbers}", "All real numbers."}, {"\\text{Plan B}", "plan B"},
-         {"\\mbox{ellipse}", "\\text{ellipse}"}, {"\\text{well-known}", "well-known"},
-         {"\\triangle ABC", "\\triangle ABC"});
+         {"6{:}00\\text{ p.m.}", "6:00 pm"}, {"\\text{Yes}", "yes"}, {"\\text{June 20}", "June 20"},
+         {"\\mathbb{R}", "\\mathbb R"}, {"\\text{all real numbers}", "All real numbers."},
+         {"\\text{Plan B}", "plan B"}, {"\\mbox{ellipse}", "\\text{ellipse}"},
+         {"\\text{well-known}", "well-known"}, {"\\triangle ABC", "\\triangle ABC"});
     DIFFERENT({"\\text{Monday}", "Tuesday"}, {"\\text{even}", "odd"}, {"\\text{(A)}", "(B)"},
               {"A", "a"}, {"\\text{yes}", "no"}, {"\\text{Alice, Bob}", "Alice"},
               {"\\text{Plan B}", "Plan A"}, {"\\text{Monday}", "5"},
