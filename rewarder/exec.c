@@ -226,7 +226,7 @@ enum pl_verdict pl_exec_ask(struct pl_exec *exec, const struct pl_task *task, si
 {
     const double limit_s =
         exec->left_s < exec->opts.timeout_s ? exec->left_s : exec->opts.timeout_s;
-    const double begin = seconds();
+    double begin;
     enum pl_child_outcome outcome = PL_CHILD_GONE;
     char why[96] = "";
     size_t tries = 0;
@@ -240,7 +240,10 @@ enum pl_verdict pl_exec_ask(struct pl_exec *exec, const struct pl_task *task, si
         exec->failures++;
         return PL_VERDICT_UNPARSED;
     }
-    while (!ask_once(exec, limit_s > 0 ? limit_s : 0, &outcome, why) && ++tries < STARTS_MAX)
+    if (exec->opts.pulse)
+        exec->opts.pulse(exec->opts.at);
+    begin = seconds();
+    while (!ask_once(exec, begin + limit_s - seconds(), &outcome, why) && ++tries < STARTS_MAX)
         nap(tries);
     exec->left_s -= seconds() - begin;
     if (tries == STARTS_MAX) {

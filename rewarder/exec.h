@@ -38,6 +38,10 @@ struct pl_exec_opts {
         *command;      /* program and arguments, NULL terminated; borrowed. NULL: there is none */
     double timeout_s;  /* of one question */
     size_t memory_max; /* address space in bytes, 0: no limit */
+    /* Called before each question, for whoever has to show meanwhile that it lives; NULL: nobody.
+     */
+    void (*pulse)(void *at);
+    void *at;
 };
 
 struct pl_exec;

@@ -31,6 +31,8 @@ struct worker {
     pthread_t thread;
     struct pl_queues *stream;
     struct pl_scorer *scorer;
+    const struct pl_lease *lease; /* of the group that is scored */
+    time_t renewed;               /* when it was last, in seconds of CLOCK_MONOTONIC */
     struct pl_error err;
 };
 
@@ -94,6 +96,28 @@ static int commit(struct worker *w, const struct pl_lease *lease,
     return PL_OK;
 }
 
+static time_t now_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec;
+}
+
+/* The group is kept while a program of the user's takes its time. What goes wrong here is nothing
+ * to the scores; the commit will meet it too. */
+static void keep(void *at)
+{
+    struct worker *w = at;
+    const time_t now = now_s();
+    size_t lost;
+
+    if (now - w->renewed < (time_t)(w->all->daemon->conf.lease_s / 3))
+        return;
+    w->renewed = now;
+    (void)pl_queues_renew(w->stream, PL_QUEUE_ROLLOUTS, &w->lease, 1, NULL, &lost, NULL);
+}
+
 /* Samples of a group for which the user's program gave no verdict: counted, and the log says so. */
 static void note_unverified(struct worker *w, const struct pl_lease *lease,
                             const struct pl_rollout_group *group, uint64_t count)
@@ -123,8 +147,11 @@ static int score(struct worker *w, const struct pl_lease *lease)
     const uint64_t before = pl_scorer_failures(w->scorer);
     uint32_t right = 0, formatted = 0;
     struct pl_error why = {0};
-    int rc =
-        pl_rollout_group_decode(lease->pb, lease->pb_len, PL_STAGE_ROLLOUT, &limits, &group, &why);
+    int rc;
+
+    w->lease = lease;
+    w->renewed = now_s();
+    rc = pl_rollout_group_decode(lease->pb, lease->pb_len, PL_STAGE_ROLLOUT, &limits, &group, &why);
 
     if (rc == PL_OK)
         rc = pl_scorer_group(w->scorer, &group, w->name, &right, &formatted, &why);
@@ -184,12 +211,15 @@ static int open_stream(struct rewarder *r, const char *name, struct pl_queues **
 
 static int worker_start(struct worker *w, struct rewarder *r, size_t number, struct pl_error *err)
 {
+    struct pl_reward_opts opts = r->opts;
     int rc;
 
     w->all = r;
+    opts.program.pulse = keep;
+    opts.program.at = w;
     snprintf(w->name, sizeof w->name, "%s.%zu", r->daemon->name, number);
     rc = open_stream(r, w->name, &w->stream, err);
-    if (rc == PL_OK && pl_scorer_create(r->tokenizer, &r->opts, &w->scorer) < 0)
+    if (rc == PL_OK && pl_scorer_create(r->tokenizer, &opts, &w->scorer) < 0)
         rc = pl_fail(err, PL_ENOMEM, "no memory for a scorer");
     if (rc == PL_OK && pthread_create(&w->thread, NULL, work, w) != 0)
         rc = pl_fail(err, PL_EIO, "no thread for a scorer");

@@ -325,6 +325,52 @@ static void nothing_stops_it(void **state)
     free(huge);
 }
 
+/* A program of the user's decides; one of no use is an error of the request, not the desk's end. */
+static void programs_decide(void **state)
+{
+    static const char task[] = "{\"question\":\"q\",\"answer\":\"yes\",\"verifier\":\"exec\"}";
+    static const char *const texts[] = {T A("yes"), T A("no"), T A("crash")};
+    char *good[] = {
+        (char *)"sh", (char *)"-c",
+        (char *)"while read -r l; do case $l in *crash*) exit 1;; *se\\\":\\\"yes*)"
+                " echo '{\"correct\":true}';; *) echo '{\"correct\":false}';; esac; done",
+        NULL};
+    char *none[] = {(char *)"/no/such/verifier", NULL};
+    char **const commands[] = {good, none};
+    Plait__Response responses[3], *list[3];
+    struct pl_desk *kept = desk;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        Plait__ScoreRequest request = text_request(i, task, texts, 3, responses, list);
+        struct pl_desk_opts opts = {
+            .endpoint = "tcp://127.0.0.1:*", .tokenizer = tokenizer, .reward = PL_REWARD_DEFAULTS};
+        Plait__ScoreReply *reply;
+        struct pl_error err = {0};
+        void *socket;
+
+        opts.reward.program = (struct pl_exec_opts){.command = commands[i], .timeout_s = 20};
+        assert_int_equal(pl_desk_create(&opts, &desk, &err), PL_OK);
+        socket = client(ZMQ_REQ);
+        for (size_t again = 0; again < 2; again++) {
+            put(socket, &request);
+            reply = receive(socket);
+            if (i == 1) {
+                assert_error(reply, i, "'/no/such/verifier' (reward.exec.command) is of no use");
+                continue;
+            }
+            assert_string_equal(reply->error, "");
+            pl_assert_close(reply->rewards[0], 1 + 2, 1e-6, 0);
+            pl_assert_close(reply->rewards[1], 1 - 1.5, 1e-6, 0);
+            pl_assert_close(reply->rewards[2], 1 - 2, 1e-6, 0);
+            assert_string_equal(reply->scores[2]->why, "verifier failed: it ended with status 1");
+            plait__score_reply__free_unpacked(reply, NULL);
+        }
+        pl_desk_destroy(desk);
+        desk = kept;
+    }
+}
+
 static void what_cannot_be_bound_is_an_error(void **state)
 {
     struct pl_desk *kept = desk;
@@ -349,6 +395,7 @@ int main(void)
         cmocka_unit_test_teardown(what_is_no_request_is_answered, hang_up),
         cmocka_unit_test_teardown(many_responses_are_refused_and_most_are_taken, hang_up),
         cmocka_unit_test_teardown(nothing_stops_it, hang_up),
+        cmocka_unit_test_teardown(programs_decide, hang_up),
         cmocka_unit_test_teardown(what_cannot_be_bound_is_an_error, hang_up),
     };
 

@@ -479,6 +479,29 @@ static void programs_that_never_answer(void **state)
     pl_exec_destroy(exec);
 }
 
+static void count_up(void *at)
+{
+    ++*(size_t *)at;
+}
+
+/* Whoever must show that it lives can do so before each question. */
+static void a_pulse_goes_before_each_question(void **state)
+{
+    char *command[] = {(char *)"sh", (char *)"-c", (char *)"while read -r line; do " RIGHT "; done",
+                       NULL};
+    size_t pulses = 0;
+    const struct pl_exec_opts opts = {
+        .command = command, .timeout_s = 20, .pulse = count_up, .at = &pulses};
+    struct pl_exec *exec;
+
+    (void)state;
+    assert_int_equal(pl_exec_create(&opts, &exec), PL_OK);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(ask(exec, "yes"), PL_VERDICT_RIGHT);
+    assert_int_equal(pulses, 3);
+    pl_exec_destroy(exec);
+}
+
 /* However many questions a response asks, its time is bounded. */
 static void a_response_has_so_much_time(void **state)
 {
@@ -610,6 +633,7 @@ int main(void)
         cmocka_unit_test(memory_runs_out_for_it_alone),
         cmocka_unit_test(programs_that_cannot_be_started),
         cmocka_unit_test(programs_that_never_answer),
+        cmocka_unit_test(a_pulse_goes_before_each_question),
         cmocka_unit_test(a_response_has_so_much_time),
         cmocka_unit_test(rewards),
         cmocka_unit_test(threads),

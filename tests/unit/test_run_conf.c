@@ -250,6 +250,8 @@ static void sentences(void **state)
         {LEAST "algorithm: {adv_estimator: gdpo, filter_groups.spare: 4}\n",
          "'algorithm.filter_groups.spare' is 4, but with this 'algorithm.adv_estimator'",
          PL_EINVAL},
+        {LEAST "reward.exec: {command: [sh, x.sh], timeout_s: 31}\n",
+         "'reward.exec.timeout_s' is 31, more than half of 'link.lease_s', 60", PL_EINVAL},
         {LEAST "trainer.critic_warmup: 3\n",
          "'trainer.critic_warmup' is 3, but only 'algorithm.adv_estimator' gae has a critic",
          PL_EINVAL},
