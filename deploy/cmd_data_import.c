@@ -98,8 +98,9 @@ struct job {
     struct pl_import_set set;
     struct pl_import_summary summary;
     struct pl_progress progress;
-    uint64_t bytes;      /* of the files that are done */
-    struct pl_error bad; /* about the first bad row */
+    uint64_t bytes;        /* of the files that are done */
+    struct pl_error bad;   /* about the first bad row */
+    struct pl_error unfit; /* about the first that cannot be scored; code 0: there is none */
     struct pl_data_writer_opts answers;
 };
 
@@ -198,8 +199,9 @@ static int read_conf(struct job *job, const struct conf *conf, struct pl_error *
 
 static int take_row(void *at, const struct pl_import_row *row, struct pl_error *err)
 {
+    static const char unfit[] = "cannot be scored: its own answer is not right by its verifier";
     struct job *job = at;
-    bool is_new = false;
+    enum pl_import_added added = PL_IMPORT_NEW;
     int rc;
 
     pl_import_draft_clear(&job->draft);
@@ -210,10 +212,16 @@ static int take_row(void *at, const struct pl_import_row *row, struct pl_error *
         pl_import_reasons_add(&job->summary.left_out, job->draft.left_out);
         return PL_OK;
     }
-    rc = pl_import_set_add(&job->set, &job->draft, row->what, &is_new, err);
-    if (rc == PL_OK && !is_new)
-        job->summary.duplicates++;
-    return rc;
+    rc = pl_import_set_add(&job->set, &job->draft, row->what, &added, err);
+    if (rc < 0)
+        return rc;
+    if (added == PL_IMPORT_UNFIT) {
+        if (job->unfit.code == PL_OK)
+            job->unfit = *err;
+        pl_import_reasons_add(&job->summary.left_out, unfit);
+    }
+    job->summary.duplicates += added == PL_IMPORT_DUPLICATE;
+    return PL_OK;
 }
 
 static int watch(void *at, const char *what, size_t bytes, struct pl_error *err)
@@ -271,6 +279,8 @@ static int fail_empty(const struct job *job, struct pl_error *err)
     for (size_t i = 0; i < reasons->count; i++)
         (void)pl_buf_printf(&why, "; %llu: %s", (unsigned long long)reasons->counts[i],
                             reasons->texts[i]);
+    if (job->unfit.code < 0)
+        (void)pl_buf_printf(&why, " (%.200s)", job->unfit.text);
     if (job->summary.bad > 0)
         (void)pl_buf_printf(&why, "; %llu: bad (%.200s)", (unsigned long long)job->summary.bad,
                             job->bad.text);
@@ -300,6 +310,9 @@ static int choose(struct job *job, struct pl_error *err)
     if (job->set.count == 0)
         return fail_empty(job, err);
     rc = pl_import_choose(&job->set, &choice, &job->summary.chosen, err);
+    if (rc == PL_OK && job->unfit.code < 0)
+        fprintf(stderr, "%s: rows that cannot be scored are left out; the first: %s\n",
+                command.name, job->unfit.text);
     if (rc == PL_OK && job->summary.bad > 0)
         fprintf(stderr, "%s: %llu bad rows are left out; the first: %s\n", command.name,
                 (unsigned long long)job->summary.bad, job->bad.text);

@@ -70,8 +70,33 @@ static int keep(struct pl_import_set *set, const struct pl_import_draft *draft,
     return PL_OK;
 }
 
+/* Whether the verifier takes what the task has for right; a program of the user's is not asked. */
+static int check_answers(const struct pl_task *task, const char *what, struct pl_error *err)
+{
+    const struct pl_verifier *verifier = pl_verifier_named(task->verifier);
+    const char *wrong = NULL, *answer = task->final.answer;
+    int rc = pl_verifier_check(task, err);
+
+    if (rc < 0)
+        return pl_fail_in(err, rc, "%s", what);
+    if (!verifier->final)
+        return PL_OK;
+    if (verifier->final(task, answer, strlen(answer)) != PL_VERDICT_RIGHT)
+        wrong = answer;
+    for (size_t i = 0; i < task->step_count && !wrong; i++) {
+        answer = task->steps[i].answer;
+        if (verifier->step(task, &task->steps[i], answer, strlen(answer)) != PL_VERDICT_RIGHT)
+            wrong = answer;
+    }
+    if (!wrong)
+        return PL_OK;
+    return pl_fail(err, PL_EFORMAT,
+                   "%s: its own answer, '%.80s', is not right by the verifier '%s'", what, wrong,
+                   task->verifier);
+}
+
 int pl_import_set_add(struct pl_import_set *set, const struct pl_import_draft *draft,
-                      const char *what, bool *ret_new, struct pl_error *err)
+                      const char *what, enum pl_import_added *ret_added, struct pl_error *err)
 {
     struct pl_task task = {0};
     uint64_t key = 0;
@@ -80,12 +105,9 @@ int pl_import_set_add(struct pl_import_set *set, const struct pl_import_draft *d
 
     if (rc < 0)
         return rc;
-    if (pl_verifier_named(task.verifier)) {
-        rc = pl_verifier_check(&task, err);
-        if (rc < 0) {
-            rc = pl_fail_in(err, rc, "%s", what);
-            goto out;
-        }
+    if (check_answers(&task, what, err) < 0) {
+        *ret_added = PL_IMPORT_UNFIT;
+        goto out;
     }
     rc = make_key(draft->key.len > 0 ? draft->key.data : task.question, &key);
     if (rc == PL_OK)
@@ -101,7 +123,7 @@ int pl_import_set_add(struct pl_import_set *set, const struct pl_import_draft *d
     if (rc < 0)
         rc = pl_fail(err, rc, "%s: no memory to keep %zu tasks", what, set->count + 1);
     else
-        *ret_new = is_new;
+        *ret_added = is_new ? PL_IMPORT_NEW : PL_IMPORT_DUPLICATE;
 out:
     pl_task_release(&task);
     return rc;

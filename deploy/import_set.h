@@ -2,7 +2,7 @@
  * The tasks that were read, and which of them are written where.
  *
  *   add          one task after the other; one that is there already (the same question, but for
- *                white space) is told and not kept
+ *                white space) or cannot be scored is told and not kept
  *   choose       by level; then, in an order drawn from the seed, exactly as many as are asked for
  *
  * All tasks are kept in memory (some twice the size of their lines), because the parts are drawn
@@ -41,10 +41,16 @@ struct pl_import_set {
     struct pl_key_set keys, ids;
 };
 
-/* The draft's task, unless *ret_new is false. PL_EFORMAT: it is no task (proto/task.h), or another
- * has its id; PL_ENOMEM. Begin with a zeroed set. */
+enum pl_import_added { PL_IMPORT_NEW, PL_IMPORT_DUPLICATE, PL_IMPORT_UNFIT };
+
+/*
+ * The draft's task, which is kept if it is new. It is unfit where its verifier does not take its
+ * own answers for right (a letter that is another option's text, a formula that it cannot read):
+ * nobody could answer it; *err says why then, too. PL_EFORMAT: it is no task (proto/task.h), or
+ * another has its id; PL_ENOMEM. Begin with a zeroed set.
+ */
 int pl_import_set_add(struct pl_import_set *set, const struct pl_import_draft *draft,
-                      const char *what, bool *ret_new, struct pl_error *err);
+                      const char *what, enum pl_import_added *ret_added, struct pl_error *err);
 void pl_import_set_release(struct pl_import_set *set); /* zeroed is fine */
 
 struct pl_import_choice {

@@ -24,15 +24,15 @@ static void add(struct pl_import_set *set, const char *kind, const char *text)
     struct pl_import_draft draft;
     struct pl_error err = {0};
     json_t *json = NULL;
-    bool is_new = false;
+    enum pl_import_added added = PL_IMPORT_UNFIT;
 
     pl_import_draft_init(&draft);
     assert_int_equal(pl_json_parse(text, strlen(text), "row", &json, &err), PL_OK);
     row.json = json;
     if (pl_import_kind_named(kind, &nearest)->read(&conf, &row, &draft, &err) < 0 ||
-        pl_import_set_add(set, &draft, "f:1", &is_new, &err) < 0)
+        pl_import_set_add(set, &draft, "f:1", &added, &err) < 0)
         fail_msg("%s", err.text);
-    assert_true(is_new);
+    assert_int_equal(added, PL_IMPORT_NEW);
     json_decref(json);
     pl_import_draft_release(&draft);
 }
