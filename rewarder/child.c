@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 enum { OPEN_MAX_ = 256, PROCESSES_MAX = 4096, FILE_BYTES_MAX = 1 << 30, FDS_MAX = 4096 };
-enum { END_WAIT_MS = 200 }; /* between the end of the output and that of the program */
+enum { END_WAIT_MS = 200 };  /* between the end of the output and that of the program */
+enum { START_LOOK_MS = 10 }; /* how often to look whether a new one reads; nothing tells */
 
 /* ---- starting ---- */
 
@@ -301,7 +302,9 @@ static void end(struct pl_child *c, char why[96])
 struct exchange {
     const char *line;
     size_t len, sent;
-    bool deaf; /* it closed its input */
+    bool deaf;                       /* it closed its input */
+    bool reading;                    /* it has begun to read the question */
+    int64_t deadline_ns, allowed_ns; /* until it answers, or begins to read; for the answer */
     struct pl_buf *answer;
 };
 
@@ -341,20 +344,32 @@ static enum taken take_some(struct pl_child *c, struct exchange *x, char why[96]
     return TAKEN_LINE;
 }
 
+/* Milliseconds to wait for something to happen; 0: its time is over. */
+static int patience_ms(const struct pl_child *c, struct exchange *x)
+{
+    int ms;
+
+    if (!x->reading && unread(c) < x->sent) {
+        x->reading = true;
+        x->deadline_ns = now_ns() + x->allowed_ns;
+    }
+    ms = left_ms(x->deadline_ns);
+    return x->reading || ms < START_LOOK_MS ? ms : START_LOOK_MS;
+}
+
 /* Write and read until something has happened; *c is stopped unless it answered. */
-static enum pl_child_outcome exchange(struct pl_child *c, struct exchange *x, int64_t deadline_ns,
-                                      char why[96])
+static enum pl_child_outcome exchange(struct pl_child *c, struct exchange *x, char why[96])
 {
     for (;;) {
         struct pollfd fds[] = {{c->out, POLLIN, 0},
                                {x->sent < x->len && !x->deaf ? c->in : -1, POLLOUT, 0},
                                {c->exit_fd, POLLIN, 0}};
-        const int ms = left_ms(deadline_ns);
+        const int ms = patience_ms(c, x);
         enum taken taken = TAKEN_NONE;
 
         if (ms == 0) {
             pl_child_stop(c);
-            return PL_CHILD_LATE;
+            return x->reading ? PL_CHILD_LATE : PL_CHILD_ASLEEP;
         }
         if (poll(fds, 3, ms) < 0)
             continue;
@@ -384,21 +399,30 @@ static enum pl_child_outcome exchange(struct pl_child *c, struct exchange *x, in
 }
 
 enum pl_child_outcome pl_child_ask(struct pl_child *child, const char *line, size_t len,
-                                   double seconds, struct pl_buf *answer, char why[96])
+                                   double seconds, double start_s, struct pl_buf *answer,
+                                   char why[96])
 {
-    struct exchange x = {.line = line, .len = len, .answer = answer};
+    const bool fresh = child->lines == 0;
+    struct exchange x = {.line = line,
+                         .len = len,
+                         .reading = !fresh,
+                         .deadline_ns = now_ns() + (int64_t)(1e9 * (fresh ? start_s : seconds)),
+                         .allowed_ns = (int64_t)(1e9 * seconds),
+                         .answer = answer};
     struct pollfd early[] = {{child->out, POLLIN, 0}, {child->exit_fd, POLLIN, 0}};
     enum pl_child_outcome outcome;
 
     pl_buf_clear(answer);
-    snprintf(why, 96, "it did not answer within %g s", seconds);
-    if (child->lines > 0 && poll(early, 2, 0) > 0) {
+    snprintf(why, 96,
+             fresh ? "it had not begun to read after %.3g s" : "it did not answer in %.3g s",
+             fresh ? start_s : seconds);
+    if (!fresh && poll(early, 2, 0) > 0) {
         snprintf(why, 96, "it wrote or ended without being asked");
         pl_child_stop(child);
         return PL_CHILD_STALE;
     }
-    limit_processor(child, seconds);
-    outcome = exchange(child, &x, now_ns() + (int64_t)(seconds * 1e9), why);
+    limit_processor(child, fresh ? seconds + start_s : seconds);
+    outcome = exchange(child, &x, why);
     if (outcome == PL_CHILD_ANSWERED)
         child->lines++;
     return outcome;

@@ -46,6 +46,7 @@ void pl_child_stop(struct pl_child *child); /* zeroed or stopped is fine */
 enum pl_child_outcome {
     PL_CHILD_ANSWERED,  /* the line is in the buffer, without its end */
     PL_CHILD_LATE,      /* not before the deadline */
+    PL_CHILD_ASLEEP,    /* a new one had not begun to read the question before its deadline */
     PL_CHILD_GONE,      /* it ended, or closed its output, before the line was whole */
     PL_CHILD_UNTOUCHED, /* the same, and it had read nothing of the question */
     PL_CHILD_GARBAGE,   /* too long a line, more than one, or one before the question was read */
@@ -53,11 +54,13 @@ enum pl_child_outcome {
 };
 
 /*
- * Ask `line` (its end included) and wait for the answer for `seconds`. After all but
- * PL_CHILD_ANSWERED the child is stopped, and `why` says what happened ("it ended with status 3").
- * `answer` is cleared first and needs room for PL_CHILD_LINE_MAX bytes.
+ * Ask `line` (its end included) and wait for the answer for `seconds`; of a new child these count
+ * from when it begins to read, for which it has start_s: it may have much to load first. After all
+ * but PL_CHILD_ANSWERED the child is stopped, and `why` says what happened ("it ended with status
+ * 3"). `answer` is cleared first and needs room for PL_CHILD_LINE_MAX bytes.
  */
 enum pl_child_outcome pl_child_ask(struct pl_child *child, const char *line, size_t len,
-                                   double seconds, struct pl_buf *answer, char why[96]);
+                                   double seconds, double start_s, struct pl_buf *answer,
+                                   char why[96]);
 
 #endif

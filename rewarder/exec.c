@@ -3,12 +3,14 @@
 #include "common/base/json.h"
 #include "rewarder/child.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 enum { QUESTION_MAX = 8 << 20, STARTS_MAX = 3, UNANSWERED_MAX = 16 };
+enum { START_TIMES = 3 }; /* time-outs that a new process has until it begins to read */
 
 struct pl_exec {
     struct pl_exec_opts opts;
@@ -180,27 +182,39 @@ static void nap(size_t tries)
     nanosleep(&pause, NULL);
 }
 
+/* One question, with what is left of its time. */
+struct ask {
+    double begin, limit_s, start_s; /* from begin on */
+    enum pl_child_outcome outcome;
+    char why[96];
+};
+
+static void ask_child(struct pl_exec *e, struct ask *a)
+{
+    const double gone = seconds() - a->begin;
+
+    a->outcome = pl_child_ask(&e->child, e->question.data, e->question.len, a->limit_s,
+                              a->start_s > gone ? a->start_s - gone : 0.0, &e->answer, a->why);
+}
+
 /* One question to a child that is there, or to a new one if the child had nothing more to say.
- * False: a new one came to nothing without having read it; `why` says how. */
-static bool ask_once(struct pl_exec *e, double limit_s, enum pl_child_outcome *ret_outcome,
-                     char why[96])
+ * False: a new one came to nothing without having read it. */
+static bool ask_once(struct pl_exec *e, struct ask *a)
 {
     struct pl_error err = {0};
     const bool used = e->child.lines > 0;
 
     if (e->child.pid > 0) {
-        *ret_outcome =
-            pl_child_ask(&e->child, e->question.data, e->question.len, limit_s, &e->answer, why);
-        if (!used || (*ret_outcome != PL_CHILD_STALE && *ret_outcome != PL_CHILD_UNTOUCHED))
-            return *ret_outcome != PL_CHILD_UNTOUCHED;
+        ask_child(e, a);
+        if (!used || (a->outcome != PL_CHILD_STALE && a->outcome != PL_CHILD_UNTOUCHED))
+            return a->outcome != PL_CHILD_UNTOUCHED;
     }
     if (pl_child_start(e->opts.command, e->opts.memory_max, &e->child, &err) < 0) {
-        snprintf(why, 96, "%.95s", err.text);
+        snprintf(a->why, sizeof a->why, "%.95s", err.text);
         return false;
     }
-    *ret_outcome =
-        pl_child_ask(&e->child, e->question.data, e->question.len, limit_s, &e->answer, why);
-    return *ret_outcome != PL_CHILD_UNTOUCHED;
+    ask_child(e, a);
+    return a->outcome != PL_CHILD_UNTOUCHED;
 }
 
 /* The verdict of a line that came. */
@@ -221,14 +235,27 @@ static enum pl_verdict decide(struct pl_exec *e)
     return failed(e);
 }
 
+/* What it came to, where it did not answer, in words. */
+static void explain(struct pl_exec *e, const struct pl_task *task, const struct ask *a)
+{
+    const double timeout_s = e->opts.timeout_s;
+
+    if (a->outcome == PL_CHILD_LATE && a->limit_s < timeout_s)
+        snprintf(e->why, sizeof e->why, "verifier timed out after %g s for the response",
+                 timeout_s * (double)(1 + task->step_count));
+    else if (a->outcome == PL_CHILD_LATE)
+        snprintf(e->why, sizeof e->why, "verifier timed out after %g s", timeout_s);
+    else
+        snprintf(e->why, sizeof e->why, "verifier failed: %s", a->why);
+}
+
 enum pl_verdict pl_exec_ask(struct pl_exec *exec, const struct pl_task *task, size_t step,
                             const char *text, size_t len)
 {
-    const double limit_s =
-        exec->left_s < exec->opts.timeout_s ? exec->left_s : exec->opts.timeout_s;
-    double begin;
-    enum pl_child_outcome outcome = PL_CHILD_GONE;
-    char why[96] = "";
+    const double timeout_s = exec->opts.timeout_s;
+    struct ask a = {.limit_s = exec->left_s < timeout_s ? exec->left_s : timeout_s,
+                    .start_s = START_TIMES * timeout_s,
+                    .outcome = PL_CHILD_GONE};
     size_t tries = 0;
 
     if (exec->why[0])
@@ -242,26 +269,16 @@ enum pl_verdict pl_exec_ask(struct pl_exec *exec, const struct pl_task *task, si
     }
     if (exec->opts.pulse)
         exec->opts.pulse(exec->opts.at);
-    begin = seconds();
-    while (!ask_once(exec, begin + limit_s - seconds(), &outcome, why) && ++tries < STARTS_MAX)
+    a.begin = seconds();
+    while (!ask_once(exec, &a) && ++tries < STARTS_MAX)
         nap(tries);
-    exec->left_s -= seconds() - begin;
-    if (tries == STARTS_MAX) {
+    exec->left_s -= fmin(seconds() - a.begin, timeout_s); /* a start is not the response's */
+    if (tries == STARTS_MAX)
         snprintf(exec->broken, sizeof exec->broken, "is of no use, tried %d times: %s", STARTS_MAX,
-                 why);
-        snprintf(exec->why, sizeof exec->why, "verifier failed: %s", why);
-        return failed(exec);
-    }
-    if (outcome == PL_CHILD_ANSWERED)
+                 a.why);
+    else if (a.outcome == PL_CHILD_ANSWERED)
         return decide(exec);
-    if (outcome == PL_CHILD_LATE && limit_s < exec->opts.timeout_s)
-        snprintf(exec->why, sizeof exec->why, "verifier timed out after %g s for the response",
-                 exec->opts.timeout_s * (double)(1 + task->step_count));
-    else if (outcome == PL_CHILD_LATE)
-        snprintf(exec->why, sizeof exec->why, "verifier timed out after %g s",
-                 exec->opts.timeout_s);
-    else
-        snprintf(exec->why, sizeof exec->why, "verifier failed: %s", why);
+    explain(exec, task, &a);
     return failed(exec);
 }
 

@@ -36,7 +36,7 @@
 struct pl_exec_opts {
     char *const
         *command;      /* program and arguments, NULL terminated; borrowed. NULL: there is none */
-    double timeout_s;  /* of one question */
+    double timeout_s;  /* of one question, and three times that to begin to read the first */
     size_t memory_max; /* address space in bytes, 0: no limit */
     /* Called before each question, for whoever has to show meanwhile that it lives; NULL: nobody.
      */

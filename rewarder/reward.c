@@ -210,8 +210,9 @@ void pl_reward_score(const struct pl_reward_opts *opts, const struct pl_task *ta
     else
         snprintf(room->why, sizeof room->why, "%s", found->why);
     match_steps(&w);
-    if (opts->exec && found->valid && pl_exec_why(opts->exec)[0])
-        snprintf(room->why, sizeof room->why, "%s", pl_exec_why(opts->exec));
+    if (opts->exec && pl_exec_why(opts->exec)[0])
+        snprintf(room->why, sizeof room->why, "%s%s%s", found->valid ? "" : found->why,
+                 found->valid ? "" : "; ", pl_exec_why(opts->exec));
     paid = opts->pay == PL_REWARD_NONE ? 0.0 : intermediate(&w);
     if (opts->pay == PL_REWARD_CONDITIONAL && score.verdict != PL_VERDICT_RIGHT)
         paid = 0.0;

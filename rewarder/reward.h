@@ -75,7 +75,7 @@ struct pl_reward_opts {
 struct pl_reward_room {
     struct pl_segments found;
     struct pl_segment segments[PL_PIECES_MAX];
-    char why[128];
+    char why[256];
 };
 
 /*

@@ -127,8 +127,8 @@ static void note_unverified(struct worker *w, const struct pl_lease *lease,
     if (count == 0)
         return;
     for (size_t i = 0; i < group->samples && !why[0]; i++)
-        if (strncmp(group->rollouts[i].score.why, "verifier ", 9) == 0)
-            why = group->rollouts[i].score.why;
+        if (strstr(group->rollouts[i].score.why, "verifier "))
+            why = strstr(group->rollouts[i].score.why, "verifier ");
     pl_warn("unverified group=%s samples=%llu first=\"%s\"", lease->group,
             (unsigned long long)count, why);
     atomic_fetch_add(&w->all->unverified, count);

@@ -256,11 +256,12 @@ static int check(const struct pl_run_conf *c, struct pl_error *err)
     if (c->gdpo_weights.count != 3)
         return pl_fail(err, PL_EINVAL, "'algorithm.gdpo_reward_weights' needs 3 numbers, not %zu",
                        c->gdpo_weights.count);
-    if (c->exec_command.count > 0 && 2 * c->exec_timeout_s > (double)c->lease_s)
-        return pl_fail(err, PL_EINVAL,
-                       "'reward.exec.timeout_s' is %g, more than half of 'link.lease_s', %zu: its "
-                       "group would be taken for abandoned",
-                       c->exec_timeout_s, c->lease_s);
+    if (c->exec_command.count > 0 && 6 * c->exec_timeout_s > (double)c->lease_s)
+        return pl_fail(
+            err, PL_EINVAL,
+            "'reward.exec.timeout_s' is %g, more than a sixth of 'link.lease_s', %zu: its "
+            "group would be taken for abandoned",
+            c->exec_timeout_s, c->lease_s);
     if (c->pack_tokens < c->prompt_tokens_max + c->response_tokens_max)
         return pl_fail(err, PL_EINVAL,
                        "'actor.ppo_max_token_len' is %zu; the longest prompt and response take %zu",
