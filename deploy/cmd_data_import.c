@@ -5,6 +5,7 @@
 #include "common/base/file.h"
 #include "deploy/data_options.h"
 #include "deploy/import_files.h"
+#include "deploy/import_parts.h"
 #include "deploy/import_summary.h"
 #include "deploy/import_worked.h"
 #include "deploy/import_write.h"

@@ -1,17 +1,9 @@
 /*
- * The tasks that were read, and which of them are written where.
+ * The tasks that were read, one after the other. One that is there already (the same question, but
+ * for white space) or cannot be scored is told and not kept.
  *
- *   add          one task after the other; one that is there already (the same question, but for
- *                white space) or cannot be scored is told and not kept
- *   choose       by level; then, in an order drawn from the seed, exactly as many as are asked for
- *
- * All tasks are kept in memory (some twice the size of their lines), because the parts are drawn
- * from all of them. Where a task comes in that order depends on the seed and its question alone.
- *
- * With components, tasks that share a link, or share one with a task that does, are together: no
- * component has tasks in both parts. Whole components fill the test part, in their order, as long
- * as they fit; where a rest remains, the smallest other one is cut, and what it leaves goes to
- * neither.
+ * All are in memory (some twice the size of their lines), because the parts are drawn from all of
+ * them (import_parts.h).
  */
 #ifndef PL_DEPLOY_IMPORT_SET_H
 #define PL_DEPLOY_IMPORT_SET_H
@@ -52,25 +44,5 @@ enum pl_import_added { PL_IMPORT_NEW, PL_IMPORT_DUPLICATE, PL_IMPORT_UNFIT };
 int pl_import_set_add(struct pl_import_set *set, const struct pl_import_draft *draft,
                       const char *what, enum pl_import_added *ret_added, struct pl_error *err);
 void pl_import_set_release(struct pl_import_set *set); /* zeroed is fine */
-
-struct pl_import_choice {
-    uint64_t seed;
-    char *const *levels;       /* those that are taken */
-    size_t level_count;        /* 0: all */
-    bool parts;                /* train and test tasks are drawn; else count, as TRAIN */
-    size_t train, test, count; /* count 0: all */
-    bool per_level;            /* as many of each level */
-    bool components;
-};
-
-struct pl_import_chosen {
-    size_t components;                     /* of what has the right level; 0: not looked at */
-    size_t other_level, not_drawn, shared; /* shared: left out for the sake of components */
-};
-
-/* Sets the part of every item. PL_EINVAL: there are not as many as asked for, or none. PL_ENOMEM.
- */
-int pl_import_choose(struct pl_import_set *set, const struct pl_import_choice *choice,
-                     struct pl_import_chosen *ret_chosen, struct pl_error *err);
 
 #endif

@@ -14,7 +14,7 @@
 #ifndef PL_DEPLOY_IMPORT_SUMMARY_H
 #define PL_DEPLOY_IMPORT_SUMMARY_H
 
-#include "deploy/import_set.h"
+#include "deploy/import_parts.h"
 
 #include <stdio.h>
 

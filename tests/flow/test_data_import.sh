@@ -93,7 +93,7 @@ bad "'no-such-folder': there is no tokenizer.json" gsm8k one.jsonl --tokenizer n
 printf '{"question": "x", "answer": 7}\n' >number.jsonl
 bad "number.jsonl:1: 'answer' is an integer; expected a string" gsm8k one.jsonl number.jsonl
 bad "from 1 rows: 2 tasks are asked for, there are 1" gsm8k one.jsonl --count 2
-bad "none of the 1 tasks has a level that --level names" gsm8k one.jsonl --level 3
+bad "none of the 1 tasks has the level '3', or any" gsm8k one.jsonl --level 3
 {
     cat one.jsonl number.jsonl
     printf '{"question": "caf\351", "answer": "#### 2"}\n'

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "deploy/import_set.h"
+#include "deploy/import_parts.h"
 #include "deploy/import_summary.h"
 
 #include <stdio.h>
@@ -185,7 +185,7 @@ static void too_many_are_refused(void **state)
         {{.parts = true, .train = 80, .test = 1, .per_level = true},
          "81 tasks of level '1' are asked for, there are 80"},
         {{.levels = levels, .level_count = 1},
-         "none of the 240 tasks has a level that --level names"},
+         "none of the 240 tasks has the level '9'; there are '1', '2', '3'"},
     };
     struct pl_import_set set = {0};
 
