@@ -407,7 +407,7 @@ static int set_written(struct loader *l, const char *key, const char *value, con
     for (size_t i = 0; rc == PL_OK && i < doc.count; i++)
         rc = strcmp(doc.entries[i].key, key) == 0
                  ? set(l, key, doc.entries[i].value, where, from, i == 0)
-                 : pl_fail(l->err, PL_EINVAL, "%s: '%s' is given more than a value", where, key);
+                 : pl_fail(l->err, PL_EINVAL, "%s: more than one value is given", where);
     document_release(&doc);
     pl_buf_release(&text);
     return rc;
