@@ -11,7 +11,8 @@
  * line end and its text.
  *
  * steps are the answers of all sub-questions but the last; meta.decomposition has the sub-questions
- * with the answers put in for #1, #2, ... The single-hop questions are what links a task to others.
+ * with the answers put in for #1, #2, ... The single-hop questions, by their ids or as they stand,
+ * are what links a task to others.
  */
 #include "deploy/import.h"
 #include "proto/task.h"
@@ -105,8 +106,7 @@ static int read_hop(struct reading *reading, const json_t *hop, json_t *decompos
         reading->answers[reading->hops++] = json_string_value(answer);
     json_decref(answer);
     id = pl_import_text(json_object_get(hop, "id"));
-    if (id)
-        pl_import_link(reading->draft, json_string_value(id));
+    pl_import_link(reading->draft, id ? json_string_value(id) : question);
     json_decref(id);
     return rc < 0 ? pl_import_no_room(row, rc, err) : PL_OK;
 }

@@ -630,6 +630,30 @@ static void musique(void **state)
     become_with("musique", &conf, &dropped, 1);
 }
 
+/* A single-hop question is known by its id, and without one by its words. */
+static void hops_are_links(void **state)
+{
+    static const char with_ids[] = MUSIQUE(HOPS, ", \"paragraphs\": " PARAGRAPHS);
+    static const char without[] =
+        MUSIQUE("[{\"question\": \"Hm >> maker\", \"answer\": \"Ann\"}, {\"id\": null, "
+                "\"question\": \"Who is #1?\", \"answer\": \"Max\"}]",
+                ", \"paragraphs\": " PARAGRAPHS);
+    const struct pl_import_conf conf = conf_of();
+    struct pl_import_draft draft;
+
+    (void)state;
+    pl_import_draft_init(&draft);
+    assert_int_equal(read_row(kind_named("musique"), &conf, with_ids, &draft, NULL), PL_OK);
+    assert_int_equal(draft.link_count, 3);
+    assert_true(draft.links[0] == pl_import_hash("11") && draft.links[2] == pl_import_hash("13"));
+    pl_import_draft_clear(&draft);
+    assert_int_equal(read_row(kind_named("musique"), &conf, without, &draft, NULL), PL_OK);
+    assert_int_equal(draft.link_count, 2);
+    assert_true(draft.links[0] == pl_import_hash("Hm >> maker"));
+    assert_true(draft.links[1] == pl_import_hash("Who is #1?"));
+    pl_import_draft_release(&draft);
+}
+
 /* A row of which each "#1" would become a long answer is not blown up without bound. */
 static void sub_questions_do_not_explode(void **state)
 {
@@ -670,6 +694,7 @@ int main(void)
         cmocka_unit_test(system_messages_are_left_out_or_kept),
         cmocka_unit_test(contexts_keep_to_the_budget),
         cmocka_unit_test(musique),
+        cmocka_unit_test(hops_are_links),
         cmocka_unit_test(sub_questions_do_not_explode),
     };
 
