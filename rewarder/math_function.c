@@ -3,6 +3,7 @@
 #include "rewarder/math_factor.h"
 #include "rewarder/math_power.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { ONE = PL_MATH_ONE };
@@ -16,6 +17,51 @@ static bool has_i(const struct pl_math_room *room, struct pl_math_poly p)
     return false;
 }
 
+static double approximate(const struct pl_math_int *n)
+{
+    double sum = 0.0;
+
+    for (uint32_t i = n->count; i > 0; i--)
+        sum = sum * 4294967296.0 + n->words[i - 1];
+    return sum;
+}
+
+/* A term of numbers only, to some 14 digits. */
+static bool approximate_term(const struct pl_math_room *room, const struct pl_math_term *t,
+                             double *ret)
+{
+    double product = approximate(&t->coef.over) / approximate(&t->coef.under);
+
+    for (uint32_t i = 0; i < t->count; i++) {
+        const struct pl_math_atom *atom = &room->atoms[t->factors[i].atom];
+        const double base = atom->kind == PL_MATH_PRIME ? approximate(&atom->prime)
+                            : pl_math_factor_is_named(room, t->factors[i].atom, "pi") ? acos(-1.0)
+                            : pl_math_factor_is_named(room, t->factors[i].atom, "e")  ? exp(1.0)
+                                                                                      : 0.0;
+
+        if (base == 0.0)
+            return false;
+        product *= pow(base, (double)t->factors[i].exponent / ONE);
+    }
+    *ret = t->coef.negative ? -product : product;
+    return true;
+}
+
+/* The sign of a sum of numbers, where it is beyond doubt: a sum that is not 0 is far from it next
+ * to its terms, or 0 is returned. */
+static int sign_of(const struct pl_math_room *room, struct pl_math_poly p)
+{
+    double sum = 0.0, size = 0.0, term;
+
+    for (uint32_t i = 0; i < p.count; i++) {
+        if (!approximate_term(room, &room->terms[p.at + i], &term))
+            return 0;
+        sum += term;
+        size += fabs(term);
+    }
+    return !(size < 1e300) || fabs(sum) < 1e-9 * size ? 0 : sum < 0.0 ? -1 : 1;
+}
+
 static int poly_abs(struct pl_math_room *room, struct pl_math_poly p, struct pl_math_frac *ret)
 {
     struct pl_math_atom atom = {.kind = PL_MATH_ABS};
@@ -26,6 +72,11 @@ static int poly_abs(struct pl_math_room *room, struct pl_math_poly p, struct pl_
 
     if (has_i(room, p))
         return PL_EUNSUPPORTED;
+    if (p.count > 1 && sign_of(room, p) != 0) {
+        factor = pl_math_num_of(sign_of(room, p));
+        rc = pl_math_factor_over_one(room, p, ret);
+        return rc < 0 ? rc : pl_math_frac_scale(room, *ret, &factor, ret);
+    }
     if (p.count > 1) {
         rc = pl_math_factor_primitive(room, p, true, &factor, &atom.arg);
         factor.negative = false;

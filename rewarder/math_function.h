@@ -1,6 +1,7 @@
 /*
  * Functions of canonical forms.
  *
+ *   |a|             of numbers the number, |3 - pi| = pi - 3; |-x| = |x|, |2 x - 2| = 2 |x - 1|
  *   logarithms      ln(8) = 3 ln(2), ln(x y) = ln(x) + ln(y), log_b(x) = ln(x)/ln(b)
  *   sin, cos, ...   sin(-x) = -sin(x), cos(-x) = cos(x); else a function of equal arguments is
  *                   equal, and no more is known of it

@@ -16,6 +16,11 @@
  * (1, 2); unions in any order, "x < 1 or x > 2" is a union too a +- b        is the list of both
  *   matrices      entry by entry
  *   words         word by word, in lower case
+ *
+ * What it does not know, and takes for different: identities of trigonometry, squares of sums under
+ * a root (sqrt(x^2 + 2 x + 1) is |x + 1|), roots of an order that does not divide 2520, numbers
+ * over 115 digits unless they are powers, unions that overlap. Two such are the same if they are
+ * spelled alike (pl_math_tokens_same()), which is for the caller to see.
  */
 #ifndef PL_REWARDER_MATH_SAME_H
 #define PL_REWARDER_MATH_SAME_H

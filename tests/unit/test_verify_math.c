@@ -168,8 +168,9 @@ static void pi_e_i_and_functions(void **state)
          {"\\sin^{-1} x", "\\arcsin x"}, {"2\\sin x\\cos x", "2\\cos(x) \\sin(x)"},
          {"\\tan\\frac{\\pi}{8}", "\\tan(\\pi/8)"}, {"5!", "120"}, {"\\frac{10!}{8!}", "90"},
          {"\\binom{5}{2}", "10"}, {"\\dbinom{6}{3}", "20"}, {"|{-3}|", "3"}, {"|3-x|", "|x-3|"},
-         {"\\lfloor 3.7 \\rfloor", "3"}, {"\\lceil -3.7\\rceil", "-3"},
-         {"\\lfloor -0.5\\rfloor", "-1"}, {"\\operatorname{sin} x", "\\sin x"});
+         {"|3-\\pi|", "\\pi-3"}, {"|\\sqrt{2}-e|", "e-\\sqrt2"}, {"\\lfloor 3.7 \\rfloor", "3"},
+         {"\\lceil -3.7\\rceil", "-3"}, {"\\lfloor -0.5\\rfloor", "-1"},
+         {"\\operatorname{sin} x", "\\sin x"});
     DIFFERENT({"3\\pi", "3"}, {"\\pi", "\\frac{22}{7}"}, {"3+4i", "3-4i"}, {"e", "2.718"},
               {"\\ln 2", "\\log_{10} 2"}, {"\\sin x", "\\cos x"}, {"\\sin 30^\\circ", "\\sin 30"},
               {"\\sin 2x", "2\\sin x"}, {"\\cos(-x)", "-\\cos x"}, {"5!", "24"},
