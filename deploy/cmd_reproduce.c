@@ -1,5 +1,6 @@
 #include "deploy/cmd_reproduce.h"
 
+#include "common/app/nearest.h"
 #include "common/app/options.h"
 #include "common/app/share.h"
 #include "common/app/signals.h"
@@ -26,8 +27,7 @@ static const struct pl_option options[] = {
     PL_OPTION_LIST(struct conf, seeds, "seeds", "N,...", "0,1,42",
                    "seeds of training by reward; the main table's rows run with each, the others "
                    "with the first"),
-    PL_OPTION_LIST(struct conf, only, "only", "ROW,...", NULL,
-                   "some rows of the grid, by name; --list shows them"),
+    PL_OPTION_LIST(struct conf, only, "only", "ROW,...", NULL, "some rows of the grid, by name"),
     PL_OPTION_STRING(struct conf, out, "out", "DIR", NULL,
                      "folder of everything it makes (default: reproduce-SCALE)"),
     PL_OPTION_STRING(struct conf, recipes, "recipes", "DIR", NULL,
@@ -43,7 +43,11 @@ static const struct pl_command command = {
              "stops it; the same command goes on.",
     .options = options,
     .count = sizeof options / sizeof options[0],
-    .after = "Examples:\n"
+    .after = "Rows: direct, cot, sft, think-answer, interleave, interleave-ir,\n"
+             "interleave-ir-direct, interleave-ir-partial, interleave-ir-all, delayed,\n"
+             "delayed-ir, interleave-ir-ppo, interleave-ir-reinforce-plus-plus,\n"
+             "interleave-ir-gdpo, interleave-ir-charge.\n\n"
+             "Examples:\n"
              "  plait reproduce --scale tiny\n"
              "  plait reproduce --scale small --only think-answer,interleave-ir --seeds 0\n",
 };
@@ -78,12 +82,23 @@ static bool wants(const struct pl_grid_row *row, void *at)
     return conf->only.count == 0;
 }
 
+static int no_such_row(const char *name, struct pl_error *err)
+{
+    struct pl_nearest nearest = {.word = name};
+
+    for (size_t i = 0; i < pl_grid_count; i++)
+        pl_nearest_offer(&nearest, pl_grid[i].name);
+    return nearest.best
+               ? pl_fail(err, PL_EINVAL, "--only: there is no row '%s'; did you mean '%s'?", name,
+                         nearest.best)
+               : pl_fail(err, PL_EINVAL, "--only: there is no row '%s'; --help names all", name);
+}
+
 static int check_rows(const struct conf *conf, struct pl_error *err)
 {
     for (size_t i = 0; i < conf->only.count; i++)
         if (!pl_grid_named(conf->only.items[i]))
-            return pl_fail(err, PL_EINVAL, "--only: there is no row '%s'; --list shows all",
-                           conf->only.items[i]);
+            return no_such_row(conf->only.items[i], err);
     return PL_OK;
 }
 
@@ -106,8 +121,7 @@ static char *default_out(const char *scale)
 static int list(const struct pl_chores *chores)
 {
     for (size_t i = 0; i < chores->count; i++)
-        printf("%s  %-40s %s\n", pl_chores_is_done(chores, i) ? "done" : "    ",
-               chores->list[i].name, chores->list[i].title);
+        printf("%s  %s\n", pl_chores_is_done(chores, i) ? "done" : "    ", chores->list[i].title);
     return fflush(stdout) == 0 ? PL_OK : PL_EIO;
 }
 
@@ -166,6 +180,11 @@ static int open_all(const struct conf *conf, struct pl_error *err)
         rc = read_seeds(conf, &r, err);
     if (rc == PL_OK)
         rc = check_rows(conf, err);
+    if (rc == PL_OK && !pl_path_exists(path))
+        rc = pl_fail(err, PL_EINVAL,
+                     "--scale: there is no '%s'; plait has tiny and small, and DIR/NAME.yaml is a "
+                     "file of yours",
+                     conf->scale);
     if (rc == PL_OK) {
         rc = pl_scale_load(path, &scale, err);
         if (rc == PL_OK) {

@@ -89,6 +89,7 @@ struct problems {
     const char *forms;
     double careful;
     uint64_t seed;
+    const char *title;
 };
 
 static int add_problems(const struct pl_reproduce *r, struct pl_chores *chores,
@@ -113,7 +114,7 @@ static int add_problems(const struct pl_reproduce *r, struct pl_chores *chores,
     put(&w, at);
     return add(chores, &w,
                (struct pl_chore){.name = own(&w, "data-%s", p->name),
-                                 .title = own(&w, "problems: %s", p->name),
+                                 .title = p->title,
                                  .made = p->train ? own(&w, "%s/train.jsonl", at) : at,
                                  .weight = (p->train + p->test) / 10},
                err);
@@ -123,13 +124,18 @@ static int add_data(const struct pl_reproduce *r, struct pl_chores *chores, stru
 {
     const struct pl_scale *s = r->scale;
     const struct problems all[] = {
-        {"kk", "kk", "people", &s->people, s->kk_train, s->kk_test, forms, s->careful_share, 1},
-        {"hops", "hops", "hops", &s->hops, s->hops_train, s->hops_test, forms, s->careful_share, 2},
+        {"kk", "kk", "people", &s->people, s->kk_train, s->kk_test, forms, s->careful_share, 1,
+         "problems: kk"},
+        {"hops", "hops", "hops", &s->hops, s->hops_train, s->hops_test, forms, s->careful_share, 2,
+         "problems: hops"},
         {"arith", "arith", "ops", &s->ops, s->arith_train, s->arith_test, forms, s->careful_share,
-         3},
-        {"careful-kk", "kk", "people", &s->people, s->sft_problems, 1, "cot", 1, 4},
-        {"careful-hops", "hops", "hops", &s->hops, s->sft_problems, 1, "cot", 1, 5},
-        {"kk-unseen", "kk", "people", &s->people_unseen, 0, s->kk_unseen, NULL, 0, 6},
+         3, "problems: arith"},
+        {"careful-kk", "kk", "people", &s->people, s->sft_problems, 1, "cot", 1, 4,
+         "worked answers for sft: kk"},
+        {"careful-hops", "hops", "hops", &s->hops, s->sft_problems, 1, "cot", 1, 5,
+         "worked answers for sft: hops"},
+        {"kk-unseen", "kk", "people", &s->people_unseen, 0, s->kk_unseen, NULL, 0, 6,
+         "problems: kk, sizes never trained on"},
     };
     int rc = PL_OK;
 
@@ -164,7 +170,7 @@ static int add_tokenizer(const struct pl_reproduce *r, struct pl_chores *chores,
         put(&w, own(&w, "%s/data/%s/train-answers.jsonl", r->dir, families[i]));
     return add(chores, &w,
                (struct pl_chore){.name = "tokenizer",
-                                 .title = "a tokenizer",
+                                 .title = "training the tokenizer",
                                  .made = own(&w, "%s/tokenizer.json", at),
                                  .weight = 2000},
                err);
@@ -180,9 +186,9 @@ static int add_base(const struct pl_reproduce *r, struct pl_chores *chores, stru
     put(&w, at);
     put(&w, "--tokenizer");
     put(&w, own(&w, "%s/tokenizer", r->dir));
-    return add(chores, &w,
-               (struct pl_chore){.name = "base", .title = "a model that knows nothing", .made = at},
-               err);
+    return add(
+        chores, &w,
+        (struct pl_chore){.name = "base", .title = "a model with random weights", .made = at}, err);
 }
 
 /* Fine-tuning of `model` on the worked answers of `count` folders of data. */
@@ -255,7 +261,7 @@ static int add_training(const struct pl_reproduce *r, struct pl_chores *chores,
     const int rc =
         add(chores, &w,
             (struct pl_chore){.name = own(&w, "train-%s", name),
-                              .title = own(&w, "%s, seed %llu: training by reward", row->name,
+                              .title = own(&w, "training %s, seed %llu", row->name,
                                            (unsigned long long)r->seeds[s]),
                               .made = own(&w, "%s/runs/%s/model", r->dir, name),
                               .watch = own(&w, "%s/runs/%s/metrics.jsonl", r->dir, name),
@@ -268,7 +274,8 @@ static int add_training(const struct pl_reproduce *r, struct pl_chores *chores,
 }
 
 static int add_eval(const struct pl_reproduce *r, struct pl_chores *chores, const char *name,
-                    const char *model, enum pl_method method, struct pl_error *err)
+                    const char *title, const char *model, enum pl_method method,
+                    struct pl_error *err)
 {
     const struct pl_scale *s = r->scale;
     struct words w = {0};
@@ -286,7 +293,7 @@ static int add_eval(const struct pl_reproduce *r, struct pl_chores *chores, cons
     put(&w, model);
     return add(chores, &w,
                (struct pl_chore){.name = own(&w, "eval-%s", name),
-                                 .title = own(&w, "%s: measured", name),
+                                 .title = own(&w, "measuring %s", title),
                                  .made = own(&w, "%s/evals/%s.json", r->dir, name),
                                  .prints = true,
                                  .weight = s->kk_test + s->hops_test + s->arith_test},
@@ -301,25 +308,30 @@ static int add_row(const struct pl_reproduce *r, struct pl_chores *chores,
                   : row->kind == PL_GRID_BASE ? pl_strf("%s/warm-start/model", r->dir)
                                               : pl_strf("%s/runs/%s/model", r->dir, name);
     char *at = name ? pl_strf("runs/%s", name) : NULL;
+    char *title = row->kind == PL_GRID_TRAIN
+                      ? pl_strf("%s, seed %llu", row->name, (unsigned long long)r->seeds[s])
+                      : pl_strf("%s", row->name);
     const char *const careful[] = {"careful-kk", "careful-hops"};
-    int rc = name && model && at ? PL_OK : pl_fail(err, PL_ENOMEM, "no memory for a plan");
+    int rc = name && model && at && title ? PL_OK : pl_fail(err, PL_ENOMEM, "no memory for a plan");
 
     if (rc == PL_OK && row->kind == PL_GRID_SFT)
-        rc = add_lesson(r, chores,
-                        &(struct lesson){.name = row->name,
-                                         .title = "sft: more worked answers, all of them proofs",
-                                         .model = "warm-start/model",
-                                         .at = at,
-                                         .data = careful,
-                                         .count = 2,
-                                         .steps = r->scale->sft_steps,
-                                         .rows = r->scale->sft_rows,
-                                         .lr = r->scale->sft_lr},
-                        err);
+        rc = add_lesson(
+            r, chores,
+            &(struct lesson){.name = row->name,
+                             .title = "training sft on worked answers, all of them proofs",
+                             .model = "warm-start/model",
+                             .at = at,
+                             .data = careful,
+                             .count = 2,
+                             .steps = r->scale->sft_steps,
+                             .rows = r->scale->sft_rows,
+                             .lr = r->scale->sft_lr},
+            err);
     else if (rc == PL_OK && row->kind == PL_GRID_TRAIN)
         rc = add_training(r, chores, row, s, err);
     if (rc == PL_OK)
-        rc = add_eval(r, chores, name, model, row->method, err);
+        rc = add_eval(r, chores, name, title, model, row->method, err);
+    free(title);
     free(at);
     free(model);
     free(name);
@@ -331,9 +343,11 @@ static int add_before(const struct pl_reproduce *r, struct pl_chores *chores, en
                       struct pl_error *err)
 {
     char *name = pl_reproduce_before(method), *model = pl_strf("%s/warm-start/model", r->dir);
-    const int rc = name && model ? add_eval(r, chores, name, model, method, err)
-                                 : pl_fail(err, PL_ENOMEM, "no memory for a plan");
+    char *title = pl_strf("the warm start, asked for %s", pl_method_name(method));
+    const int rc = name && model && title ? add_eval(r, chores, name, title, model, method, err)
+                                          : pl_fail(err, PL_ENOMEM, "no memory for a plan");
 
+    free(title);
     free(model);
     free(name);
     return rc;
@@ -342,7 +356,7 @@ static int add_before(const struct pl_reproduce *r, struct pl_chores *chores, en
 int pl_reproduce_plan(const struct pl_reproduce *r, struct pl_chores *chores, struct pl_error *err)
 {
     const struct lesson warm = {.name = "warm-start",
-                                .title = "a model that has read worked answers",
+                                .title = "warm start: training on worked answers",
                                 .model = "base",
                                 .at = "warm-start",
                                 .data = families,
