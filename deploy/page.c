@@ -141,7 +141,7 @@ static void put_cell(struct pl_page *page, const struct pl_page_table *table, si
 
     pl_markup_printf(&page->m, "<%s%s%s>", tag, column == 0 ? " scope=\"row\"" : "",
                      table->align[column] == 'r' ? " class=\"r\"" : "");
-    if (column == 0 && table->keys)
+    if (column == 0 && table->keys && !table->keys_across)
         pl_markup_keep(&page->m, pl_plot_key(table->keys[row], page->m.out));
     pl_markup_text(&page->m, cell ? cell : "");
     pl_markup_printf(&page->m, "</%s>", tag);
@@ -153,12 +153,17 @@ void pl_page_table(struct pl_page *page, const struct pl_page_table *table)
     struct pl_markup *m = &page->m;
 
     put_text(page, "<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"",
-             table->caption ? table->caption : "table", "\">\n<table>\n");
+             table->caption ? table->caption
+             : table->label ? table->label
+                            : "table",
+             "\">\n<table>\n");
     if (table->caption)
         put_text(page, "<caption>", table->caption, "</caption>\n");
     pl_markup_put(m, "<thead><tr>");
     for (size_t c = 0; c < columns; c++) {
         pl_markup_printf(m, "<th scope=\"col\"%s>", table->align[c] == 'r' ? " class=\"r\"" : "");
+        if (c > 0 && table->keys && table->keys_across)
+            pl_markup_keep(m, pl_plot_key(table->keys[c - 1], m->out));
         pl_markup_text(m, table->heads[c]);
         pl_markup_put(m, "</th>");
     }
@@ -170,6 +175,21 @@ void pl_page_table(struct pl_page *page, const struct pl_page_table *table)
         pl_markup_put(m, "</tr>\n");
     }
     pl_markup_put(m, "</tbody>\n</table>\n</div>\n");
+}
+
+void pl_page_pair(struct pl_page *page)
+{
+    pl_markup_put(&page->m, "<div class=\"pair\">\n<div>\n");
+}
+
+void pl_page_pair_next(struct pl_page *page)
+{
+    pl_markup_put(&page->m, "</div>\n<div>\n");
+}
+
+void pl_page_pair_end(struct pl_page *page)
+{
+    pl_markup_put(&page->m, "</div>\n</div>\n");
 }
 
 void pl_page_facts(struct pl_page *page, const char *const *words, const char *const *values,

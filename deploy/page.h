@@ -73,13 +73,20 @@ void pl_page_details_end(struct pl_page *page);
 
 struct pl_page_table {
     const char *caption; /* NULL: none */
+    const char *label;   /* what it is, to a screen reader, where there is no caption */
     const char *align;   /* a letter a column: 'l' left, 'r' right: how many columns there are */
     const char *const *heads;
     const char *const *cells; /* (rows, columns); NULL: empty */
     size_t rows;
     const size_t *keys; /* (rows) a plot's colour whose sample stands in front; NULL: none */
+    bool keys_across;   /* (columns - 1) they stand at the heads of columns instead */
 };
 void pl_page_table(struct pl_page *page, const struct pl_page_table *table);
+
+/* What is put in between stands side by side where there is room for both. */
+void pl_page_pair(struct pl_page *page);
+void pl_page_pair_next(struct pl_page *page);
+void pl_page_pair_end(struct pl_page *page);
 
 /* Words and what they are, side by side. */
 void pl_page_facts(struct pl_page *page, const char *const *words, const char *const *values,

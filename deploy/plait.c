@@ -13,6 +13,7 @@
 #include "deploy/cmd_doctor.h"
 #include "deploy/cmd_eval.h"
 #include "deploy/cmd_model.h"
+#include "deploy/cmd_report.h"
 #include "deploy/cmd_reproduce.h"
 #include "deploy/cmd_status.h"
 #include "deploy/cmd_tokenizer.h"
@@ -41,6 +42,7 @@ static const struct builtin builtins[] = {
     {"up", pl_cmd_up, "train by reward: a whole run on this machine"},
     {"status", pl_cmd_status, "how a run stands, and who waits for whom"},
     {"reproduce", pl_cmd_reproduce, "the paper's tables, at a small scale"},
+    {"report", pl_cmd_report, "a page of plots and rollouts for runs"},
     {"sft", pl_cmd_sft, "fine-tune a model on prompts and responses"},
     {0},
 };

@@ -56,6 +56,15 @@ static void put_interval(struct pl_markup *m, double low, double high, double mi
                          low, middle - 4, high);
 }
 
+/* Three digits: what an interval leaves of a value. */
+static double shorter(double value)
+{
+    const double unit =
+        value == 0.0 || !isfinite(value) ? 1.0 : pow(10.0, floor(log10(fabs(value))) - 2);
+
+    return isfinite(value) ? round(value / unit) * unit : value;
+}
+
 static void put_bar(struct pl_markup *m, const struct pl_plot_bar *b, size_t color,
                     const struct pl_plot_room *room, const struct pl_ticks *axis, double top)
 {
@@ -78,7 +87,7 @@ static void put_bar(struct pl_markup *m, const struct pl_plot_bar *b, size_t col
                          pl_plot_x(room, axis, b->mark), middle);
     pl_markup_printf(m,
                      "<text class=\"name\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n",
-                     room->right + 46, middle + 4, pl_number_text(b->value, text));
+                     room->right + 46, middle + 4, pl_number_text(shorter(b->value), text));
 }
 
 static void put_mark_key(struct pl_markup *m, const char *name, struct pl_plot_room *room)

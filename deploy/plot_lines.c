@@ -11,7 +11,14 @@ enum { LABEL_STEP = 14, MARKS_MAX = 120, LABELS_MAX = 24 };
 struct axes {
     struct pl_plot_room room;
     struct pl_ticks x, y;
+    double aside; /* of the series that is drawn: marks of several would hide each other */
 };
+
+/* Where a step lies, in the view. */
+static double x_of(const struct axes *a, double value)
+{
+    return pl_plot_x(&a->room, &a->x, value) + a->aside;
+}
 
 /* ---- the data's range ---- */
 
@@ -109,9 +116,9 @@ static bool next_place(const struct pl_plot_lines *plot, const struct axes *a,
     p->begin = p->end;
     if (p->begin == s->n)
         return false;
-    column = floor(pl_plot_x(&a->room, &a->x, s->x[p->begin]));
+    column = floor(x_of(a, s->x[p->begin]));
     for (p->end = p->begin + 1; dense && p->end < s->n; p->end++)
-        if (floor(pl_plot_x(&a->room, &a->x, s->x[p->end])) != column)
+        if (floor(x_of(a, s->x[p->end])) != column)
             break;
     p->first = p->least = p->most = p->last = p->end;
     for (size_t i = p->begin; i < p->end; i++) {
@@ -129,8 +136,7 @@ static bool next_place(const struct pl_plot_lines *plot, const struct axes *a,
 static void put_point(struct pl_markup *m, const struct axes *a, const struct pl_plot_series *s,
                       size_t i, char how)
 {
-    pl_markup_printf(m, "%c%.1f %.1f", how, pl_plot_x(&a->room, &a->x, s->x[i]),
-                     pl_plot_y(&a->room, &a->y, s->y[i]));
+    pl_markup_printf(m, "%c%.1f %.1f", how, x_of(a, s->x[i]), pl_plot_y(&a->room, &a->y, s->y[i]));
 }
 
 /* First, least, most and last in their order, each once. */
@@ -227,7 +233,7 @@ static void put_band(struct pl_markup *m, const struct pl_plot_lines *plot, cons
             count = 0;
             continue;
         }
-        corners[3 * count] = pl_plot_x(&a->room, &a->x, s->x[p.begin]);
+        corners[3 * count] = x_of(a, s->x[p.begin]);
         corners[3 * count + 1] = low;
         corners[3 * count + 2] = high;
         count++;
@@ -240,7 +246,7 @@ static void put_band(struct pl_markup *m, const struct pl_plot_lines *plot, cons
 static void put_whisker(struct pl_markup *m, const struct axes *a, const struct pl_plot_series *s,
                         size_t i)
 {
-    const double x = pl_plot_x(&a->room, &a->x, s->x[i]);
+    const double x = x_of(a, s->x[i]);
 
     pl_markup_printf(m, "<path class=\"whisker s%zu\" d=\"M%.1f %.1fh6m-3 0V%.1fm-3 0h6\"/>\n",
                      s->color % PL_PLOT_COLORS, x - 3, pl_plot_y(&a->room, &a->y, s->low[i]),
@@ -253,8 +259,7 @@ static void put_mark(struct pl_markup *m, const struct pl_plot_lines *plot, cons
 {
     char x[PL_TICK_TEXT], y[PL_TICK_TEXT], low[PL_TICK_TEXT], high[PL_TICK_TEXT];
 
-    pl_plot_mark(m, s->color, pl_plot_x(&a->room, &a->x, s->x[i]),
-                 pl_plot_y(&a->room, &a->y, s->y[i]), 3.5);
+    pl_plot_mark(m, s->color, x_of(a, s->x[i]), pl_plot_y(&a->room, &a->y, s->y[i]), 3.5);
     pl_markup_put(m, "><title>");
     if (s->name) {
         pl_markup_text(m, s->name);
@@ -352,6 +357,22 @@ static void put_labels(struct pl_markup *m, const struct pl_plot_lines *plot, co
     }
 }
 
+/* Series with whiskers stand beside each other, three units apart, eighteen in all. */
+static double aside_of(const struct pl_plot_lines *plot, size_t s)
+{
+    size_t before = 0, all = 0;
+
+    for (size_t i = 0; i < plot->count; i++) {
+        const bool whiskers = plot->series[i].marks && plot->series[i].low;
+
+        before += whiskers && i < s;
+        all += whiskers;
+    }
+    if (all < 2 || !plot->series[s].marks || !plot->series[s].low)
+        return 0.0;
+    return ((double)before - (double)(all - 1) / 2.0) * fmin(3.0, 18.0 / (double)all);
+}
+
 int pl_plot_lines(const struct pl_plot_lines *plot, struct pl_buf *out)
 {
     const size_t width = plot->frame.width ? plot->frame.width : PL_PLOT_WIDTH;
@@ -359,12 +380,16 @@ int pl_plot_lines(const struct pl_plot_lines *plot, struct pl_buf *out)
     struct pl_markup m = {.out = out};
     struct axes a;
 
+    a.aside = 0.0;
     a.room = pl_plot_begin(&m, &plot->frame, width, height);
     lay_out(plot, &a);
     pl_plot_grid_y(&m, &a.room, &a.y);
     pl_plot_grid_x(&m, &a.room, &a.x, false, plot->x_name);
-    for (size_t s = 0; s < plot->count; s++)
+    for (size_t s = 0; s < plot->count; s++) {
+        a.aside = aside_of(plot, s);
         put_series(&m, plot, &a, &plot->series[s]);
+    }
+    a.aside = 0.0;
     put_labels(&m, plot, &a);
     pl_plot_end(&m);
     return m.rc;

@@ -16,23 +16,30 @@ struct pl_interval pl_interval_wilson(double share, double n)
     return (struct pl_interval){fmax(0.0, middle - half), fmin(1.0, middle + half)};
 }
 
-struct pl_interval pl_scorecard_interval(const struct pl_scorecard *card,
-                                         const struct pl_scorecard_row *row, double *ret_deff)
+struct pl_interval pl_interval_clustered(double share, double n, double tasks, double square_sum,
+                                         double samples_max, double *ret_deff)
 {
-    const double n = (double)row->tally.n, tasks = (double)row->tasks;
-    const double share = (double)row->tally.right / n, alone = share * (1.0 - share) / n;
-    const double most = (double)card->samples;
+    const double alone = share * (1.0 - share) / n;
     double deff = 1.0;
 
-    if (card->samples > 1) {
-        const double spread = row->mean_square_sum - tasks * share * share; /* around the mean */
+    if (samples_max > 1.0) {
+        const double spread = square_sum - tasks * share * share; /* around the mean */
 
-        deff = alone > 0.0 && row->tasks > 1 ? spread / (tasks - 1.0) / tasks / alone : most;
-        deff = fmin(fmax(deff, 1.0), most);
+        deff = alone > 0.0 && tasks > 1.0 ? spread / (tasks - 1.0) / tasks / alone : samples_max;
+        deff = fmin(fmax(deff, 1.0), samples_max);
     }
     if (ret_deff)
         *ret_deff = deff;
     return pl_interval_wilson(share, n / deff);
+}
+
+struct pl_interval pl_scorecard_interval(const struct pl_scorecard *card,
+                                         const struct pl_scorecard_row *row, double *ret_deff)
+{
+    const double n = (double)row->tally.n;
+
+    return pl_interval_clustered((double)row->tally.right / n, n, (double)row->tasks,
+                                 row->mean_square_sum, (double)card->samples, ret_deff);
 }
 
 /* ---- rows ---- */

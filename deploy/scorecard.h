@@ -25,6 +25,14 @@ struct pl_interval {
 /* Wilson's interval at 95 % of a share seen in n samples, which need not be whole; n > 0. */
 struct pl_interval pl_interval_wilson(double share, double n);
 
+/*
+ * The interval of the share of n samples that are right, where tasks have up to samples_max each
+ * and square_sum adds up, over the tasks, the squares of the share of their samples that are right.
+ * tasks, n > 0. *ret_deff (may be NULL): the design effect.
+ */
+struct pl_interval pl_interval_clustered(double share, double n, double tasks, double square_sum,
+                                         double samples_max, double *ret_deff);
+
 struct pl_scorecard_row {
     char *source, *level; /* NULL: the row of all */
     struct pl_tally tally;

@@ -19,6 +19,7 @@ enum {
     PL_RNG_DATA = -5,      /* made-up tasks: prompt = size and purpose, sample = index */
     PL_RNG_SPARE = -6,     /* spare prompts: prompt = batch, sample = which of them */
     PL_RNG_BOOTSTRAP = -7, /* intervals of results: sample = replicate */
+    PL_RNG_SHOW = -8,      /* what is shown of many: sample:position = which of them */
 };
 
 struct pl_rng {

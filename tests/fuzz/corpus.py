@@ -1178,10 +1178,63 @@ EXEC = {
     "bad-empty": "",
 }
 
+# --- report ---
+
+
+def metrics_of(*lines):
+    return "".join(json.dumps({"training/global_step": step, **values}) + "\n" for step, values in lines)
+
+
+def rollout_of(**more):
+    return json.dumps({
+        "group": "3:0", "sample": 0, "version": 3, "finish_reason": "stop", "prompt": "who is what ?",
+        "response": "<think>so</think><answer>a</answer><think>and</think><answer>b</answer><|im_end|>", "reward": 3.25,
+        "reward_format": 1, "reward_final": 2, "reward_intermediate": 0.25, "reward_extra": 0, "gate": True,
+        "verdict": "right", "steps": 2, "steps_right": 1, "first_answer": 3, "tokens": 20, "why": "",
+        "segments": [{"kind": "think", "tokens": [0, 3], "step": -1, "verdict": "none"},
+                     {"kind": "answer", "tokens": [3, 6], "step": 0, "verdict": "right"},
+                     {"kind": "think", "tokens": [6, 9], "step": -1, "verdict": "none"},
+                     {"kind": "answer", "tokens": [9, 12], "step": -1, "verdict": "right"}],
+        "task": "kk-2-1", "source": "kk", "level": "2", "truth": "b", **more}) + "\n"
+
+
+SETTINGS_OF_RUN = ("run: {name: demo, seed: 1}\ndata.method: interleave\nreward.base: 0.5\nreward.strategy: time\n"
+                   "data.train_files: [a, b]\n")
+STEPS_OF_RUN = metrics_of(
+    (0, {"val-core/acc": 0.25, "val-core/kk-2/acc/mean@1": 0.25, "interleave/ttfa": 0.5}),
+    (1, {"interleave/accuracy": 0.5, "critic/score/mean": -1, "timing_s/step": 2, "timing_s/wait": 1,
+         "perf/total_num_tokens": 100, "actor/entropy": None, "training/off_policy/staleness": 1}),
+    (2, {"interleave/accuracy": 0.75, "critic/score/mean": 1e-9, "timing_s/step": 3, "interleave/gate": 1}))
+
+REPORT = {
+    "good-run": files({"config.yaml": SETTINGS_OF_RUN, "metrics.jsonl": STEPS_OF_RUN, "rollouts/3.jsonl": rollout_of(),
+                       "rollouts/e3.jsonl": rollout_of(verdict="wrong", gate=False),
+                       "best/evaluation.json": '{"step": 0, "accuracy": 0.25}'}),
+    "good-settings": files({"config.yaml": SETTINGS_OF_RUN}),
+    "good-no-yaml": files({"config.yaml": b"run.name: \xff <b>\n\tseed: [\n"}),
+    "good-metrics": files({"metrics.jsonl": STEPS_OF_RUN}),
+    "good-torn": files({"metrics.jsonl": STEPS_OF_RUN + '{"training/global_step": 3, "a'}),
+    "good-broken": files({"metrics.jsonl": '[]\n{}\nx\n\n' + STEPS_OF_RUN + STEPS_OF_RUN + '{"training/global_step": 1e300, "a": 1e308}\n'}),
+    "good-wide": files({"metrics.jsonl": metrics_of(*[(s, {"val-core/acc": s, "actor/grad_norm": (-10.0) ** (30 * s)})
+                                                   for s in range(8)])}),
+    "good-hostile": files({
+        "config.yaml": 'run.name: "</title><script>"\n"<b>": "\\x01"\n',
+        "metrics.jsonl": metrics_of((1, {"val-core/<i>-2/acc/mean@1": 0.5, "<u>": 1})),
+        "rollouts/3.jsonl": rollout_of(response="<think>\x01</think><answer><script>", verdict="<em>", why="]]>", level="<",
+                                   segments=[1, {"kind": "answer", "step": 1e300}]) + "{}\n[]\n" + rollout_of(prompt=7)}),
+    "good-answers": files({"config.yaml": "data.method: direct\n",
+                           "rollouts/3.jsonl": rollout_of(response="b") + rollout_of(group="3:1", response="<answer>" * 40)}
+                          | {"metrics.jsonl": ""}),
+    "good-rollouts": files({"metrics.jsonl": "", "rollouts/3.jsonl": b'{"group": "\xff", "tokens": -1}\n{"tokens": 1e300}\n'}),
+    "bad-empty": "",
+    "bad-nothing-in-them": files({"config.yaml": "", "metrics.jsonl": "\n"}),
+    "bad-other": files({"rollouts/3.jsonl": rollout_of()}),
+}
+
 for name, seeds in {
         "chat": CHAT, "config": CONFIG, "csv": CSV, "exec": EXEC, "import": IMPORT, "json": JSON, "kk": KK,
         "machine": MACHINE, "metrics": METRICS, "model": MODEL,
-        "options": OPTIONS, "pretok": PRETOK, "redis": REDIS, "run": RUN, "safetensors": SAFETENSORS,
+        "options": OPTIONS, "pretok": PRETOK, "redis": REDIS, "report": REPORT, "run": RUN, "safetensors": SAFETENSORS,
         "settings": SETTINGS, "sft": SFT, "state": STATE,
         "stream": STREAM, "task": TASK, "text_source": TEXT_SOURCE, "tokenizer": TOKENIZER, "unicode": UNICODE,
         "verify": VERIFY, "verify_math": VERIFY_MATH,
