@@ -12,6 +12,7 @@ enum {
     PL_MATH_SIGN_DELIMITER, /* \left and the like */
     PL_MATH_SIGN_TEXT,      /* \text and the like */
     PL_MATH_SIGN_FONT,      /* \mathbf and the like */
+    PL_MATH_SIGN_ROMAN,     /* \mathrm: units are set in it, and e and i */
     PL_MATH_SIGN_CIRCLE,    /* \circ */
 };
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* What a brace closes. */
-enum group { GROUP_PLAIN, GROUP_TEXT, GROUP_FONT };
+enum group { GROUP_PLAIN, GROUP_TEXT, GROUP_FONT, GROUP_ROMAN };
 
 struct reader {
     const char *in;
@@ -51,14 +51,21 @@ static bool looking_at(const struct reader *r, const char *text)
 static bool in_text(const struct reader *r)
 {
     for (size_t i = r->depth; i > 0; i--)
-        if (r->groups[i - 1] != GROUP_FONT)
+        if (r->groups[i - 1] != GROUP_FONT && r->groups[i - 1] != GROUP_ROMAN)
             return r->groups[i - 1] == GROUP_TEXT;
     return false;
 }
 
 static bool in_font(const struct reader *r)
 {
-    return r->depth > 0 && r->groups[r->depth - 1] == GROUP_FONT;
+    return r->depth > 0 && r->groups[r->depth - 1] >= GROUP_FONT;
+}
+
+/* A letter in \mathrm{} is a unit if it is neither e nor i. */
+static bool is_roman_unit(const struct reader *r, uint16_t sign, char letter)
+{
+    return sign == PL_MATH_LETTER && r->depth > 0 && r->groups[r->depth - 1] == GROUP_ROMAN &&
+           letter != 'e' && letter != 'i';
 }
 
 static int emit(struct reader *r, uint16_t sign, const char *text, size_t len)
@@ -69,7 +76,8 @@ static int emit(struct reader *r, uint16_t sign, const char *text, size_t len)
         return PL_EFULL;
     memcpy(out->text + out->text_len, text, len);
     out->list[out->count++] =
-        (struct pl_math_token){sign, (uint16_t)out->text_len, (uint16_t)len, r->spaced, in_text(r)};
+        (struct pl_math_token){sign, (uint16_t)out->text_len, (uint16_t)len, r->spaced,
+                               in_text(r) || is_roman_unit(r, sign, *text)};
     out->text_len += len;
     out->dots = out->dots || sign == PL_MATH_DOTS;
     r->spaced = false;
@@ -355,8 +363,11 @@ static int read_named(struct reader *r, const char *name, size_t len)
         return PL_OK;
     case PL_MATH_SIGN_TEXT:
     case PL_MATH_SIGN_FONT:
+    case PL_MATH_SIGN_ROMAN:
         if (peek(r, 0) == '{')
-            r->next = e->sign == PL_MATH_SIGN_TEXT ? GROUP_TEXT : GROUP_FONT;
+            r->next = e->sign == PL_MATH_SIGN_TEXT   ? GROUP_TEXT
+                      : e->sign == PL_MATH_SIGN_FONT ? GROUP_FONT
+                                                     : GROUP_ROMAN;
         return PL_OK;
     case PL_MATH_SIGN_CIRCLE:
         return read_circle(r);

@@ -40,6 +40,7 @@ enum pl_math_sign {
     PL_MATH_MINUS_PLUS,
     PL_MATH_UNION,
     PL_MATH_IN,
+    PL_MATH_ABOUT, /* nearly equal */
     PL_MATH_INFINITY,
     PL_MATH_SET_OPEN,
     PL_MATH_SET_CLOSE,
@@ -58,7 +59,7 @@ struct pl_math_token {
     uint16_t sign;
     uint16_t at, len; /* of its text */
     bool spaced;      /* there was a blank before it */
-    bool text;        /* it was in \text{} or the like */
+    bool text;        /* it was in \text{} or the like; a letter but e and i also in \mathrm{} */
 };
 
 struct pl_math_tokens {

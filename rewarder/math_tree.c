@@ -185,9 +185,19 @@ static bool is_relation(uint16_t s)
            s == PL_MATH_UNEQUAL || s == PL_MATH_IN;
 }
 
+/* "6\sqrt{2} \approx 8.49": what is behind is read and left out. */
+static uint16_t parse_exact(struct pl_math_parser *p)
+{
+    const uint16_t node = parse_union(p);
+
+    while (p->rc == PL_OK && pl_math_parser_take(p, PL_MATH_ABOUT))
+        (void)parse_union(p);
+    return p->rc < 0 ? 0 : node;
+}
+
 static uint16_t parse_relation(struct pl_math_parser *p)
 {
-    uint16_t node = parse_union(p), first = node, last = 0;
+    uint16_t node = parse_exact(p), first = node, last = 0;
 
     if (p->rc < 0 || !is_relation(pl_math_parser_sign(p)))
         return node;
@@ -196,7 +206,7 @@ static uint16_t parse_relation(struct pl_math_parser *p)
     while (p->rc == PL_OK && is_relation(pl_math_parser_sign(p))) {
         const uint16_t before = p->tokens->list[p->at++].sign;
 
-        pl_math_parser_adopt(p, node, &last, parse_union(p), before);
+        pl_math_parser_adopt(p, node, &last, parse_exact(p), before);
     }
     return node;
 }

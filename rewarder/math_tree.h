@@ -3,7 +3,8 @@
  *
  *   answer    item { ("," | ";" | "and" | "or") item }          a list
  *   item      words | [words ("=" | "in")] relation
- *   relation  union { ("=" | "<" | "<=" | ">" | ">=" | "!=" | "in") union }
+ *   relation  exact { ("=" | "<" | "<=" | ">" | ">=" | "!=" | "in") exact }
+ *   exact     union { "approx" union }                           the first counts
  *   union     side { "cup" side }
  *   side      sum [unit] | sum ":" sum { ":" sum }
  *   sum       [sign] term { sign term }                          sign: + - +- -+

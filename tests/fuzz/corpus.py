@@ -1008,6 +1008,7 @@ VERIFY_MATH = {
     "good-dots": "1, 2, \\ldots\n1,2,...",
     "good-unicode": "2\\sqrt{3}\\pi\n2\u221a3 \u03c0",
     "good-solution": "We add: $2+3=\\boxed{5}$.\n#### 5",
+    "good-about": "6\\sqrt{2}\\text{ m}\n6\\sqrt2\\,\\mathrm{m} \\approx 8.49",
     "good-unknown": "\\int_0^1 x\\,dx\n\\int_{0}^{1} x dx",
     "bad-number": "5\n6",
     "bad-empty": "5\n",

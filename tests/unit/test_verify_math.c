@@ -113,7 +113,8 @@ static void money_and_units(void **state)
          {"60\\text{ mi/hr}", "60 \\text{ miles per hour}"}, {"5\\text{ apples}", "5"},
          {"5\\text{ apples}", "5 oranges"}, {"18", "18 eggs"}, {"7\\text{ units}", "7\\text{ cm}"},
          {"90^\\circ", "90"}, {"90^{\\circ}", "90^\\circ"}, {"45^\\circ", "45 degrees"},
-         {"45\xC2\xB0", "45^\\circ"}, {"x=5\\text{ cm}", "5"},
+         {"45\xC2\xB0", "45^\\circ"}, {"x=5\\text{ cm}", "5"}, {"7", "7 \\mathrm{~m}"},
+         {"7\\text{ m}", "7\\,\\mathrm{m}"}, {"2\\mathrm{e}^x", "2e^x"}, {"3+\\mathrm{i}", "i+3"},
          {"3\\sqrt{2}\\text{ feet}", "3\\sqrt2"}, {"2\\pi\\text{ meters}", "2 pi"},
          {"\\frac{1}{2}\\text{ hour}", "0.5 hours"}, {"98.6^\\circ\\text{F}", "98.6"},
          {"1{,}000\\text{ kg}", "1000 kilograms"}, {"5\\text{ m/s}", "5 meters per second"});
@@ -145,12 +146,13 @@ static void roots_and_powers(void **state)
           "\\sqrt{5}"},
          {"\\sqrt{1000003}", "\\frac{1000003}{\\sqrt{1000003}}"},
          {"2\\sqrt{3}+3\\sqrt{2}", "\\sqrt{12}+\\sqrt{18}"}, {"\\sqrt{2^4}", "4"},
-         {"5\\sqrt[3]{3}", "\\sqrt[3]{375}"});
+         {"6\\sqrt{2}", "6\\sqrt{2} \\approx 8.49"},
+         {"x=\\sqrt2", "x = \\sqrt{2} \xE2\x89\x88 1.414"}, {"5\\sqrt[3]{3}", "\\sqrt[3]{375}"});
     DIFFERENT({"\\sqrt{8}", "\\sqrt{2}"}, {"\\sqrt{2}", "1.414"},
-              {"\\sqrt{2}+\\sqrt{3}", "\\sqrt{5}"}, {"2\\sqrt{3}", "3\\sqrt{2}"},
-              {"\\sqrt[3]{2}", "\\sqrt{2}"}, {"2^{10}", "10^2"}, {"2^{2024}", "2^{2023}"},
-              {"\\sqrt{3+2\\sqrt{2}}", "\\sqrt{2}-1"}, {"-2^2", "4"}, {"2^{500}", "3^{500}"},
-              {"\\sqrt{-9}", "-3"}, {"\\sqrt{3+\\sqrt{2}}", "1+\\sqrt{2}"});
+              {"1.41", "\\sqrt{2}\\approx 1.41"}, {"\\sqrt{2}+\\sqrt{3}", "\\sqrt{5}"},
+              {"2\\sqrt{3}", "3\\sqrt{2}"}, {"\\sqrt[3]{2}", "\\sqrt{2}"}, {"2^{10}", "10^2"},
+              {"2^{2024}", "2^{2023}"}, {"\\sqrt{3+2\\sqrt{2}}", "\\sqrt{2}-1"}, {"-2^2", "4"},
+              {"2^{500}", "3^{500}"}, {"\\sqrt{-9}", "-3"}, {"\\sqrt{3+\\sqrt{2}}", "1+\\sqrt{2}"});
 }
 
 static void pi_e_i_and_functions(void **state)
