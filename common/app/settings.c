@@ -388,11 +388,12 @@ static bool is_yaml(const char *value)
 static int set_written(struct loader *l, const char *key, const char *value, const char *where,
                        int from)
 {
+    const struct pl_option *option = find(l->table, key);
     struct document doc = {0};
     struct pl_buf text;
     int rc;
 
-    if (!is_yaml(value) || !find(l->table, key))
+    if (!is_yaml(value) || !option)
         return set(l, key, value, where, from, true);
     pl_buf_init(&text, FILE_BYTES_MAX);
     rc = pl_buf_printf(&text, "%s: %s", key, value);
@@ -407,7 +408,8 @@ static int set_written(struct loader *l, const char *key, const char *value, con
     for (size_t i = 0; rc == PL_OK && i < doc.count; i++)
         rc = strcmp(doc.entries[i].key, key) == 0
                  ? set(l, key, doc.entries[i].value, where, from, i == 0)
-                 : pl_fail(l->err, PL_EINVAL, "%s: more than one value is given", where);
+                 : pl_fail(l->err, PL_EINVAL, "%s: '%s' is given more than a value", where,
+                           option->name);
     document_release(&doc);
     pl_buf_release(&text);
     return rc;
