@@ -194,10 +194,12 @@ static int sides_same(struct pl_math_room *room, struct item equation, struct it
     return rc;
 }
 
+/* Of two relations whose sides differ by more than a number: 1 = 2 is not 3 = 4. */
 static int same_difference(struct pl_math_room *room, struct item a, struct item b, bool swap,
                            bool positive)
 {
     struct pl_math_frac x, y;
+    struct pl_math_num n;
     int rc;
 
     if (of(a)->count != 2 || of(b)->count != 2)
@@ -205,7 +207,9 @@ static int same_difference(struct pl_math_room *room, struct item a, struct item
     rc = difference(room, child(a, 0), child(a, 1), &x);
     if (rc == PL_OK)
         rc = difference(room, child(b, swap ? 1 : 0), child(b, swap ? 0 : 1), &y);
-    return rc < 0 ? rc : pl_math_frac_alike(room, x, y, positive);
+    if (rc < 0)
+        return rc;
+    return pl_math_frac_number(room, x, &n) ? 0 : pl_math_frac_alike(room, x, y, positive);
 }
 
 static int same_equations(struct pl_math_room *room, struct item a, struct item b)
