@@ -191,6 +191,23 @@ static void draw_seeds(struct draw *d, const struct pl_rng *rng, uint32_t at, si
         d->seeds[i] = (size_t)pl_rng_below(rng, at + (uint32_t)i, count);
 }
 
+/* Tasks of each slice, as many as there are. Four to a block of random bits: 32 bits are plenty for
+ * some thousands of tasks, and this is where the time goes. */
+static void draw_places(size_t *places, const struct pl_rng *rng, const struct cut *c)
+{
+    uint32_t words[4] = {0};
+
+    for (size_t s = 0; s < c->count; s++) {
+        const size_t from = c->first[s], n = c->first[s + 1] - from;
+
+        for (size_t i = from; i < from + n; i++) {
+            if (i % 4 == 0)
+                pl_rng_words(rng, (uint32_t)(i / 4), words);
+            places[i] = c->places[from + (size_t)((uint64_t)words[i % 4] * n >> 32)];
+        }
+    }
+}
+
 static int by_value(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -225,11 +242,7 @@ static struct pl_figure bootstrap(const struct compared *x, const struct cut *c)
         const struct pl_rng rng = {.seed = 1, .batch = (uint32_t)PL_RNG_BOOTSTRAP, .sample = k};
         double value;
 
-        for (size_t s = 0; s < c->count; s++)
-            for (size_t i = c->first[s]; i < c->first[s + 1]; i++)
-                places[i] =
-                    c->places[c->first[s] + (size_t)pl_rng_below(&rng, (uint32_t)i,
-                                                                 c->first[s + 1] - c->first[s])];
+        draw_places(places, &rng, c);
         da.places = db.places = places;
         draw_seeds(&da, &rng, (uint32_t)n, x->a->count);
         if (x->b)
