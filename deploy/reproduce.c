@@ -28,6 +28,9 @@ static void put(struct words *w, const char *word)
 
 /* A word of its own, as printf() makes it. */
 static const char *own(struct words *w, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static const char *own(struct words *w, const char *format, ...)
 {
     char *text = NULL;
     va_list args;
