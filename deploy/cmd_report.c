@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { PAGE_BYTES_MAX = 1 << 28, RUNS_MAX = 256 };
+enum { PAGE_BYTES_MAX = 1 << 28, RUNS_MAX = 256, MB = 1000000 };
 
 struct conf {
     struct pl_option_list runs;
@@ -59,7 +59,7 @@ static void show(void *at, uint64_t bytes)
 {
     struct reading *r = at;
 
-    pl_progress_update(&r->progress, r->done + bytes, 0, NULL);
+    pl_progress_update(&r->progress, (r->done + bytes) / MB, 0, "MB");
 }
 
 static uint64_t metrics_bytes(const char *dir)
@@ -83,7 +83,7 @@ static int read_runs(const struct conf *c, struct pl_stories *stories, struct pl
         total += metrics_bytes(c->runs.items[i]);
     pl_progress_begin(
         &reading.progress,
-        &(struct pl_progress_opts){.what = "bytes read", .total = total, .quiet = c->quiet});
+        &(struct pl_progress_opts){.what = "read", .total = total / MB, .quiet = c->quiet});
     for (size_t i = 0; rc == PL_OK && i < c->runs.count; i++) {
         rc = pl_run_story_read(c->runs.items[i], &opts, &stories->runs[i], err);
         stories->count += rc == PL_OK;

@@ -351,6 +351,7 @@ static void draw_levels(struct pl_story_page *p)
 static void tell_means(struct pl_story_page *p)
 {
     size_t least = SIZE_MAX, most = 0;
+    bool cells = false;
     char text[200], upto[32] = "";
 
     for (size_t r = 0; r < p->stories->count; r++) {
@@ -358,6 +359,7 @@ static void tell_means(struct pl_story_page *p)
             pl_run_story_metric(&p->stories->runs[r], "critic/score/mean", false);
         const size_t steps = s ? pl_curve_window(s) * (s->per_cell ? s->per_cell : 1) : 1;
 
+        cells = cells || (s && s->per_cell > 1);
         least = steps < least ? steps : least;
         most = steps > most ? steps : most;
     }
@@ -368,7 +370,10 @@ static void tell_means(struct pl_story_page *p)
     snprintf(text, sizeof text,
              "Lines over training steps are means over the %zu%s steps around%s. Evaluations are "
              "shown one by one.",
-             least, upto, p->stories->count == 1 ? "; pale: each step" : "");
+             least, upto,
+             p->stories->count > 1 ? ""
+             : cells               ? "; pale: least and most of neighbours"
+                                   : "; pale: each step");
     pl_page_note(&p->page, text);
 }
 

@@ -22,45 +22,9 @@ static enum pl_method method_of(const struct pl_run_story *run)
     return PL_METHOD_INTERLEAVE;
 }
 
-/* ---- what was earned ---- */
-
 static bool is_answer(const json_t *segment)
 {
     return strcmp(pl_sample_text(segment, "kind"), "answer") == 0;
-}
-
-/* Of the base, by reward.h: k is the number of the answer, from 1. */
-static double share_of(const char *strategy, bool all_given, double truths, double k)
-{
-    if (strcmp(strategy, "time") == 0 && !all_given)
-        return 1.0 / truths / k;
-    return strcmp(strategy, "all") == 0 && !all_given ? 0.0 : 1.0 / truths;
-}
-
-bool pl_story_earned(const struct pl_run_story *run, const json_t *sample, size_t count,
-                     double *ret_earned)
-{
-    const json_t *segments = json_object_get(sample, "segments");
-    const double base = strtod(pl_run_story_setting(run, "reward.base"), NULL);
-    const char *strategy = pl_run_story_setting(run, "reward.strategy");
-    const double truths = pl_sample_number(sample, "steps");
-    const bool all_given = pl_sample_number(sample, "steps_right") == truths;
-    const double total = pl_sample_number(sample, "reward_intermediate");
-    double sum = 0.0, k = 0.0;
-
-    for (size_t i = 0; i < count; i++) {
-        const json_t *segment = json_array_get(segments, i);
-        const double step = pl_sample_number(segment, "step");
-
-        ret_earned[i] = 0.0;
-        if (!is_answer(segment))
-            continue;
-        k += 1.0;
-        if (step >= 0.0 && truths > 0.0)
-            ret_earned[i] = base * share_of(strategy, all_given, truths, k);
-        sum += ret_earned[i];
-    }
-    return total > 0.0 && fabs(sum - total) < 1e-4;
 }
 
 /* ---- texts ---- */
@@ -109,8 +73,7 @@ struct teller {
     struct pl_markup *m;
     const struct pl_run_story *run;
     const json_t *sample, *segments;
-    const double *earned; /* NULL: not told */
-    size_t answers;       /* told so far */
+    size_t answers; /* told so far */
 };
 
 static const char *verdict_class(const char *verdict)
@@ -118,8 +81,26 @@ static const char *verdict_class(const char *verdict)
     return strcmp(verdict, "right") == 0 ? "yes" : strcmp(verdict, "none") == 0 ? "open" : "no";
 }
 
+/* ", +0.25 (not paid: the gate was shut), charged -0.1" */
+static void put_earned(struct teller *t, const json_t *segment)
+{
+    const double reward = pl_sample_number(segment, "reward");
+    const double charge = pl_sample_number(segment, "charge");
+
+    if (isfinite(reward) && reward != 0.0) {
+        pl_markup_put(t->m, ", ");
+        put_number(t->m, reward);
+        if (json_is_false(json_object_get(t->sample, "gate")))
+            pl_markup_put(t->m, " (not paid: the gate was shut)");
+    }
+    if (isfinite(charge) && charge != 0.0) {
+        pl_markup_put(t->m, ", charged ");
+        put_number(t->m, charge);
+    }
+}
+
 /* "answer 2: right, truth 2, +0.125"; of the last one what the final answer earned. */
-static void put_answer_note(struct teller *t, const json_t *segment, size_t at, bool last)
+static void put_answer_note(struct teller *t, const json_t *segment, bool last)
 {
     const char *verdict = pl_sample_text(segment, "verdict");
     const double step = pl_sample_number(segment, "step");
@@ -133,17 +114,13 @@ static void put_answer_note(struct teller *t, const json_t *segment, size_t at, 
         pl_markup_put(m, strcmp(verdict, "right") == 0 ? ": \xE2\x9C\x93 " : ": \xE2\x9C\x97 ");
         pl_markup_text(m, verdict);
     }
-    if (step >= 0.0)
+    if (step >= 0.0 && step < 1e6)
         pl_markup_printf(m, ", truth %.0f", step + 1.0);
     if (last && isfinite(pl_sample_number(t->sample, "reward_final"))) {
         pl_markup_put(m, ", ");
         put_number(m, pl_sample_number(t->sample, "reward_final"));
-    } else if (t->earned && t->earned[at] > 0.0) {
-        pl_markup_put(m, ", ");
-        put_number(m, t->earned[at]);
-        if (json_is_false(json_object_get(t->sample, "gate")))
-            pl_markup_put(m, " (not paid: the gate was shut)");
     }
+    put_earned(t, segment);
     pl_markup_put(m, "</span>");
 }
 
@@ -165,7 +142,7 @@ static void put_pieces(struct teller *t, const char *text, size_t len,
         if (!answer)
             pl_markup_put(t->m, "<span class=\"what\">think</span>");
         else if (!segment || is_answer(segment))
-            put_answer_note(t, segment, i, last);
+            put_answer_note(t, segment, last);
         put_text(t->m, text + piece->begin, piece->end - piece->begin);
         pl_markup_put(t->m, "</div>\n");
         done = piece->tag_end;
@@ -181,21 +158,16 @@ static void put_response(struct pl_story_page *p, const struct pl_run_story *run
     const char *text = json_is_string(response) ? json_string_value(response) : "";
     const size_t len = json_is_string(response) ? json_string_length(response) : 0;
     struct pl_segments *found = malloc(sizeof *found);
-    double earned[PL_PIECES_MAX];
     struct teller t = {.m = &p->page.m,
                        .run = run,
                        .sample = sample,
                        .segments = json_object_get(sample, "segments")};
-    size_t count = json_array_size(t.segments);
 
     if (!found) {
         pl_markup_keep(&p->page.m, PL_ENOMEM);
         return;
     }
     pl_segments_parse(text, len, method_of(run), found);
-    count = count < PL_PIECES_MAX ? count : PL_PIECES_MAX;
-    if (count >= found->count && pl_story_earned(run, sample, count, earned))
-        t.earned = earned;
     put_pieces(&t, text, len, found);
     free(found);
 }

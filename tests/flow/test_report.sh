@@ -76,7 +76,8 @@ END
     printf '{"step": 20, "accuracy": 0.4375}\n' >"runs/$1/best/evaluation.json"
     : >"runs/$1/model/config.json"
     cat >"runs/$1/rollouts/40.jsonl" <<'END'
-{"group":"40:0","sample":0,"version":40,"actor":"actor-1","finish_reason":"stop","prompt":"who is what ?","response":"<think>by carl</think><answer> carl is a knave</answer><think>so</think><answer> jack is a knight</answer><|im_end|>","reward":3.25,"reward_format":1,"reward_final":2,"reward_intermediate":0.25,"reward_extra":0,"gate":true,"format_ok":true,"verdict":"right","steps":2,"steps_right":1,"first_answer":5,"tokens":21,"why":"","segments":[{"kind":"think","tokens":[0,4],"step":-1,"verdict":"none"},{"kind":"answer","tokens":[4,10],"step":0,"verdict":"right"},{"kind":"think","tokens":[10,14],"step":-1,"verdict":"none"},{"kind":"answer","tokens":[14,20],"step":-1,"verdict":"right"}],"task":"kk-2-7","source":"kk","level":"2","truth":"carl is a knave and jack is a knight"}
+{"group":"40:0","sample":0,"version":40,"actor":"actor-1","finish_reason":"stop","prompt":"who is what ?","response":"<think>by carl</think><answer> carl is a knave</answer><think>so</think><answer> jack is a knight</answer><|im_end|>","reward":3.25,"reward_format":1,"reward_final":2,"reward_intermediate":0.25,"reward_extra":0,"gate":true,"format_ok":true,"verdict":"right","steps":2,"steps_right":1,"first_answer":5,"tokens":21,"why":"","segments":[{"kind":"think","tokens":[0,4],"step":-1,"verdict":"none"},{"kind":"answer","tokens":[4,10],"step":0,"verdict":"right","reward":0.25,"charge":0},{"kind":"think","tokens":[10,14],"step":-1,"verdict":"none"},{"kind":"answer","tokens":[14,20],"step":-1,"verdict":"right"}],"task":"kk-2-7","source":"kk","level":"2","truth":"carl is a knave and jack is a knight"}
+{"group":"40:2","sample":0,"gate":false,"prompt":"p","response":"<think>a</think><answer>b</answer><think>c</think><answer>d</answer>","reward":3,"reward_format":1,"reward_final":2,"reward_intermediate":0.5,"verdict":"right","tokens":9,"segments":[{"kind":"think"},{"kind":"answer","step":1,"verdict":"right","reward":0.5,"charge":-0.125},{"kind":"think"},{"kind":"answer","step":-1,"verdict":"right"}],"source":"kk","level":"2"}
 {"group":"40:1","sample":0,"version":40,"actor":"actor-1","finish_reason":"length","prompt":"who else ?","response":"<think>hm","reward":-1,"reward_format":-1,"reward_final":0,"reward_intermediate":0,"reward_extra":0,"gate":true,"format_ok":false,"verdict":"none","steps":2,"steps_right":0,"first_answer":-1,"tokens":64,"why":"<think> is never closed","segments":[],"task":"kk-3-9","source":"kk","level":"3","truth":"nobody"}
 END
     awk 'BEGIN {
@@ -109,6 +110,8 @@ has report.html '>62 %</text>'            # of a step's time goes into the polic
 has report.html '<td class="r">1.25</td>' # and so many seconds
 has report.html 'answer 1: ✓ right, truth 1, +0.25'
 has report.html 'final answer: ✓ right, +2'
+has report.html 'answer 1: ✓ right, truth 2, +0.5 (not paid: the gate was shut), charged -0.125'
+has report.html 'intermediate +0.5 (not paid: the gate was shut)'
 has report.html 'reward <b>3.25</b> = format +1, final +2, intermediate +0.25'
 has report.html 'why: &lt;think&gt; is never closed'
 has report.html 'truth: carl is a knave and jack is a knight'
@@ -134,7 +137,7 @@ at runs.0.levels.kk-3.value 0.125
 at runs.0.step_s.waiting 0.5
 at "runs.0.step_s.the rest" 0.25
 at runs.0.metrics.evaluation.val-core/acc '{"step":[0.0,20.0,40.0],"mean":[0.0,0.25,0.5]}'
-at runs.0.rollouts.train.right 1
+at runs.0.rollouts.train.right 2
 at runs.0.rollouts.evaluation.samples 200
 at runs.0.settings.run.seed '' # a dot is a step to the reader; the key is there as it is
 ok 'settings by their names' grep -q '"run.seed": "1"' out
@@ -183,7 +186,7 @@ printf 'run.name: "</title><script>alert(1)</script>"\ndata.method: "\\"><img sr
     printf '{"training/global_step": 1, "<script>": 1, "interleave/accuracy": 0.5, "val-x": 0}\n'
     printf '{"training/global_step": 2, "val-core/<script>alert(3)</script>-2/acc/mean@1": 0.5}\n'
 } >runs/bad/metrics.jsonl
-printf '{"group":"1:0","verdict":"right\\"><script>","prompt":"<script>\\u0001\\u001b[31m","response":"<think>\\u0007</think><answer><script>alert(4)</script>\377\303(</answer>","why":"<svg onload=alert(5)>","finish_reason":"\\u202e<i>","task":"\357\277\276","truth":"<!--","level":"<u>","source":"\\"","segments":[{"kind":"think"},{"kind":"answer","step":1e308,"verdict":"<em>"}],"reward":1e308,"steps":-1,"tokens":1e300}\n' >runs/bad/rollouts/1.jsonl
+printf '{"group":"1:0","verdict":"right\\"><script>","prompt":"<script>\\u0001\\u001b[31m","response":"<think>\\u0007</think><answer><script>alert(4)</script>\377\303(</answer>","why":"<svg onload=alert(5)>","finish_reason":"\\u202e<i>","task":"\357\277\276","truth":"<!--","level":"<u>","source":"\\"","segments":[{"kind":"think"},{"kind":"answer","step":1e308,"verdict":"<em>","reward":"<em>","charge":-0.5}],"reward":1e308,"steps":-1,"tokens":1e300}\n' >runs/bad/rollouts/1.jsonl
 printf '{"group":"1:0","verdict":"<s>","prompt":7,"response":{},"segments":"<s>"}\n' >>runs/bad/rollouts/1.jsonl
 cp runs/bad/rollouts/1.jsonl runs/bad/rollouts/e1.jsonl
 report 0 runs/bad --output bad.html

@@ -10,7 +10,6 @@
 #include "common/base/err.h"
 #include "deploy/story_bars.h"
 #include "deploy/story_page.h"
-#include "deploy/story_samples.h"
 #include "tests/close.h"
 
 #include <math.h>
@@ -223,68 +222,6 @@ static void parts_add_up_to_a_step(void **state)
     pl_assert_close(parts[PL_STORY_PARTS - 1], 1, 1e-12, 0);
 }
 
-/* ---- what answers earned ---- */
-
-static bool earned(const char *strategy, const char *sample, double ret[4])
-{
-    struct pl_run_story *run;
-    json_t *json = json_loads(sample, 0, NULL);
-    bool told;
-
-    assert_non_null(json);
-    stories.count = 0;
-    run = add("a");
-    set(run, "reward.base", "0.5");
-    set(run, "reward.strategy", strategy);
-    told = pl_story_earned(run, json, json_array_size(json_object_get(json, "segments")), ret);
-    json_decref(json);
-    pl_run_story_release(run);
-    stories.count = 0;
-    return told;
-}
-
-#define THINK   "{\"kind\": \"think\", \"step\": -1}"
-#define STEP(n) "{\"kind\": \"answer\", \"step\": " n ", \"verdict\": \"right\"}"
-
-static void answers_earn_by_the_strategy(void **state)
-{
-    (void)state;
-    double e[4];
-
-    /* The second of two truths is given, by the second answer. */
-    assert_true(earned("time",
-                       "{\"steps\": 2, \"steps_right\": 1, \"reward_intermediate\": 0.125, "
-                       "\"segments\": [" THINK ", " STEP("-1") ", " STEP("1") ", " STEP("-1") "]}",
-                       e));
-    assert_true(e[0] == 0 && e[1] == 0 && e[2] == 0.125 && e[3] == 0);
-    assert_true(earned("partial",
-                       "{\"steps\": 2, \"steps_right\": 1, \"reward_intermediate\": 0.25, "
-                       "\"segments\": [" STEP("-1") ", " STEP("1") "]}",
-                       e));
-    assert_true(e[0] == 0 && e[1] == 0.25);
-    /* All are given: the whole, whenever they came. */
-    assert_true(earned("time",
-                       "{\"steps\": 2, \"steps_right\": 2, \"reward_intermediate\": 0.5, "
-                       "\"segments\": [" STEP("-1") ", " STEP("1") ", " STEP("0") "]}",
-                       e));
-    assert_true(e[1] == 0.25 && e[2] == 0.25);
-    assert_true(earned("all",
-                       "{\"steps\": 2, \"steps_right\": 2, \"reward_intermediate\": 0.5, "
-                       "\"segments\": [" STEP("0") ", " STEP("1") "]}",
-                       e));
-    assert_true(e[0] == 0.25 && e[1] == 0.25);
-    /* What does not add up is not told. */
-    assert_false(earned("all",
-                        "{\"steps\": 2, \"steps_right\": 1, \"reward_intermediate\": 0.5, "
-                        "\"segments\": [" STEP("0") "]}",
-                        e));
-    assert_false(earned("time",
-                        "{\"steps\": 2, \"steps_right\": 1, \"reward_intermediate\": 0, "
-                        "\"segments\": [" STEP("0") "]}",
-                        e));
-    assert_false(earned("time", "{}", e));
-}
-
 static void times_are_written_in_utc(void **state)
 {
     (void)state;
@@ -307,7 +244,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(difficulties_come_in_order_without_their_sum, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(parts_add_up_to_a_step, setup, teardown),
-        cmocka_unit_test_setup_teardown(answers_earn_by_the_strategy, setup, teardown),
         cmocka_unit_test_setup_teardown(times_are_written_in_utc, setup, teardown),
     };
 
