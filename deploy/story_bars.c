@@ -33,7 +33,7 @@ void pl_story_parts(const struct pl_run_story *run, double ret_parts[PL_STORY_PA
         if (isfinite(ret_parts[i]))
             left -= ret_parts[i];
     }
-    ret_parts[PL_STORY_PARTS - 1] = fmax(left, 0.0);
+    ret_parts[PL_STORY_PARTS - 1] = left < 0.0 ? 0.0 : left;
 }
 
 /* A table of rows x columns numbers under a plot. */
@@ -73,26 +73,52 @@ static void put_table(struct pl_story_page *p, const char *label, const char *co
 
 /* ---- what a step's time goes into ---- */
 
+/* Those that one run at least has: their numbers to ret_parts; returns how many. */
+static size_t known_parts(const struct pl_story_page *p, size_t ret_parts[PL_STORY_PARTS])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < PL_STORY_PARTS; i++) {
+        bool known = false;
+
+        for (size_t r = 0; r < p->stories->count; r++) {
+            double parts[PL_STORY_PARTS];
+
+            pl_story_parts(&p->stories->runs[r], parts);
+            known = known || isfinite(parts[i]);
+        }
+        if (known)
+            ret_parts[count++] = i;
+    }
+    return count;
+}
+
 static void put_parts(struct pl_story_page *p)
 {
     static const char title[] = "What a step's time goes into";
     const size_t runs = p->stories->count;
-    double(*values)[PL_STORY_PARTS] = calloc(runs, sizeof *values);
-    const char **names = calloc(runs, sizeof *names);
+    size_t known[PL_STORY_PARTS];
+    const size_t count = known_parts(p, known);
+    double *values = calloc(runs * PL_STORY_PARTS, sizeof *values);
+    const char **names = calloc(runs, sizeof *names), *parts[PL_STORY_PARTS];
     char(*text)[CELL] = calloc(runs * PL_STORY_PARTS, CELL);
-    bool known = false;
     char id[PL_PAGE_ID];
 
+    for (size_t i = 0; i < count; i++)
+        parts[i] = pl_story_part_names[known[i]];
     for (size_t r = 0; values && names && text && r < runs; r++) {
+        double all[PL_STORY_PARTS];
+
         names[r] = p->stories->names[r].in_plots;
-        pl_story_parts(&p->stories->runs[r], values[r]);
-        known = known || isfinite(values[r][PL_STORY_PARTS - 1]);
-        for (size_t i = 0; i < PL_STORY_PARTS; i++)
-            (void)pl_number_text(values[r][i], text[r * PL_STORY_PARTS + i]);
+        pl_story_parts(&p->stories->runs[r], all);
+        for (size_t i = 0; i < count; i++) {
+            values[r * count + i] = all[known[i]];
+            (void)pl_number_text(all[known[i]], text[r * count + i]);
+        }
     }
-    if (!values || !names || !text)
+    if (!values || !names || !text) {
         pl_markup_keep(&p->page.m, PL_ENOMEM);
-    if (known) {
+    } else if (count > 0) {
         pl_page_figure(&p->page, title, "seconds, means over the run; waiting: for samples", false);
         pl_markup_keep(
             &p->page.m,
@@ -101,12 +127,12 @@ static void put_parts(struct pl_story_page *p)
                                                             .desc = "the numbers are in the table"},
                                                   .rows = names,
                                                   .row_count = runs,
-                                                  .parts = pl_story_part_names,
-                                                  .part_count = PL_STORY_PARTS,
-                                                  .values = values[0],
+                                                  .parts = parts,
+                                                  .part_count = count,
+                                                  .values = values,
                                                   .unit = "s"},
                           p->page.m.out));
-        put_table(p, title, names, runs, pl_story_part_names, PL_STORY_PARTS, text);
+        put_table(p, title, names, runs, parts, count, text);
         pl_page_figure_end(&p->page);
         p->plots++;
     }
