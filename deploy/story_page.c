@@ -37,7 +37,7 @@ const char *pl_story_time(int64_t at_s, char text[PL_STORY_TIME])
 static void put_side_by_side(struct pl_story_page *p, const char *label, const char *const *words,
                              const char *const *cells, size_t columns)
 {
-    enum { FEW = 4 };
+    enum { FEW = 8 };
     const size_t count = p->stories->count;
     const char **turned = calloc(columns * (count + 1), sizeof *turned);
     size_t *keys = calloc(count, sizeof *keys);

@@ -157,10 +157,12 @@ has two.html '<b>Accuracy: kk-2</b>'
 has two.html '<b>Accuracy by difficulty, last evaluation</b>'
 report 0 runs/demo runs/other-of-a-longer-name --json
 at differences '{"run.seed":["1","2"]}'
-report 0 runs/demo runs/demo runs/demo runs/demo runs/demo --output five.html
-page five.html
-has five.html 'demo (2)'
-has five.html 'demo (5)'
+set -- runs/demo runs/demo runs/demo
+report 0 "$@" "$@" "$@" --output nine.html
+page nine.html
+has nine.html '<th scope="col">run</th><th scope="col">method</th>' # too many for a column each
+has nine.html '</svg>demo (2)</th>'
+has nine.html '</svg>demo (9)</th>'
 
 # At work: nothing but a beginning.
 mkdir -p runs/young
