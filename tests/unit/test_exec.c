@@ -191,7 +191,7 @@ static void long_questions(void **state)
                                        " printf '{\"verdict\":\"right\",\"x\":\"'; "
                                        " head -c 60000 /dev/zero | tr '\\0' x; echo '\"}'; done",
                                        60, 0);
-    const size_t len = 1 << 20, most = 8 << 20;
+    const size_t len = 200000, most = 8 << 20;
     char *text = malloc(most);
 
     (void)state;
@@ -270,15 +270,15 @@ static void fails(const char *script, double timeout_s, const char *why)
 static void what_goes_wrong_has_a_name(void **state)
 {
     (void)state;
-    fails(UNLESS_YES "sleep 1000" END, 0.2, "verifier timed out after 0.2 s");
+    fails(UNLESS_YES "sleep 30" END, 0.2, "verifier timed out after 0.2 s");
     fails(UNLESS_YES "while :; do :; done" END, 0.2, "verifier timed out after 0.2 s");
-    fails(UNLESS_YES "printf '{\"verdict\":\"right\"}'; sleep 1000" END, 0.2,
+    fails(UNLESS_YES "printf '{\"verdict\":\"right\"}'; sleep 30" END, 0.2,
           "verifier timed out after 0.2 s"); /* the line has no end */
     fails(UNLESS_YES "exit 3" END, 20, "verifier failed: it ended with status 3");
     fails(UNLESS_YES "kill -SEGV $$; sleep 20" END, 20,
           "verifier failed: it was killed by signal 11 (SEGV)");
-    fails(UNLESS_YES "exec >&-; sleep 1000" END, 20, "verifier failed: it closed its output");
-    fails(UNLESS_YES "sleep 1000 & exit 4" END, 20, "verifier failed: it ended with status 4");
+    fails(UNLESS_YES "exec >&-; sleep 30" END, 20, "verifier failed: it closed its output");
+    fails(UNLESS_YES "sleep 30 & exit 4" END, 20, "verifier failed: it ended with status 4");
     fails(UNLESS_YES "echo hello" END, 20, "verifier failed: its line is no answer: hello");
     fails(UNLESS_YES "printf '\\033[1m\\377\\n'" END, 20,
           "verifier failed: its line is no answer: ?[1m?");
@@ -296,7 +296,7 @@ static void programs_that_do_not_read(void **state)
 {
     const size_t len = 1 << 20;
     char *text = malloc(len);
-    struct pl_exec *exec = open_script("sleep 1000", 0.1, 0);
+    struct pl_exec *exec = open_script("sleep 30", 0.1, 0);
 
     (void)state;
     memset(text, 'x', len);
@@ -304,12 +304,12 @@ static void programs_that_do_not_read(void **state)
     assert_non_null(
         strstr(pl_exec_why(exec), "verifier failed: it had not begun to read after 0."));
     pl_exec_destroy(exec);
-    exec = open_script(RIGHT "; sleep 1000", 20, 0);
+    exec = open_script(RIGHT "; sleep 30", 20, 0);
     assert_int_equal(pl_exec_ask(exec, &task, 0, text, len), PL_VERDICT_UNPARSED);
     assert_string_equal(pl_exec_why(exec),
                         "verifier failed: it answered before it had read the question");
     pl_exec_destroy(exec);
-    exec = open_script("exec <&-; sleep 1000", 0.1, 0); /* no SIGPIPE either */
+    exec = open_script("exec <&-; sleep 30", 0.1, 0); /* no SIGPIPE either */
     assert_int_equal(pl_exec_ask(exec, &task, 0, text, len), PL_VERDICT_UNPARSED);
     assert_non_null(
         strstr(pl_exec_why(exec), "verifier failed: it had not begun to read after 0."));
@@ -333,7 +333,7 @@ static void late_lines_are_not_taken(void **state)
     const struct timespec pause = {0, 300000000};
     struct pl_exec *exec =
         open_script("read -r line; echo '{\"verdict\":\"wrong\"}'; (sleep 0.05; " RIGHT
-                    ") & read -r line; sleep 1000",
+                    ") & read -r line; sleep 30",
                     20, 0);
 
     (void)state;
@@ -361,7 +361,7 @@ static bool alive(long pid)
 
 static void its_children_end_with_it(void **state)
 {
-    struct pl_exec *exec = open_script("sleep 1000 & echo $! >$0/pid; read -r line; wait", 0.3, 0);
+    struct pl_exec *exec = open_script("sleep 30 & echo $! >$0/pid; read -r line; wait", 0.3, 0);
     size_t len;
     char *text;
 
@@ -563,7 +563,7 @@ static void rewards(void **state)
     opts.program.command = command;
     assert_int_equal(pl_reward_check(&opts, &task, &err), PL_OK);
     opts.exec = open_script("while read -r line; do echo >>$0/asked; case $line in"
-                            " *'\"response\":\"late\"'*) sleep 1000;;"
+                            " *'\"response\":\"late\"'*) sleep 30;;"
                             " *'\"answer\":\"yes\"'*'\"response\":\"yes\"'*) " RIGHT ";;"
                             " *'\"answer\":\"two\"'*'\"response\":\"b\"'*'\"step\":2'*) " RIGHT ";;"
                             " *) echo '{\"correct\":false}';; esac; done",
