@@ -89,7 +89,8 @@ struct pl_critic_stats {
 /* rollouts->values: v_old of all tokens. */
 void pl_critic_values(struct pl_critic *critic, struct pl_rollouts *rollouts, struct pl_pack *pack);
 
-/* Learn rollouts->returns. PL_EINVAL: the gradient was not finite in every optimiser step. */
+/* Learn rollouts->returns, at this learning rate. PL_EINVAL: the gradient was not finite in every
+ * optimiser step. */
 int pl_critic_update(struct pl_critic *critic, const struct pl_rollouts *rollouts,
                      struct pl_pack *pack, double lr, struct pl_critic_stats *ret_stats,
                      struct pl_error *err);

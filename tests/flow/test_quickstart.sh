@@ -19,6 +19,15 @@ DESTDIR=$dir/root meson install -C "$build" --no-rebuild --quiet >log 2>&1 || ca
 plait=$(find "$dir/root" -name plait -type f)
 ok 'plait is installed' test -x "$plait"
 
+# Recipes and scales are with it.
+expect 0 "$plait" reproduce --list
+has out 'training interleave-ir, seed 42'
+recipe=$(find "$dir/root" -path '*/plait/recipes/qwen2.5-1.5b/interleave-ir-grpo.yaml')
+expect 0 "$plait" up "$recipe" run.dir=none model.path=m 'data.train_files=[a, b]' --dry-run
+has out 'algorithm.adv_estimator: grpo'
+has out 'data.train_files: [a, b]'
+has out 'data.max_prompt_length: 3096'
+
 # With what is left of one that was stopped.
 mkdir 'a folder'
 printf 'junk' >'a folder/results.tmp'

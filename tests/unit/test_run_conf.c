@@ -11,6 +11,7 @@
 #include "common/app/settings.h"
 #include "learner/advantage.h"
 #include "learner/policy.h"
+#include "learner/schedule.h"
 #include "proto/rollout.h"
 
 #include <stdio.h>
@@ -85,6 +86,13 @@ static void a_critic_is_configured(void **state)
     assert_true(conf.critic_grad_clip <= 0.5 && conf.critic_clip <= 0.2);
     assert_int_equal(conf.critic_warmup, 3);
     assert_int_equal(conf.critic_epochs, 2);
+    assert_true(conf.critic_schedule == PL_SCHEDULE_CONSTANT && conf.critic_warmup_steps == 0);
+    pl_run_conf_release(&conf);
+    conf = load(LEAST "critic.optim: {lr_scheduler_type: cosine, lr_warmup_steps: 4}\n"
+                      "actor.optim.lr_scheduler_type: linear\n",
+                NULL, 0);
+    assert_true(conf.critic_schedule == PL_SCHEDULE_COSINE && conf.critic_warmup_steps == 4);
+    assert_true(conf.schedule == PL_SCHEDULE_LINEAR && conf.warmup_steps == 0);
     pl_run_conf_release(&conf);
 }
 
