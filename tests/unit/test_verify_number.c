@@ -154,8 +154,8 @@ static void no_one_number(void **state)
         "5^2",
         "72/0",
         "1 3/2",
-        "\xE2\x88\x9A"
-        "4", /* a root */
+        ("\xE2\x88\x9A"
+         "4"), /* a root */
         "sqrt(4)",
         "\\sqrt{4}",
         "\\frac{1}{1}",
