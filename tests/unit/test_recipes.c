@@ -342,6 +342,81 @@ static void recipes_differ_in_their_method_alone(void **state)
         }
 }
 
+/* "NAME=VALUE" of a configuration, as it is printed. */
+static void take_setting(const struct pl_run_conf *conf, const char *name, char assigned[128])
+{
+    struct pl_buf text;
+    char key[64];
+    const char *at;
+
+    pl_buf_init(&text, 1 << 16);
+    assert_int_equal(pl_run_conf_print(conf, false, &text), PL_OK);
+    snprintf(key, sizeof key, "\n%s: ", name);
+    at = strstr(text.data, key);
+    assert_non_null(at);
+    at += strlen(key);
+    snprintf(assigned, 128, "%s=%.*s", name, (int)strcspn(at, "\n"), at);
+    pl_buf_release(&text);
+}
+
+static const struct recipe *named(const char *name)
+{
+    for (size_t i = 0; i < RECIPES; i++)
+        if (strcmp(recipes[i].name, name) == 0)
+            return &recipes[i];
+    fail_msg("there is no recipe '%s'", name);
+    return NULL;
+}
+
+/* How many parts of rewards a recipe, with one setting as in its parent, has otherwise than itself;
+ * all are its parent's. */
+static size_t count_changed(const struct recipe *r, const struct pl_run_conf *changed)
+{
+    const struct recipe *parent = named(r->parent);
+    size_t n = 0;
+
+    for (size_t k = 0; k < RESPONSES; k++) {
+        const struct pl_score s = score(changed, responses[k]);
+        const double got[] = {(double)s.format, (double)s.final, (double)s.intermediate,
+                              (double)s.extra};
+        const struct parts *p = &parent->parts[k], *own = &r->parts[k];
+        const double want[] = {p->format, p->final, p->intermediate, p->extra};
+        const double was[] = {own->format, own->final, own->intermediate, own->extra};
+
+        for (size_t i = 0; i < 4; i++) {
+            assert_part(parent, k, "a part", got[i], want[i]);
+            n += fabs(want[i] - was[i]) > 0.01;
+        }
+    }
+    return n;
+}
+
+/* With its one setting as it is in the recipe it comes from, it pays what that one pays. */
+static void the_setting_of_a_recipe_is_what_it_does(void **state)
+{
+    size_t seen = 0;
+
+    (void)state;
+    for (size_t i = 0; i < RECIPES; i++) {
+        const struct recipe *r = &recipes[i];
+        struct pl_run_conf *parent = load("small", r->parent, NULL), *changed;
+        char assigned[128];
+
+        assert_non_null(parent);
+        if (r->differs[0] && strcmp(r->differs[0], "algorithm.adv_estimator") != 0) {
+            take_setting(parent, r->differs[0], assigned);
+            changed = load("small", r->name, assigned);
+            assert_non_null(changed);
+            if (count_changed(r, changed) == 0)
+                fail_msg("%s pays as %s does", r->name, r->parent);
+            seen++;
+            unload(changed);
+        }
+        unload(parent);
+    }
+    assert_int_equal(seen, 8); /* the others are algorithms, see below, and interleave-ir itself */
+}
+
 /* ---- what their algorithms make of scores ---- */
 
 /* Four samples of a prompt, of 2, 1, 1 and 1 tokens. */
@@ -556,6 +631,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(recipes_pay_what_they_say),
         cmocka_unit_test(recipes_differ_in_their_method_alone),
+        cmocka_unit_test(the_setting_of_a_recipe_is_what_it_does),
         cmocka_unit_test(algorithms_make_of_scores_what_they_should),
         cmocka_unit_test(recipes_for_qwen_are_the_papers_settings),
         cmocka_unit_test(every_recipe_is_in_the_table),
