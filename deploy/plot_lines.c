@@ -67,11 +67,25 @@ static double names_width(const struct pl_plot_lines *plot)
     return width;
 }
 
+/* Whiskers at the ends would lie over the numbers of the axis. */
+static void make_way(const struct pl_plot_lines *plot, double x[2])
+{
+    const double more = 0.03 * (x[1] - x[0]);
+
+    for (size_t s = 0; s < plot->count; s++)
+        if (plot->series[s].marks && plot->series[s].low) {
+            x[0] -= more;
+            x[1] += more;
+            return;
+        }
+}
+
 static void lay_out(const struct pl_plot_lines *plot, struct axes *a)
 {
     double x[2] = {NAN, NAN}, y[2] = {NAN, NAN};
 
     find_ranges(plot, x, y);
+    make_way(plot, x);
     a->room.bottom -= plot->x_name ? 26.0 : 12.0;
     pl_ticks_find(&(struct pl_ticks_ask){.least = y[0],
                                          .most = y[1],
@@ -304,23 +318,31 @@ static int by_height(const void *a, const void *b)
     return (p->y > q->y) - (p->y < q->y);
 }
 
-static size_t find_labels(const struct pl_plot_lines *plot, const struct axes *a,
+/* A line that ends well before the axis does has its name there, not at the edge. */
+static bool ends_early(const struct axes *a, const struct label *l)
+{
+    return a->room.right - l->x > 48.0;
+}
+
+/* The names at the edge, or those of lines that end early, by height. */
+static size_t find_labels(const struct pl_plot_lines *plot, const struct axes *a, bool early,
                           struct label labels[LABELS_MAX])
 {
     size_t count = 0;
 
     for (size_t s = 0; s < plot->count && count < LABELS_MAX; s++) {
         const struct pl_plot_series *series = &plot->series[s];
+        struct label *l = &labels[count];
         size_t i = series->n;
 
         while (i > 0 && !shown(plot, series, i - 1))
             i--;
         if (!series->name || i == 0)
             continue;
-        labels[count].series = series;
-        labels[count].x = pl_plot_x(&a->room, &a->x, series->x[i - 1]);
-        labels[count].y = labels[count].at = pl_plot_y(&a->room, &a->y, series->y[i - 1]);
-        count++;
+        l->series = series;
+        l->x = pl_plot_x(&a->room, &a->x, series->x[i - 1]);
+        l->y = l->at = pl_plot_y(&a->room, &a->y, series->y[i - 1]);
+        count += ends_early(a, l) == early;
     }
     qsort(labels, count, sizeof *labels, by_height);
     return count;
@@ -337,23 +359,28 @@ static void part_labels(const struct axes *a, struct label *labels, size_t count
         labels[i].at = fmin(labels[i].at, edge);
 }
 
+static void put_label(struct pl_markup *m, const struct axes *a, const struct label *l, bool early)
+{
+    const double x = early ? l->x + 6.0 : a->room.right + 10.0;
+
+    if (!early && (fabs(l->at - l->y) > 3.0 || x - l->x > 14.0))
+        pl_markup_printf(m, "<path class=\"lead\" d=\"M%.1f %.1fL%.1f %.1f\"/>", l->x + 3, l->y,
+                         x - 1, l->at);
+    pl_markup_printf(m, "<text class=\"tag f%zu\" x=\"%.1f\" y=\"%.1f\">",
+                     l->series->color % PL_PLOT_COLORS, x, l->at + 4);
+    pl_markup_short(m, l->series->name, PL_PLOT_NAME_CHARS);
+    pl_markup_put(m, "</text>\n");
+}
+
 static void put_labels(struct pl_markup *m, const struct pl_plot_lines *plot, const struct axes *a)
 {
-    struct label labels[LABELS_MAX];
-    const size_t count = find_labels(plot, a, labels);
+    for (int early = 0; early < 2; early++) {
+        struct label labels[LABELS_MAX];
+        const size_t count = find_labels(plot, a, early, labels);
 
-    part_labels(a, labels, count);
-    for (size_t i = 0; i < count; i++) {
-        const struct label *l = &labels[i];
-        const double x = a->room.right + 10.0;
-
-        if (fabs(l->at - l->y) > 3.0 || x - l->x > 14.0)
-            pl_markup_printf(m, "<path class=\"lead\" d=\"M%.1f %.1fL%.1f %.1f\"/>", l->x + 3, l->y,
-                             x - 1, l->at);
-        pl_markup_printf(m, "<text class=\"tag f%zu\" x=\"%.1f\" y=\"%.1f\">",
-                         l->series->color % PL_PLOT_COLORS, x, l->at + 4);
-        pl_markup_short(m, l->series->name, PL_PLOT_NAME_CHARS);
-        pl_markup_put(m, "</text>\n");
+        part_labels(a, labels, count);
+        for (size_t i = 0; i < count; i++)
+            put_label(m, a, &labels[i], early);
     }
 }
 

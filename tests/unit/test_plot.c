@@ -355,6 +355,24 @@ static void names_do_not_lie_on_each_other(void **state)
     assert_true(at[0] > 8 && at[5] < 210);
 }
 
+static void a_line_that_ends_early_is_named_where_it_ends(void **state)
+{
+    (void)state;
+    const double x[] = {0, 50, 100}, y[] = {1, 2, 3};
+    const struct pl_plot_series s[] = {{.name = "long", .x = x, .y = y, .n = 3},
+                                       {.name = "short", .x = x, .y = y, .n = 2, .color = 1}};
+    const char *tag;
+    double at;
+
+    draw(s, 2);
+    read_path("class=\"curve s1\"");
+    tag = strstr(svg.data, "<text class=\"tag f1\"");
+    assert_non_null(tag);
+    assert_int_equal(sscanf(tag, "<text class=\"tag f1\" x=\"%lf", &at), 1);
+    pl_assert_close(at, path.x[1] + 6, 0.11, 0);
+    lacks("class=\"lead\"");
+}
+
 static void texts_are_escaped(void **state)
 {
     (void)state;
@@ -525,6 +543,7 @@ int main(void)
         cmocka_unit_test(intervals_are_bands_or_whiskers),
         cmocka_unit_test(a_log_axis_leaves_out_what_it_cannot_show),
         cmocka_unit_test(names_do_not_lie_on_each_other),
+        cmocka_unit_test(a_line_that_ends_early_is_named_where_it_ends),
         cmocka_unit_test(texts_are_escaped),
         cmocka_unit_test(a_plot_alone_carries_its_style),
         cmocka_unit_test(a_full_buffer_is_told),
