@@ -201,6 +201,29 @@ refuse 1 "odd.jsonl:2: " model --data odd.jsonl
 echo 'data: {methods: cot}' >odd.yaml
 refuse 1 "did you mean 'data.method'?" model --config odd.yaml
 
+# A program of one's own decides: by its rule both answers of valid form are right, "Ben" is in them.
+sed 's/"verifier": "kk"/"verifier": "exec"/' tasks.jsonl >exec.jsonl
+refuse 1 "but 'reward.exec.command' names no program" model --data exec.jsonl --out lines2
+cat >check.sh <<'END'
+while IFS= read -r line; do
+    case $line in
+    *'"response":"'*Ben*'","step":'*) echo '{"verdict": "right"}' ;;
+    *'"response":"Zoey is a knight","step":2'*) exit 3 ;;
+    *) echo '{"verdict": "wrong"}' ;;
+    esac
+done
+END
+printf 'data.max_prompt_length: 9000\nreward.exec: {command: [sh, check.sh], timeout_s: 5}\n' >exec.yaml
+evaluate 0 model --data exec.jsonl --config exec.yaml --max-tokens 8 --json --out lines
+silent err
+at overall.right 2
+at levels.0.pass_at_1 1.0
+ok 'an intermediate answer that it died of is named' test "$(grep -c '"why": *"verifier failed: it ended with status 3"' lines)" -eq 2
+printf 'data.max_prompt_length: 9000\nreward.exec.command: [./no-such-verifier, -x]\n' >exec.yaml
+refuse 1 "the verifier './no-such-verifier -x' (reward.exec.command) is of no use" model \
+    --data exec.jsonl --config exec.yaml --max-tokens 8 --out lines2
+ok 'nothing is left of it' test ! -e lines2
+
 # Ctrl-C ends it, and nothing is under the name of the output.
 said='plait eval, then Ctrl-C'
 "$plait" eval model --data tasks.jsonl --max-tokens 90000 --out lines3 >out 2>err &
