@@ -63,11 +63,13 @@ static size_t slices_of(const struct pl_results *x, enum part part,
     }
 }
 
-static enum pl_verdict_of_claim judge(const struct pl_figure *f, double least)
+enum pl_verdict_of_claim pl_claim_judge(struct pl_figure figure, double least)
 {
-    if (isnan(f->value) || isnan(f->low))
+    if (isnan(figure.value) || isnan(figure.low))
         return PL_CLAIM_NOT_RUN;
-    return f->low > least ? PL_CLAIM_HOLDS : f->high <= least ? PL_CLAIM_FAILS : PL_CLAIM_OPEN;
+    return figure.low > least     ? PL_CLAIM_HOLDS
+           : figure.high <= least ? PL_CLAIM_FAILS
+                                  : PL_CLAIM_OPEN;
 }
 
 size_t pl_claims(const struct pl_results *results, struct pl_claim ret_claims[PL_CLAIMS_MAX])
@@ -86,12 +88,12 @@ size_t pl_claims(const struct pl_results *results, struct pl_claim ret_claims[PL
                                .text = rule->text,
                                .what = rule->what,
                                .least = rule->least,
-                               .percent = rule->cut,
+                               .unit = rule->cut ? PL_CLAIM_PERCENT : PL_CLAIM_POINTS,
                                .figure = {(double)NAN, (double)NAN, (double)NAN}};
         if (n > 0)
             c->figure = rule->cut ? pl_finding_cut(a, b, rule->measure, slices, n)
                                   : pl_finding_gain(a, b, rule->measure, slices, n);
-        c->verdict = judge(&c->figure, rule->least);
+        c->verdict = pl_claim_judge(c->figure, rule->least);
     }
     return count;
 }

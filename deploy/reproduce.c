@@ -133,10 +133,12 @@ static int add_data(const struct pl_reproduce *r, struct pl_chores *chores, stru
          "problems: hops"},
         {"arith", "arith", "ops", &s->ops, s->arith_train, s->arith_test, forms, s->careful_share,
          3, "problems: arith"},
-        {"careful-kk", "kk", "people", &s->people, s->sft_problems, 1, "cot", 1, 4,
-         "worked answers for sft: kk"},
-        {"careful-hops", "hops", "hops", &s->hops, s->sft_problems, 1, "cot", 1, 5,
-         "worked answers for sft: hops"},
+        {"school-kk", "kk", "people", &s->people, s->kk_school, 1, forms, 1, 4,
+         "proofs to read first: kk"},
+        {"school-hops", "hops", "hops", &s->hops, s->hops_school, 1, forms, 1, 5,
+         "proofs to read first: hops"},
+        {"school-arith", "arith", "ops", &s->ops, s->arith_school, 1, forms, 1, 7,
+         "proofs to read first: arith"},
         {"kk-unseen", "kk", "people", &s->people_unseen, 0, s->kk_unseen, NULL, 0, 6,
          "problems: kk, sizes never trained on"},
     };
@@ -150,7 +152,8 @@ static int add_data(const struct pl_reproduce *r, struct pl_chores *chores, stru
 /* ---- the model to begin with ---- */
 
 static const char *const families[] = {"kk", "hops", "arith"};
-enum { FAMILIES = 3, TRAINED = 2 }; /* the last one is never trained by reward */
+static const char *const schools[] = {"school-kk", "school-hops", "school-arith"};
+enum { FAMILIES = 3 };
 
 static int add_tokenizer(const struct pl_reproduce *r, struct pl_chores *chores,
                          struct pl_error *err)
@@ -170,7 +173,7 @@ static int add_tokenizer(const struct pl_reproduce *r, struct pl_chores *chores,
     put(&w, "--output");
     put(&w, at);
     for (size_t i = 0; i < FAMILIES; i++)
-        put(&w, own(&w, "%s/data/%s/train-answers.jsonl", r->dir, families[i]));
+        put(&w, own(&w, "%s/data/%s/train-answers.jsonl", r->dir, schools[i]));
     return add(chores, &w,
                (struct pl_chore){.name = "tokenizer",
                                  .title = "training the tokenizer",
@@ -314,7 +317,6 @@ static int add_row(const struct pl_reproduce *r, struct pl_chores *chores,
     char *title = row->kind == PL_GRID_TRAIN
                       ? pl_strf("%s, seed %llu", row->name, (unsigned long long)r->seeds[s])
                       : pl_strf("%s", row->name);
-    const char *const careful[] = {"careful-kk", "careful-hops"};
     int rc = name && model && at && title ? PL_OK : pl_fail(err, PL_ENOMEM, "no memory for a plan");
 
     if (rc == PL_OK && row->kind == PL_GRID_SFT)
@@ -324,8 +326,8 @@ static int add_row(const struct pl_reproduce *r, struct pl_chores *chores,
                              .title = "training sft on worked answers, all of them proofs",
                              .model = "warm-start/model",
                              .at = at,
-                             .data = careful,
-                             .count = 2,
+                             .data = schools,
+                             .count = FAMILIES,
                              .steps = r->scale->sft_steps,
                              .rows = r->scale->sft_rows,
                              .lr = r->scale->sft_lr},
@@ -358,9 +360,18 @@ static int add_before(const struct pl_reproduce *r, struct pl_chores *chores, en
 
 int pl_reproduce_plan(const struct pl_reproduce *r, struct pl_chores *chores, struct pl_error *err)
 {
+    const struct lesson school = {.name = "school",
+                                  .title = "school: training on worked answers that are proofs",
+                                  .model = "base",
+                                  .at = "school",
+                                  .data = schools,
+                                  .count = FAMILIES,
+                                  .steps = r->scale->school_steps,
+                                  .rows = r->scale->school_rows,
+                                  .lr = r->scale->school_lr};
     const struct lesson warm = {.name = "warm-start",
-                                .title = "warm start: training on worked answers",
-                                .model = "base",
+                                .title = "warm start: training on worked answers of all kinds",
+                                .model = "school/model",
                                 .at = "warm-start",
                                 .data = families,
                                 .count = FAMILIES,
@@ -374,6 +385,8 @@ int pl_reproduce_plan(const struct pl_reproduce *r, struct pl_chores *chores, st
         rc = add_tokenizer(r, chores, err);
     if (rc == PL_OK)
         rc = add_base(r, chores, err);
+    if (rc == PL_OK)
+        rc = add_lesson(r, chores, &school, err);
     if (rc == PL_OK)
         rc = add_lesson(r, chores, &warm, err);
     for (size_t i = 0; rc == PL_OK && i < pl_grid_count; i++) {

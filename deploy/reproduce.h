@@ -3,14 +3,17 @@
  * with a warm start, train it by reward in each way of the grid (grid.h), and measure each.
  *
  *   DIR/scale.yaml          what it was made with: another scale needs another folder
- *   DIR/data/               problems and worked answers: kk, kk-unseen, hops, arith, careful-*
- *   DIR/tokenizer, base, warm-start/model
+ *   DIR/data/               problems and worked answers: kk, kk-unseen, hops, arith, school-*
+ *   DIR/tokenizer, base, school/model, warm-start/model
  *   DIR/runs/<row>-<seed>/  a run's folder (plait up; the row "sft": plait sft)
  *   DIR/evals/<row>-<seed>.json, .jsonl    what plait eval says of it, and every response
  *   DIR/done, DIR/logs      see chores.h
  *
- * The warm start, and with it the rows that are not trained by reward, has no seed of its own (it
- * stands for the published model that the paper begins with): their <seed> is the first.
+ * The model goes to school first, where all worked answers are proofs, so that it can reason; then
+ * it reads answers of which most are guesses, so that it mostly does not: training by reward has to
+ * find out which pays. That, the warm start, and with it the rows that are not trained by reward,
+ * has no seed of its own (it stands for the published model that the paper begins with): their
+ * <seed> is the first.
  */
 #ifndef PL_DEPLOY_REPRODUCE_H
 #define PL_DEPLOY_REPRODUCE_H

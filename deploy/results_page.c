@@ -6,6 +6,7 @@
 #include "deploy/plot.h"
 #include "deploy/results_plots.h"
 #include "deploy/results_tables.h"
+#include "deploy/results_training.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -189,7 +190,7 @@ static void tiles(const struct matter *m, struct pl_page *page)
 
 static int html(const struct matter *m, struct pl_buf *out)
 {
-    const char *ids[PL_RESULTS_TABLES], *names[PL_RESULTS_TABLES];
+    const char *ids[PL_RESULTS_TABLES + 1], *names[PL_RESULTS_TABLES + 1];
     struct pl_page page;
 
     pl_page_begin(&page,
@@ -200,13 +201,19 @@ static int html(const struct matter *m, struct pl_buf *out)
         ids[i] = m->sheets[i].id;
         names[i] = m->sheets[i].title;
     }
-    pl_page_links(&page, ids, names, PL_RESULTS_TABLES);
+    ids[PL_RESULTS_TABLES] = "training";
+    names[PL_RESULTS_TABLES] = "Training";
+    pl_page_links(&page, ids, names, PL_RESULTS_TABLES + 1);
     tiles(m, &page);
     for (size_t i = 0; i < PL_RESULTS_TABLES; i++) {
         pl_sheet_page(&m->sheets[i], &page, NULL);
         pl_results_plots(m->results, m->sheets[i].id, &page);
         pl_page_section_end(&page);
     }
+    pl_page_section(&page, "training", "Training",
+                    "Metrics over the steps of training by reward, the first seed of each row.");
+    pl_results_training(m->results, &page);
+    pl_page_section_end(&page);
     return pl_page_end(&page, "Made by plait reproduce.");
 }
 
@@ -218,6 +225,7 @@ int pl_results_write(const struct pl_results *results, struct pl_error *err)
 
     pl_buf_init(&buf, DOCUMENT_MAX);
     m.claim_count = pl_claims(results, m.claims);
+    m.claim_count += pl_claims_of_training(results, m.claims + m.claim_count);
     rc = pl_results_tables(results, m.claims, m.claim_count, m.sheets);
     if (rc == PL_OK)
         rc = markdown(&m, &buf);

@@ -248,6 +248,24 @@ static void fill_lengths(const struct pl_results *x, struct pl_sheet *s)
 
 /* ---- claims ---- */
 
+static void put_figure(struct pl_sheet *s, const struct pl_claim *c)
+{
+    const struct pl_figure *f = &c->figure;
+
+    if (isnan(f->value) || isnan(f->low)) {
+        pl_sheet_cell(s, "-");
+        pl_sheet_cell(s, "-");
+    } else if (c->unit == PL_CLAIM_PERCENT) {
+        pl_sheet_cell(s, "%.1f %%", 100 * f->value);
+        pl_sheet_cell(s, "%.1f to %.1f %%", 100 * f->low, 100 * f->high);
+    } else {
+        const double by = c->unit == PL_CLAIM_POINTS ? 100 : 1;
+
+        pl_sheet_cell(s, "%+.1f", by * f->value);
+        pl_sheet_cell(s, "%+.1f to %+.1f", by * f->low, by * f->high);
+    }
+}
+
 static void fill_claims(const struct pl_claim *claims, size_t count, struct pl_sheet *s)
 {
     static const char *const heads[] = {"the paper claims", "here", "figure", "95 % interval",
@@ -258,16 +276,13 @@ static void fill_claims(const struct pl_claim *claims, size_t count, struct pl_s
                   "interval is on the other; else it is not decided. Shares in %, differences of "
                   "Pass@1 in points.");
     add_columns(s, heads, sizeof heads / sizeof *heads);
+    s->align[1] = s->align[4] = 'l'; /* words */
     for (size_t i = 0; i < count; i++) {
         const struct pl_claim *c = &claims[i];
-        const struct pl_figure *f = &c->figure;
-        const bool seen = !isnan(f->value) && !isnan(f->low);
 
         pl_sheet_cell(s, "%s", c->text);
         pl_sheet_cell(s, "%s", pl_claim_word(c->verdict));
-        pl_sheet_cell(s, seen ? c->percent ? "%.1f %%" : "%+.1f" : "-", 100 * f->value);
-        pl_sheet_cell(s, seen ? c->percent ? "%.1f to %.1f %%" : "%+.1f to %+.1f" : "-",
-                      100 * f->low, 100 * f->high);
+        put_figure(s, c);
         pl_sheet_cell(s, "%s", c->what);
     }
 }

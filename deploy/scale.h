@@ -19,9 +19,12 @@ struct pl_scale {
     double careful_share;           /* of the worked answers that the warm start reads */
     size_t tokens;                  /* of the tokenizer */
     size_t width, layers, heads, kv_heads, ffn, positions;
-    size_t warm_steps, warm_rows; /* optimiser steps of the warm start, rows of each */
+    size_t kk_school, hops_school, arith_school; /* problems whose answers are all proofs */
+    size_t school_steps, school_rows;            /* optimiser steps on those, rows of each */
+    double school_lr;
+    size_t warm_steps, warm_rows; /* then on answers of all kinds */
     double warm_lr;
-    size_t sft_problems, sft_steps, sft_rows; /* of the row "sft": worked answers, all careful */
+    size_t sft_steps, sft_rows; /* of the row "sft": after the warm start back to proofs */
     double sft_lr;
     size_t steps;                /* of training by reward */
     struct pl_option_list train; /* further settings of it, NAME=VALUE */

@@ -54,8 +54,9 @@ hops: {hops: [2], train: 60, test: 4, distractors: 1}
 arith: {ops: [2], train: 40, test: 4}
 tokenizer.size: 320
 model: {width: 32, layers: 1, heads: 2, kv_heads: 1, ffn: 64, positions: 320}
-warm_start: {steps: 30, rows: 4}
-sft: {problems: 20, steps: 5, rows: 4}
+school: {kk: 60, hops: 60, arith: 40, steps: 20, rows: 4}
+warm_start: {steps: 10, rows: 4}
+sft: {steps: 5, rows: 4}
 train: {steps: 2, settings: [data.train_batch_size=2, actor.ppo_mini_batch_size=1,
         data.max_response_length=48, rollout.n=2, workers.actor_slots=8]}
 eval.max_tokens: 48
@@ -90,7 +91,7 @@ for recipe in "$recipes"/*.yaml; do
     [ "$name" = base ] || ok "--help names $name" grep -qx "\(Rows:\)\?$name" rows
 done
 reproduce 0 --scale micro.yaml --out "$made" --seeds 7,8 --only sft,interleave-ir --list
-ok 'chores of two rows' test "$(wc -l <out)" -eq 16
+ok 'chores of two rows' test "$(wc -l <out)" -eq 18
 has out '      training interleave-ir, seed 8'
 lacks out 'done'
 ok 'a list makes nothing' test ! -e "$made"
@@ -113,7 +114,7 @@ wait $run
 status=$?
 checks=$((checks + 1))
 [ $status -eq 143 ] || wrong "exit status $status, not 143"
-has err '[1/40] problems: kk  '
+has err '[1/42] problems: kk  '
 has err '; the same command goes on'
 ok 'plain lines' plain err
 ok 'none is wide but the last' sh -c "! grep -v '^plait reproduce: ' err | grep -q '.\{81\}'"
@@ -127,16 +128,16 @@ before=$(find "$made/done" -type f | wc -l)
 touch mark
 sleep 0.1
 reproduce 0 --scale micro.yaml --out "$made" --seeds 7
-has err "$before of 40 were done before"
-has err '[40/40] measuring interleave-ir-charge, seed 7  '
+has err "$before of 42 were done before"
+has err '[42/42] measuring interleave-ir-charge, seed 7  '
 ok 'one line a chore, and one of those before' sh -c \
-    "test \$(grep -c '^\[' err) -eq $((40 - before)) && ! grep -v -e '^\[' -e '^all ' -e before err"
+    "test \$(grep -c '^\[' err) -eq $((42 - before)) && ! grep -v -e '^\[' -e '^all ' -e before err"
 is out "$made/results.html, results.md, results.json"
 find "$made/data" "$made/tokenizer" "$made/base" "$made/warm-start" "$made/runs/sft-7" \
     -newer mark >newer
 silent newer
 reproduce 0 --scale micro.yaml --out "$made" --seeds 7
-is err '40 of 40 were done before'
+is err '42 of 42 were done before'
 
 # ---- every recipe ran ----
 
@@ -187,7 +188,7 @@ done
 
 # ---- another scale in the same folder ----
 
-sed 's/steps: 30/steps: 31/' micro.yaml >other.yaml
+sed 's/steps: 20/steps: 21/' micro.yaml >other.yaml
 refused 2 "'$made' was made with another scale (see its scale.yaml)" --scale other.yaml \
     --out "$made" --seeds 7
 
