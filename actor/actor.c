@@ -202,19 +202,29 @@ static int admit(struct actor *a, struct pl_error *err)
 
 /* ---- from start to end ---- */
 
-static int open_engine(struct actor *a, struct pl_error *err)
+size_t pl_actor_versions(const struct pl_run_conf *conf)
 {
-    const struct pl_run_conf *c = &a->daemon->conf;
-    const size_t positions = c->prompt_tokens_max + c->response_tokens_max;
-    size_t slots = c->actor_slots > c->samples ? c->actor_slots : c->samples;
-    const struct pl_engine_opts opts = {
-        .weights = a->weights,
+    return conf->staleness + 2;
+}
+
+struct pl_engine_opts pl_actor_engine(const struct pl_run_conf *conf,
+                                      const struct pl_weights *weights)
+{
+    const size_t slots = conf->actor_slots > conf->samples ? conf->actor_slots : conf->samples;
+
+    return (struct pl_engine_opts){
+        .weights = weights,
         .slots = slots,
-        .positions = positions,
+        .positions = conf->prompt_tokens_max + conf->response_tokens_max,
         .chunk_tokens = 256,
         .jobs = 3 * slots, /* the porter leases up to 2 slots of samples, and one group more */
-        .bytes_max = c->memory_max,
+        .bytes_max = conf->memory_max,
     };
+}
+
+static int open_engine(struct actor *a, struct pl_error *err)
+{
+    const struct pl_engine_opts opts = pl_actor_engine(&a->daemon->conf, a->weights);
     struct pl_engine_plan plan;
     struct pl_buf text;
     int rc = pl_engine_plan(&opts, &plan, err);
@@ -240,13 +250,13 @@ static int open_all(struct actor *a, struct pl_error *err)
     if (rc == PL_OK)
         rc = open_engine(a, err);
     if (rc == PL_OK)
-        rc =
-            pl_weights_sink_create(&(struct pl_weights_sink_opts){.run = c->name,
-                                                                  .pub = pub,
-                                                                  .serve = serve,
-                                                                  .table = a->table,
-                                                                  .versions_max = c->staleness + 2},
-                                   &a->sink, err);
+        rc = pl_weights_sink_create(
+            &(struct pl_weights_sink_opts){.run = c->name,
+                                           .pub = pub,
+                                           .serve = serve,
+                                           .table = a->table,
+                                           .versions_max = pl_actor_versions(c)},
+            &a->sink, err);
     if (rc == PL_OK)
         rc = pl_porter_create(a->daemon, &a->errands, a->shape->config.vocab, &a->porter, err);
     free(pub);

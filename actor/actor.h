@@ -15,8 +15,15 @@
 #ifndef PL_ACTOR_ACTOR_H
 #define PL_ACTOR_ACTOR_H
 
+#include "actor/engine.h"
 #include "common/app/daemon.h"
 
 int pl_actor_run(struct pl_daemon *daemon, struct pl_error *err);
+
+/* For plans: the engine it asks for (weights may be an outline), and how many versions of the
+ * weights it keeps beside those. */
+struct pl_engine_opts pl_actor_engine(const struct pl_run_conf *conf,
+                                      const struct pl_weights *weights);
+size_t pl_actor_versions(const struct pl_run_conf *conf);
 
 #endif

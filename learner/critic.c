@@ -135,6 +135,36 @@ static double given_or(double given, double policys)
     return given < 0.0 ? policys : given;
 }
 
+/* The settings of its trainer, once its shape is there. */
+static void settle(struct pl_critic *c, const struct pl_run_conf *conf,
+                   const struct pl_shape *policy, const struct pl_trainer_opts *beside)
+{
+    c->opts = *beside;
+    c->opts.value = true;
+    c->opts.borrow = pl_trainer_can_borrow(&policy->config, &c->shape->config);
+    c->opts.adamw.beta1 = given_or(conf->critic_beta1, conf->beta1);
+    c->opts.adamw.beta2 = given_or(conf->critic_beta2, conf->beta2);
+    c->opts.adamw.weight_decay = given_or(conf->critic_weight_decay, conf->weight_decay);
+    c->opts.adamw.clip = conf->critic_grad_clip;
+}
+
+int pl_critic_outline(struct pl_critic *critic, const struct pl_run_conf *conf,
+                      const struct pl_config *config, const struct pl_shape *policy,
+                      const struct pl_trainer_opts *beside, struct pl_error *err)
+{
+    struct pl_config trunk = *config;
+    int rc;
+
+    trunk.tied = true;
+    critic->conf = conf;
+    rc = pl_shape_create(&trunk, &critic->shape, err);
+    if (rc == PL_OK)
+        rc = pl_weights_outline(critic->shape, &critic->weights, err);
+    if (rc == PL_OK)
+        settle(critic, conf, policy, beside);
+    return rc;
+}
+
 int pl_critic_load(struct pl_critic *critic, const struct pl_run_conf *conf, const char *dir,
                    const struct pl_shape *policy, const struct pl_trainer_opts *beside,
                    struct pl_error *err)
@@ -152,13 +182,7 @@ int pl_critic_load(struct pl_critic *critic, const struct pl_run_conf *conf, con
         rc = leave_out_head(&c->shape, &c->weights, err);
     if (rc < 0)
         return rc;
-    c->opts = *beside;
-    c->opts.value = true;
-    c->opts.borrow = pl_trainer_can_borrow(&policy->config, &c->shape->config);
-    c->opts.adamw.beta1 = given_or(conf->critic_beta1, conf->beta1);
-    c->opts.adamw.beta2 = given_or(conf->critic_beta2, conf->beta2);
-    c->opts.adamw.weight_decay = given_or(conf->critic_weight_decay, conf->weight_decay);
-    c->opts.adamw.clip = conf->critic_grad_clip;
+    settle(c, conf, policy, beside);
     return PL_OK;
 }
 

@@ -70,6 +70,11 @@ int pl_critic_load(struct pl_critic *critic, const struct pl_run_conf *conf, con
                    const struct pl_shape *policy, const struct pl_trainer_opts *beside,
                    struct pl_error *err);
 
+/* The same with sizes alone (pl_weights_outline()), for a plan; `config`: of the folder. */
+int pl_critic_outline(struct pl_critic *critic, const struct pl_run_conf *conf,
+                      const struct pl_config *config, const struct pl_shape *policy,
+                      const struct pl_trainer_opts *beside, struct pl_error *err);
+
 /* What pl_critic_open() will hold, and the weights. */
 void pl_critic_plan(const struct pl_critic *critic, struct pl_plan *plan);
 

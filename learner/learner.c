@@ -258,7 +258,7 @@ static void list_behind(struct learner *l)
         if (!needed || v->number > p->step) /* the newest is the model itself */
             continue;
         PL_ASSERT(p->behind_count < PL_BEHIND_MAX);
-        p->behind[p->behind_count++] = (struct pl_behind){v->number, v->values};
+        p->behind[p->behind_count++] = (struct pl_behind){v->number, (uint16_t *)v->values};
     }
 }
 

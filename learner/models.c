@@ -50,24 +50,56 @@ static int load_critic(struct pl_models *m, const char *checkpoint,
     return rc;
 }
 
+/* As many as there are at once: those that batches are pinned to, and the newest. */
+static size_t versions_held(const struct pl_run_conf *c)
+{
+    return c->staleness + 2;
+}
+
+int pl_models_outline(struct pl_models *models, const struct pl_run_conf *conf,
+                      const struct pl_config *policy, const struct pl_config *critic,
+                      struct pl_error *err)
+{
+    const struct pl_trainer_opts opts = trainer_opts(conf);
+    int rc = pl_shape_create(policy, &models->shape, err);
+
+    models->conf = conf;
+    if (rc == PL_OK)
+        rc = pl_weights_outline(models->shape, &models->weights, err);
+    if (rc == PL_OK && has_critic(conf))
+        rc = pl_critic_outline(&models->critic, conf, critic, models->shape, &opts, err);
+    return rc;
+}
+
+void pl_models_plan(const struct pl_models *models, struct pl_plan *plan, size_t *ret_policy)
+{
+    const struct pl_run_conf *c = models->conf;
+    const struct pl_trainer_opts opts = trainer_opts(c);
+    const size_t bytes = pl_weights_bytes(models->shape);
+
+    pl_plan_add(plan, "weights (bf16)", bytes, NULL);
+    if (needs_past(c))
+        pl_plan_add(plan, "an older version (bf16)", bytes, NULL);
+    if (has_reference(c)) /* the model that the policy began as */
+        pl_plan_add(plan, "reference (bf16)", bytes, NULL);
+    pl_plan_add(plan, "versions to send (bf16)",
+                versions_held(c) * models->shape->params * sizeof(uint16_t), NULL);
+    pl_trainer_plan(models->weights, &opts, plan);
+    pl_plan_add(plan, "pack", pl_pack_bytes(&opts.limits), NULL);
+    *ret_policy = plan->count;
+    if (has_critic(c))
+        pl_critic_plan(&models->critic, plan);
+}
+
 /* What will be held, said and checked before the most of it is asked for. */
 static int plan_memory(const struct pl_models *m, const struct pl_trainer_opts *opts,
                        struct pl_error *err)
 {
-    const size_t bytes = pl_weights_bytes(m->shape);
     struct pl_plan plan;
     size_t policy;
 
     pl_plan_init(&plan);
-    pl_plan_add(&plan, "weights (bf16)", bytes, NULL);
-    if (needs_past(m->conf))
-        pl_plan_add(&plan, "an older version (bf16)", bytes, NULL);
-    if (m->reference)
-        pl_plan_add(&plan, "reference (bf16)", pl_weights_bytes(m->reference_shape), NULL);
-    pl_trainer_plan(m->weights, opts, &plan);
-    policy = plan.count;
-    if (has_critic(m->conf))
-        pl_critic_plan(&m->critic, &plan);
+    pl_models_plan(m, &plan, &policy);
     for (size_t i = 0; i < plan.count; i++)
         pl_info("plan of=%s part=\"%s\" bytes=%zu", i < policy ? "policy" : "critic",
                 plan.rows[i].what, plan.rows[i].bytes);

@@ -37,6 +37,18 @@ int pl_models_open(struct pl_models *models, const struct pl_run_conf *conf, con
                    struct pl_savepoint *point, struct pl_error *err);
 void pl_models_close(struct pl_models *models); /* zeroed is fine */
 
+/*
+ * Sizes alone, of a policy and (for gae) a critic of these configurations: what a plan needs. Ended
+ * with pl_models_close(), also after a failure. PL_ENOMEM; errors of pl_shape_create().
+ */
+int pl_models_outline(struct pl_models *models, const struct pl_run_conf *conf,
+                      const struct pl_config *policy, const struct pl_config *critic,
+                      struct pl_error *err);
+
+/* The memory that is held for models; the plan's first *ret_policy rows are of the policy, the
+ * others of the critic. What pl_models_open() says and checks. */
+void pl_models_plan(const struct pl_models *models, struct pl_plan *plan, size_t *ret_policy);
+
 /* The critic; NULL: the run has none. */
 struct pl_critic *pl_models_critic(struct pl_models *models);
 

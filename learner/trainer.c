@@ -32,6 +32,8 @@ struct pl_trainer {
     float *dx;             /* (R, C) */
     float *logp, *entropy; /* (predictions); a value head: values in logp */
     struct pl_trainer_times times;
+    /* Whose gradient is being added up in this trainer's memory, or in its lender's; NULL: none. */
+    const struct pl_trainer *pending;
     void *flat, *tape_memory, *backward_memory, *head_memory, *pages; /* the plan's places */
     void *master, *m, *v, *dx_memory, *logp_memory;
 };
@@ -62,10 +64,11 @@ bool pl_trainer_can_borrow(const struct pl_config *a, const struct pl_config *b)
 {
     return a->hidden == b->hidden && a->layers == b->layers && a->heads == b->heads &&
            a->kv_heads == b->kv_heads && a->head_dim == b->head_dim && a->ffn == b->ffn &&
-           a->vocab == b->vocab;
+           a->vocab == b->vocab && (b->tied || !a->tied);
 }
 
-/* What two trainers that take turns need once. */
+/* What two trainers that take turns need once: the gradient, with room for a value head behind it,
+ * and all that is gone after a pack. */
 static void plan_shared(struct pl_plan *plan, const struct pl_weights *weights,
                         const struct pl_trainer_opts *opts, struct pl_trainer *t)
 {
@@ -74,6 +77,9 @@ static void plan_shared(struct pl_plan *plan, const struct pl_weights *weights,
     const size_t pages =
         pl_pages_floats(pl_pack_pages_max(&opts->limits), 1, c->kv_heads, c->head_dim);
 
+    pl_plan_add(plan, "gradients (f32)",
+                (weights->shape->floats + pl_value_floats(c)) * sizeof(float),
+                t ? &t->flat : NULL);
     pl_plan_add(plan, opts->recompute ? "activations (recomputed)" : "activations",
                 pl_tape_floats(c, R, opts->recompute) * sizeof(float), t ? &t->tape_memory : NULL);
     pl_plan_add(plan, "attention pages", pages * sizeof(float), t ? &t->pages : NULL);
@@ -91,7 +97,6 @@ static void plan_fill(struct pl_plan *plan, const struct pl_weights *weights,
     const size_t flat = (weights->shape->floats + tail) * sizeof(float);
     const size_t predictions = pl_pack_predictions_max(&opts->limits);
 
-    pl_plan_add(plan, "gradients (f32)", flat, t ? &t->flat : NULL);
     pl_plan_add(plan, "master weights (f32)", flat, t ? &t->master : NULL);
     pl_plan_add(plan, "first moments (f32)", flat, t ? &t->m : NULL);
     pl_plan_add(plan, "second moments (f32)", flat, t ? &t->v : NULL);
@@ -124,6 +129,8 @@ void pl_trainer_destroy(struct pl_trainer *trainer)
 
 static void borrow(struct pl_trainer *t, const struct pl_trainer *lender)
 {
+    PL_ASSERT(lender->weights->shape->floats >= t->weights->shape->floats);
+    t->flat = lender->flat;
     t->tape_memory = lender->tape_memory;
     t->pages = lender->pages;
     t->backward_memory = lender->backward_memory;
@@ -242,6 +249,12 @@ static void check_pack(const struct pl_trainer *t, const struct pl_pack *pack)
     PL_ASSERT(pack->pages <= t->tape.pages.count);
 }
 
+/* Where it is noted whose gradient the memory holds. */
+static const struct pl_trainer **pending(struct pl_trainer *t)
+{
+    return t->opts.borrow ? &t->opts.lender->pending : &t->pending;
+}
+
 const float *pl_trainer_accumulate(struct pl_trainer *trainer, const struct pl_pack *pack,
                                    const struct pl_objective *objective)
 {
@@ -249,6 +262,8 @@ const float *pl_trainer_accumulate(struct pl_trainer *trainer, const struct pl_p
     double start = seconds(), now;
 
     check_pack(t, pack);
+    PL_ASSERT(!*pending(t) || *pending(t) == t);
+    *pending(t) = t;
     pl_tape_forward(&t->tape, t->weights, t->rope, &pack->batch);
     now = seconds();
     t->times.forward += now - start;
@@ -308,6 +323,8 @@ int pl_trainer_step(struct pl_trainer *trainer, double lr, struct pl_step_stats 
     const double start = seconds();
     int rc;
 
+    PL_ASSERT(!*pending(t) || *pending(t) == t);
+    *pending(t) = NULL;
     ret_stats->lr = lr;
     rc = pl_adamw_step(t->adamw, &t->state, t->grads.flat, lr, t->weights, &ret_stats->grad_norm,
                        err);

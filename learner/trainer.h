@@ -30,14 +30,14 @@ struct pl_trainer_opts {
     bool recompute;               /* activations: computed again instead of kept */
     size_t logits_bytes;          /* for a chunk of logits; 0: 256 MiB */
     bool value;                   /* a value head (value.h) in place of the vocabulary projection */
-    bool borrow;                  /* activations and scratch are another trainer's: `lender` */
+    bool borrow; /* gradient, activations and scratch are another trainer's: `lender` */
     struct pl_trainer *lender;    /* not needed for a plan */
     struct pl_adamw_opts adamw;
 };
 
 struct pl_trainer;
 
-/* Whether a trainer of model b can use the activations and scratch of one of model a. */
+/* Whether a trainer of model b can use the gradient, activations and scratch of one of model a. */
 bool pl_trainer_can_borrow(const struct pl_config *a, const struct pl_config *b);
 
 /* What a trainer adds to the weights it works on. The plan's rows have no place yet. */
@@ -47,7 +47,8 @@ void pl_trainer_plan(const struct pl_weights *weights, const struct pl_trainer_o
 /*
  * `weights` is borrowed and is what steps change. Master values are those of the weights, moments
  * zero; a value head begins at zero. A lender must live longer, have the same limits and way to
- * recompute, and a model that can be borrowed from; the two then take turns, call by call.
+ * recompute, and a model that can be borrowed from; the two then take turns, call by call, and one
+ * takes its step before the other accumulates.
  * PL_EINVAL: an option out of range; PL_ENOMEM. Ended with pl_trainer_destroy().
  */
 int pl_trainer_create(struct pl_weights *weights, const struct pl_trainer_opts *opts,

@@ -32,8 +32,6 @@ int pl_versions_init(struct pl_versions *versions, const struct pl_run_conf *con
 
 void pl_versions_release(struct pl_versions *versions)
 {
-    for (size_t i = 0; i < versions->count; i++)
-        free(versions->list[i].values);
     pl_weights_source_destroy(versions->source);
     free(versions->tensors);
     *versions = (struct pl_versions){0};
@@ -52,61 +50,44 @@ static int note(struct pl_versions *v, const struct pl_version *version, struct 
     return pl_queues_note(v->stream, "policy", fields, 3, err);
 }
 
-/* Takes `values` over. */
-static int add(struct pl_versions *v, uint64_t number, uint16_t *values, struct pl_error *err)
+/* `values`: the source's room, or others, which are copied. */
+static int add(struct pl_versions *v, uint64_t number, const uint16_t *values, struct pl_error *err)
 {
     struct pl_version *version = &v->list[v->count];
     int rc;
 
     PL_ASSERT(v->count < PL_VERSIONS_MAX);
     rc = pl_weights_source_publish(v->source, number, number - 1, values, version->hash, err);
-    if (rc < 0) {
-        free(values);
+    if (rc < 0)
         return rc;
-    }
     version->number = number;
-    version->values = values;
+    version->values = pl_weights_source_values(v->source, number);
     v->count++;
     return note(v, version, err);
-}
-
-static uint16_t *room(const struct pl_versions *v, struct pl_error *err)
-{
-    uint16_t *values = malloc(v->table.values * sizeof *values);
-
-    if (!values)
-        pl_fail(err, PL_ENOMEM, "no memory for a version of the policy: %zu values",
-                v->table.values);
-    return values;
 }
 
 int pl_versions_publish(struct pl_versions *versions, uint64_t number, const float *master,
                         struct pl_error *err)
 {
-    uint16_t *values = room(versions, err);
+    uint16_t *room = pl_weights_source_room(versions->source);
 
-    if (!values)
-        return PL_ENOMEM;
-    pl_policy_round(versions->shape, master, values);
-    return add(versions, number, values, err);
+    if (!room)
+        return pl_fail(err, PL_ENOMEM, "no memory for a version of the policy: %zu values",
+                       versions->table.values);
+    pl_policy_round(versions->shape, master, room);
+    return add(versions, number, room, err);
 }
 
 int pl_versions_publish_values(struct pl_versions *versions, uint64_t number,
                                const uint16_t *values, struct pl_error *err)
 {
-    uint16_t *copy = room(versions, err);
-
-    if (!copy)
-        return PL_ENOMEM;
-    memcpy(copy, values, versions->table.values * sizeof *copy);
-    return add(versions, number, copy, err);
+    return add(versions, number, values, err);
 }
 
 void pl_versions_drop(struct pl_versions *versions, uint64_t number)
 {
     pl_weights_source_drop(versions->source, number);
     while (versions->count > 0 && versions->list[0].number < number) {
-        free(versions->list[0].values);
         versions->count--;
         memmove(versions->list, versions->list + 1, versions->count * sizeof *versions->list);
     }

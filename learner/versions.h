@@ -16,7 +16,7 @@ enum { PL_VERSIONS_MAX = 16 };
 
 struct pl_version {
     uint64_t number;
-    uint16_t *values;
+    const uint16_t *values; /* the source's */
     unsigned char hash[PL_HASH_BYTES];
 };
 

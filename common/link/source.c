@@ -43,7 +43,7 @@ struct pl_weights_source {
     size_t count;
     bool stop;
     struct pl_weights_source_stats stats;
-    uint16_t *spare; /* the owner's: values of a version that was dropped, for the next one */
+    uint16_t *spare; /* the owner's: room for the next version's values, of one that was dropped */
 };
 
 static void version_destroy(struct version *v)
@@ -359,7 +359,7 @@ static int make_delta(struct version *v, const uint16_t *before, size_t i, size_
     return PL_OK;
 }
 
-/* Copy and hash all blocks of `values`, and say what is other than `before` (NULL: no delta). */
+/* Copy (where they are not in place) and hash all blocks of `values`, and say what is other than `before` (NULL: no delta). */
 static int make_blocks(const struct pl_weights_source *s, struct version *v, const uint16_t *values,
                        const uint16_t *before)
 {
@@ -376,8 +376,11 @@ static int make_blocks(const struct pl_weights_source *s, struct version *v, con
             const size_t n = pl_block_values(s->opts.table.values, i);
 
             v->snapshot[i].bytes = (uint32_t)(n * sizeof *values);
-            pl_block_copy(v->values + i * PL_BLOCK_VALUES, values + i * PL_BLOCK_VALUES, n,
-                          v->snapshot[i].hash);
+            if (values == v->values)
+                pl_sha256(values + i * PL_BLOCK_VALUES, n * sizeof *values, v->snapshot[i].hash);
+            else
+                pl_block_copy(v->values + i * PL_BLOCK_VALUES, values + i * PL_BLOCK_VALUES, n,
+                              v->snapshot[i].hash);
             if (before && !failed)
                 failed |= make_delta(v, before, i, n, &bench) < 0;
         }
@@ -407,6 +410,13 @@ static int make_manifest(struct pl_weights_source *s, struct version *v, struct 
                   : PL_OK;
 }
 
+uint16_t *pl_weights_source_room(struct pl_weights_source *source)
+{
+    if (!source->spare)
+        source->spare = malloc(source->opts.table.values * sizeof *source->spare);
+    return source->spare;
+}
+
 /* A version with room for its values and all about them. PL_ENOMEM. */
 static int version_create(struct pl_weights_source *s, uint64_t number, bool delta,
                           struct version **ret_version)
@@ -417,7 +427,7 @@ static int version_create(struct pl_weights_source *s, uint64_t number, bool del
         return PL_ENOMEM;
     v->number = number;
     v->blocks = pl_blocks(s->opts.table.values);
-    v->values = s->spare ? s->spare : malloc(s->opts.table.values * sizeof *v->values);
+    v->values = pl_weights_source_room(s);
     s->spare = NULL;
     v->snapshot = calloc(v->blocks + 1, sizeof *v->snapshot);
     if (delta) {
@@ -471,6 +481,13 @@ int pl_weights_source_publish(struct pl_weights_source *source, uint64_t version
     pthread_mutex_unlock(&source->lock);
     wake(source);
     return PL_OK;
+}
+
+const uint16_t *pl_weights_source_values(const struct pl_weights_source *source, uint64_t version)
+{
+    const struct version *v = find((struct pl_weights_source *)source, version);
+
+    return v ? v->values : NULL;
 }
 
 /* The oldest one, taken out; NULL: none is below `version`. */

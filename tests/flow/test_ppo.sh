@@ -44,7 +44,7 @@ EOF
 
 expect 0 "$plait" up run.yaml run.dir=one
 last=one/checkpoints/global_step_6
-ok 'the plan of memory has the critic' grep -q 'plan of=critic part="gradients (f32)"' one/logs/*
+ok 'the plan of memory has the critic' grep -q 'plan of=critic part="master weights (f32)"' one/logs/*
 for name in vf_loss vf_clipfrac vpred_mean vf_explained_var grad_norm lr values/mean returns/mean; do
     ok "six of critic/$name" test "$(grep -c "\"critic/$name\": [-0-9]" one/metrics.jsonl)" -eq 6
 done
