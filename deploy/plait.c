@@ -14,6 +14,7 @@
 #include "deploy/cmd_eval.h"
 #include "deploy/cmd_model.h"
 #include "deploy/cmd_report.h"
+#include "deploy/cmd_plan.h"
 #include "deploy/cmd_reproduce.h"
 #include "deploy/cmd_status.h"
 #include "deploy/cmd_tokenizer.h"
@@ -39,6 +40,7 @@ static const struct builtin builtins[] = {
     {"data", pl_cmd_data, "make and import tasks and worked answers"},
     {"chat", pl_cmd_chat, "talk to a model in the terminal"},
     {"eval", pl_cmd_eval, "measure a model on tasks"},
+    {"plan", pl_cmd_plan, "what a run will take: memory, time, machines"},
     {"up", pl_cmd_up, "train by reward: a whole run on this machine"},
     {"status", pl_cmd_status, "how a run stands, and who waits for whom"},
     {"reproduce", pl_cmd_reproduce, "the paper's tables, at a small scale"},

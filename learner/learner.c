@@ -105,6 +105,12 @@ static bool eval_is_due(const struct learner *l, uint64_t step)
     return step == c->steps || (c->test_freq > 0 && step % c->test_freq == 0);
 }
 
+/* The policy after so many steps: not, when it is the last one and nothing evaluates it. */
+static bool is_sampled_with(const struct learner *l, uint64_t step)
+{
+    return step < l->conf->steps || eval_is_due(l, step);
+}
+
 /* Evaluate the policy as it is now. */
 static void add_eval(struct learner *l)
 {
@@ -382,8 +388,9 @@ static int train_step(struct learner *l, struct pl_error *err)
     if (rc < 0)
         goto out;
     mark = seconds();
-    rc = pl_versions_publish(&l->versions, step + 2, pl_trainer_state(l->models.trainer)->master,
-                             err);
+    if (is_sampled_with(l, step + 1))
+        rc = pl_versions_publish(&l->versions, step + 2,
+                                 pl_trainer_state(l->models.trainer)->master, err);
     if (rc < 0)
         goto out;
     report.publish_s = seconds() - mark;
