@@ -36,7 +36,7 @@ enum {
     GROUPS_MAX = 8,
     BANDWIDTH_BYTES = 256 << 20,
     BANDWIDTH_ROUNDS = 3,
-    COLD_BYTES = 256 << 20, /* of weights, more than caches hold */
+    COLD_BYTES = 128 << 20, /* of layers, and of a projection: more than caches hold */
     VERSION_BLOCKS = 64,
     CHANGE_EVERY = 33, /* 3 % of the values */
 };
@@ -451,18 +451,23 @@ static void run_products(void *at)
         for (size_t i = 0; i < sizeof mats / sizeof *mats; i++)
             pl_gemm(d->y, mats[i]->rows, d->x, mats[i]->cols, mats[i], d->rows, NULL, 0);
     }
+    pl_gemm(d->y, d->weights->head.rows, d->x, d->weights->head.cols, &d->weights->head, d->rows,
+            NULL, 0);
 }
 
-/* As many layers as caches cannot hold, as the model itself. */
-static size_t cold_layers(const struct pl_config *model, const struct pl_config *layer)
+/* As many layers, and as many rows of the projection, as caches cannot hold or the model has. */
+static struct pl_config cold_of(const struct pl_config *model, const struct pl_config *layer)
 {
+    const size_t rows = COLD_BYTES / 2 / layer->hidden;
+    struct pl_config c = *layer;
     struct pl_shape *shape = NULL;
-    size_t n = 1;
 
     if (pl_shape_create(layer, &shape, NULL) == PL_OK)
-        n = 1 + (size_t)(COLD_BYTES / pl_costs_row(shape));
+        c.layers = 1 + (size_t)(COLD_BYTES / pl_costs_row(shape)); /* 2 bytes a weight */
     pl_shape_destroy(shape);
-    return n < model->layers ? n : model->layers;
+    c.layers = c.layers < model->layers ? c.layers : model->layers;
+    c.vocab = rows < model->vocab ? rows : model->vocab;
+    return c;
 }
 
 /* W / decode_bytes + R F / decode_flops, through two points. */
@@ -478,10 +483,9 @@ static void solve(struct pl_rates *rates, double row, double few_s, double many_
 static int measure_decoding(const struct pl_config *model, const struct pl_config *layer,
                             struct pl_rates *rates, struct pl_error *err)
 {
-    const struct pl_config config = layer_of(layer, cold_layers(model, layer));
+    const struct pl_config config = cold_of(model, layer);
     const size_t q = config.heads * config.head_dim;
-    const size_t widest =
-        config.hidden + 2 * config.ffn + q + 2 * config.kv_heads * config.head_dim;
+    const size_t widest = config.hidden + 2 * config.ffn + 3 * q + config.vocab;
     struct pl_shape *shape = NULL;
     struct pl_weights *weights = NULL;
     struct decoding d = {0};
@@ -507,7 +511,8 @@ static int measure_decoding(const struct pl_config *model, const struct pl_confi
         d.rows = FEW;
         few = best_s(run_products, &d);
         d.rows = MANY;
-        solve(rates, pl_costs_row(shape), few, best_s(run_products, &d));
+        solve(rates, pl_costs_row(shape) + pl_costs_prediction(shape), few,
+              best_s(run_products, &d));
     }
     free(flat);
     free(d.x);
