@@ -78,8 +78,7 @@ static void plan_shared(struct pl_plan *plan, const struct pl_weights *weights,
         pl_pages_floats(pl_pack_pages_max(&opts->limits), 1, c->kv_heads, c->head_dim);
 
     pl_plan_add(plan, "gradients (f32)",
-                (weights->shape->floats + pl_value_floats(c)) * sizeof(float),
-                t ? &t->flat : NULL);
+                (weights->shape->floats + pl_value_floats(c)) * sizeof(float), t ? &t->flat : NULL);
     pl_plan_add(plan, opts->recompute ? "activations (recomputed)" : "activations",
                 pl_tape_floats(c, R, opts->recompute) * sizeof(float), t ? &t->tape_memory : NULL);
     pl_plan_add(plan, "attention pages", pages * sizeof(float), t ? &t->pages : NULL);

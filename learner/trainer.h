@@ -31,7 +31,7 @@ struct pl_trainer_opts {
     size_t logits_bytes;          /* for a chunk of logits; 0: 256 MiB */
     bool value;                   /* a value head (value.h) in place of the vocabulary projection */
     bool borrow; /* gradient, activations and scratch are another trainer's: `lender` */
-    struct pl_trainer *lender;    /* not needed for a plan */
+    struct pl_trainer *lender; /* not needed for a plan */
     struct pl_adamw_opts adamw;
 };
 

@@ -66,9 +66,9 @@ const char *pl_weights_source_serve(const struct pl_weights_source *source);
 uint16_t *pl_weights_source_room(struct pl_weights_source *source);
 
 /*
- * Publish version `version` (values are copied, unless they are the room); a delta is made when version - 1 is still kept.
- * ret_hash: of the values (pl_values_hash()). Uses all threads. PL_EFULL: versions_max are kept.
- * PL_EINVAL: not newer.
+ * Publish version `version` (values are copied, unless they are the room); a delta is made when
+ * version - 1 is still kept. ret_hash: of the values (pl_values_hash()). Uses all threads.
+ * PL_EFULL: versions_max are kept. PL_EINVAL: not newer.
  */
 int pl_weights_source_publish(struct pl_weights_source *source, uint64_t version, uint64_t step,
                               const uint16_t *values, unsigned char ret_hash[PL_HASH_BYTES],

@@ -359,7 +359,8 @@ static int make_delta(struct version *v, const uint16_t *before, size_t i, size_
     return PL_OK;
 }
 
-/* Copy (where they are not in place) and hash all blocks of `values`, and say what is other than `before` (NULL: no delta). */
+/* Copy (where they are not in place) and hash all blocks of `values`, and say what is other than
+ * `before` (NULL: no delta). */
 static int make_blocks(const struct pl_weights_source *s, struct version *v, const uint16_t *values,
                        const uint16_t *before)
 {
