@@ -16,6 +16,7 @@
 #include "deploy/costs.h"
 #include "learner/trainer.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>
@@ -41,7 +42,7 @@ enum {
     CHANGE_EVERY = 33, /* 3 % of the values */
 };
 
-static const double ENOUGH_S = 0.2;        /* of one thing */
+static const double ENOUGH_S = 0.3;        /* of one thing */
 static const double FORWARD_FLOPS = 25e9;  /* that a run of the forward takes, about */
 static const double MEMORY_SHARE = 0.2;    /* of the machine's that is taken for this */
 static const double ALMOST_NOTHING = 1e-9; /* a time that divides */
@@ -49,10 +50,10 @@ static const double UNDISTURBED = 0.02;    /* share of waiting that the clock ma
 
 /* ---- time ---- */
 
-/* Where a stopwatch was started: the clock, what all threads ran, and what this one ran and waited
- * for a processor (0 where the kernel does not say). */
+/* Where a stopwatch was started: the clock, what all threads ran, and for how long one of them
+ * waited for a processor (0 where the kernel does not say). */
 struct watch {
-    double clock_s, ran_s, here_s, waited_s;
+    double clock_s, ran_s, waited_s;
 };
 
 static double clock_of(clockid_t which)
@@ -63,40 +64,58 @@ static double clock_of(clockid_t which)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static struct watch now(void)
+/* Of all threads: a thread that sleeps until another one is done does not wait itself. */
+static double waited_s(void)
 {
-    struct watch w = {.clock_s = clock_of(CLOCK_MONOTONIC),
-                      .ran_s = clock_of(CLOCK_PROCESS_CPUTIME_ID)};
-    FILE *in = fopen("/proc/thread-self/schedstat", "re");
+    DIR *tasks = opendir("/proc/self/task");
+    const struct dirent *task;
+    double sum = 0.0;
 
-    if (!in || fscanf(in, "%lf %lf", &w.here_s, &w.waited_s) != 2)
-        w.here_s = w.waited_s = 0.0;
-    if (in)
-        fclose(in);
-    w.here_s *= 1e-9;
-    w.waited_s *= 1e-9;
+    while (tasks && (task = readdir(tasks)) != NULL) {
+        char path[64];
+        double ran, waited;
+        FILE *in;
+
+        snprintf(path, sizeof path, "/proc/self/task/%.20s/schedstat", task->d_name);
+        in = fopen(path, "re");
+        if (in && fscanf(in, "%lf %lf", &ran, &waited) == 2)
+            sum += 1e-9 * waited;
+        if (in)
+            fclose(in);
+    }
+    if (tasks)
+        closedir(tasks);
+    return sum;
+}
+
+static struct watch begin(void)
+{
+    struct watch w = {.waited_s = waited_s(), .ran_s = clock_of(CLOCK_PROCESS_CPUTIME_ID)};
+
+    w.clock_s = clock_of(CLOCK_MONOTONIC);
     return w;
 }
 
-/* The share of its time that this thread waited for a processor since. */
-static double waited(const struct watch *since, const struct watch *until)
+/* Since a stopwatch was begun. */
+static struct watch since(const struct watch *start)
 {
-    const double w = until->waited_s - since->waited_s;
+    const double clock_s = clock_of(CLOCK_MONOTONIC) - start->clock_s;
+    const double ran_s = clock_of(CLOCK_PROCESS_CPUTIME_ID) - start->ran_s;
 
-    return w / fmax(ALMOST_NOTHING, until->here_s - since->here_s + w);
+    return (struct watch){clock_s, ran_s, waited_s() - start->waited_s};
 }
 
-/*
- * Seconds since: those of the clock, where nobody else wanted the processors; else the processor
- * time that the threads got, as if they had had it at once.
- */
-static double took_s(const struct watch *since)
+/* The share of the threads' time in which they waited for a processor. */
+static double waited(const struct watch *w)
 {
-    const struct watch until = now();
+    return w->waited_s / fmax(ALMOST_NOTHING, w->ran_s + w->waited_s);
+}
 
-    if (waited(since, &until) < UNDISTURBED)
-        return until.clock_s - since->clock_s;
-    return (until.ran_s - since->ran_s) / (double)omp_get_max_threads();
+/* Seconds: those of the clock, where nobody else wanted the processors; else the processor time
+ * that the threads got, as if they had had it at once. */
+static double took_s(const struct watch *w)
+{
+    return waited(w) < UNDISTURBED ? w->clock_s : w->ran_s / (double)omp_get_max_threads();
 }
 
 /* The best of at least two runs and enough time. */
@@ -105,12 +124,12 @@ static double best_s(void (*run)(void *at), void *at)
     double best = INFINITY, total = 0.0;
 
     for (size_t i = 0; i < 2 || total < ENOUGH_S; i++) {
-        const struct watch start = now();
+        const struct watch start = begin();
 
         run(at);
-        const double took = took_s(&start);
-        best = fmin(best, took);
-        total += took;
+        const struct watch took = since(&start);
+        best = fmin(best, took_s(&took));
+        total += took.clock_s;
     }
     return fmax(best, ALMOST_NOTHING);
 }
@@ -588,8 +607,8 @@ int pl_rates_measure(const struct pl_config *config, size_t samples,
     struct pl_config layer = layer_of(config, 1);
     struct pl_rates rates = {.threads = (size_t)omp_get_max_threads()};
     struct pl_machine machine;
-    const struct watch start = now();
-    struct watch end;
+    const struct watch start = begin();
+    struct watch all;
     int rc = pl_machine_read("", &machine, err);
 
     if (rc == PL_OK)
@@ -627,8 +646,8 @@ int pl_rates_measure(const struct pl_config *config, size_t samples,
         rc = tell(watch, PL_RATES_PARTS, "", err);
     if (rc < 0)
         return rc;
-    end = now();
-    rates.waited = waited(&start, &end);
+    all = since(&start);
+    rates.waited = waited(&all);
     *ret_rates = rates;
     return PL_OK;
 }

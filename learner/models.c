@@ -91,6 +91,13 @@ void pl_models_plan(const struct pl_models *models, struct pl_plan *plan, size_t
         pl_critic_plan(&models->critic, plan);
 }
 
+/* The weights that load() has read. */
+static size_t loaded_bytes(const struct pl_models *m)
+{
+    return pl_weights_bytes(m->shape) + (m->reference ? pl_weights_bytes(m->reference_shape) : 0) +
+           (has_critic(m->conf) ? pl_weights_bytes(m->critic.shape) : 0);
+}
+
 /* What will be held, said and checked before the most of it is asked for. */
 static int plan_memory(const struct pl_models *m, const struct pl_trainer_opts *opts,
                        struct pl_error *err)
@@ -105,6 +112,7 @@ static int plan_memory(const struct pl_models *m, const struct pl_trainer_opts *
                 plan.rows[i].what, plan.rows[i].bytes);
     pl_info("plan bytes=%zu rows=%zu samples=%zu", pl_plan_total(&plan), opts->limits.rows,
             opts->limits.samples);
+    plan.held = loaded_bytes(m);
     return pl_plan_check(&plan, m->conf->memory_max, err);
 }
 

@@ -61,6 +61,7 @@ int pl_plan_check(const struct pl_plan *plan, uint64_t bytes_max, struct pl_erro
     char need[PL_HUMAN_MAX], have[PL_HUMAN_MAX], part[PL_HUMAN_MAX];
     struct pl_machine machine;
 
+    PL_ASSERT(plan->held <= total);
     for (size_t i = 1; i < plan->count; i++)
         if (plan->rows[i].bytes > most->bytes)
             most = &plan->rows[i];
@@ -70,13 +71,16 @@ int pl_plan_check(const struct pl_plan *plan, uint64_t bytes_max, struct pl_erro
             "the plan needs %s of memory, over the limit of %s; the largest part is %s: %s",
             pl_human_bytes(need, total), pl_human_bytes(have, bytes_max), most->what,
             pl_human_bytes(part, most->bytes));
-    if (pl_machine_read("", &machine, NULL) == PL_OK && total > pl_machine_memory_usable(&machine))
-        return pl_fail(err, PL_ENOMEM,
-                       "the plan needs %s of memory, but this machine has %s to give; the largest "
-                       "part is %s: %s",
-                       pl_human_bytes(need, total),
-                       pl_human_bytes(have, pl_machine_memory_usable(&machine)), most->what,
-                       pl_human_bytes(part, most->bytes));
+    if (pl_machine_read("", &machine, NULL) == PL_OK &&
+        total - plan->held > pl_machine_memory_usable(&machine))
+        return pl_fail(
+            err, PL_ENOMEM,
+            "the plan needs %s of memory%s, but this machine has %s to give; the largest "
+            "part is %s: %s",
+            pl_human_bytes(need, total - plan->held),
+            plan->held > 0 ? " beside what is loaded" : "",
+            pl_human_bytes(have, pl_machine_memory_usable(&machine)), most->what,
+            pl_human_bytes(part, most->bytes));
     return PL_OK;
 }
 

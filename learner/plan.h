@@ -24,6 +24,7 @@ struct pl_plan_row {
 struct pl_plan {
     struct pl_plan_row rows[PL_PLAN_ROWS];
     size_t count;
+    size_t held; /* bytes of its rows that are there already */
 };
 
 void pl_plan_init(struct pl_plan *plan);
@@ -34,8 +35,8 @@ size_t pl_plan_total(const struct pl_plan *plan);
 int pl_plan_print(const struct pl_plan *plan, FILE *out, struct pl_error *err);
 
 /*
- * PL_ENOMEM: the total is over bytes_max (0: no such limit), or over what the machine has to give
- * now; the sentence names the largest part.
+ * PL_ENOMEM: the total is over bytes_max (0: no such limit), or what is not held yet over what the
+ * machine has to give now; the sentence names the largest part.
  */
 int pl_plan_check(const struct pl_plan *plan, uint64_t bytes_max, struct pl_error *err);
 
