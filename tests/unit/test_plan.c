@@ -65,6 +65,9 @@ static void more_than_the_machine_has_is_refused(void **state)
     assert_int_equal(pl_plan_check(&plan, 0, &err), PL_ENOMEM);
     assert_non_null(strstr(err.text, "this machine has"));
     assert_non_null(strstr(err.text, "the largest part is dreams"));
+    plan.held = (size_t)1 << 60; /* but what is there already counts against a limit alone */
+    assert_int_equal(pl_plan_check(&plan, 0, &err), PL_OK);
+    assert_int_equal(pl_plan_check(&plan, (size_t)1 << 60, &err), PL_ENOMEM);
 }
 
 static void memory_is_zero_and_goes_again(void **state)
