@@ -201,7 +201,7 @@ static int print(const struct conf *conf, const struct pl_estimate *e, struct pl
     json = pl_estimate_json(e);
     if (!json)
         rc = pl_fail(err, PL_ENOMEM, "no memory to print the plan");
-    else if (json_dumpf(json, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) < 0 ||
+    else if (json_dumpf(json, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) < 0 ||
              putchar('\n') == EOF || fflush(stdout) != 0)
         rc = pl_fail_errno(err, "write the plan");
     json_decref(json);

@@ -221,13 +221,13 @@ double pl_costs_sample_s(const struct pl_costs *costs, const struct pl_rates *ra
     const struct pl_work *prefill = &costs->parts[PL_COST_PREFILL];
     const struct pl_work *decode = &costs->parts[PL_COST_DECODE];
     const double share = prompts / costs->prompts;
+    const double weights_s =
+        decode_steps(costs, prompts * costs->samples) * costs->decode_weights / rates->decode_bytes;
 
     return share * (prefill->forward / rates->forward_flops +
                     prefill->attention / rates->attention_flops +
-                    decode->forward / rates->decode_flops +
                     decode->attention / rates->decode_attention_flops) +
-           decode_steps(costs, prompts * costs->samples) * costs->decode_weights /
-               rates->decode_bytes;
+           fmax(weights_s, share * decode->forward / rates->decode_flops);
 }
 
 double pl_costs_part_s(const struct pl_costs *costs, const struct pl_rates *rates,

@@ -3,9 +3,9 @@
  * one layer of the model's own width with random values, so that a rate has in it what the engine
  * makes of the machine; a layer that would not fit into memory is halved until it does.
  *
- * Decoding a token for each of R rows takes W / decode_bytes + R F / decode_flops seconds: the
- * weights (W bytes) are read once, then each row has its F operations. Both rates come from two
- * products, of few rows and of many.
+ * Decoding a token for each of R rows takes max(W / decode_bytes, R F / decode_flops) seconds: the
+ * weights (W bytes) are read, and each row has its F operations. The rates come from products of
+ * one row and of many.
  *
  * Where others use the processors too, rates come from the processor time that was got instead of
  * the clock: they are those of a machine that is alone, as far as that can be told (threads that

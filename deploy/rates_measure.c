@@ -30,8 +30,7 @@ enum {
     BLOCK_ROWS = 192,
     ROWS_MAX = 960,
     SEQUENCES = 4,
-    FEW = 8, /* rows of a step of decoding */
-    MANY = 64,
+    MANY = 64,     /* rows of a step of decoding */
     PROMPT = 1024, /* of the samples that attend */
     RESPONSE = 512,
     GROUPS_MAX = 8,
@@ -489,16 +488,6 @@ static struct pl_config cold_of(const struct pl_config *model, const struct pl_c
     return c;
 }
 
-/* W / decode_bytes + R F / decode_flops, through two points. */
-static void solve(struct pl_rates *rates, double row, double few_s, double many_s)
-{
-    const double each = fmax((many_s - few_s) / (MANY - FEW), 1e-3 * many_s / MANY);
-    const double once = fmax(few_s - FEW * each, 1e-3 * few_s);
-
-    rates->decode_flops = row / each;
-    rates->decode_bytes = row / once; /* as many bytes as operations: two of a weight */
-}
-
 static int measure_decoding(const struct pl_config *model, const struct pl_config *layer,
                             struct pl_rates *rates, struct pl_error *err)
 {
@@ -509,7 +498,7 @@ static int measure_decoding(const struct pl_config *model, const struct pl_confi
     struct pl_weights *weights = NULL;
     struct decoding d = {0};
     float *flat = NULL;
-    double few;
+    double row;
     int rc = pl_shape_create(&config, &shape, err);
 
     if (rc == PL_OK)
@@ -523,15 +512,15 @@ static int measure_decoding(const struct pl_config *model, const struct pl_confi
             rc = pl_fail(err, PL_ENOMEM, "no memory to measure decoding with");
     }
     if (rc == PL_OK) {
+        row = pl_costs_row(shape) + pl_costs_prediction(shape);
         fill(flat, shape);
         pl_weights_set_flat(weights, flat);
         for (size_t i = 0; i < MANY * widest; i++)
             d.x[i] = (float)(i * 2654435761u % 1009u) * 1e-3f - 0.5f;
-        d.rows = FEW;
-        few = best_s(run_products, &d);
+        d.rows = 1;
+        rates->decode_bytes = row / best_s(run_products, &d); /* 2 bytes, 2 operations a weight */
         d.rows = MANY;
-        solve(rates, pl_costs_row(shape) + pl_costs_prediction(shape), few,
-              best_s(run_products, &d));
+        rates->decode_flops = MANY * row / best_s(run_products, &d);
     }
     free(flat);
     free(d.x);
