@@ -74,13 +74,24 @@ static struct pl_weights_sink *sink_at(const char *pub_at, const char *serve_at)
     return s;
 }
 
+/* Every second version from the source's own room. */
 static void publish(struct pl_weights_source *s, uint64_t version)
 {
+    const uint16_t *from = values[version - 1];
     unsigned char hash[PL_HASH_BYTES];
     struct pl_error err = {0};
 
-    if (pl_weights_source_publish(s, version, version - 1, values[version - 1], hash, &err) < 0)
+    if (version % 2 == 0) {
+        uint16_t *room = pl_weights_source_room(s);
+
+        assert_non_null(room);
+        from = memcpy(room, from, sizeof values[0]);
+    }
+    if (pl_weights_source_publish(s, version, version - 1, from, hash, &err) < 0)
         fail_msg("%s", err.text);
+    assert_memory_equal(pl_weights_source_values(s, version), values[version - 1],
+                        sizeof values[0]);
+    assert_null(pl_weights_source_values(s, version + 1));
 }
 
 static void expect(struct pl_weights_sink *s, uint64_t version)
