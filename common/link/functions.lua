@@ -225,6 +225,39 @@ local function give_back(keys, argv)
     return 'DONE'
 end
 
+-- batch index sha1 samples right formatted reason | fields | pb: a scored group is to be made once more.
+-- What is scored must be what the caller read, by its sha1, or this was done already. The made one counts as
+-- dropped, the new one as fed. The batch is open again; its gate is decided anew, with the accuracy that it
+-- comes to then, while a batch behind it that is decided already stays as it was.
+local function redo(keys, argv)
+    local prefix, b, index = keys[1], argv[1], argv[2]
+    local key, groups, scored = prefix .. 'batch:' .. b, prefix .. 'groups:' .. b, prefix .. 'scored:' .. b
+    local state = redis.call('HGET', groups, index)
+    local made = redis.call('HGET', scored, index)
+    if state ~= 'scored' or not made or redis.sha1hex(made) ~= argv[3] then
+        return state and 'REPEATED' or 'RETIRED'
+    end
+    local fields, at = pairs_at(argv, 8)
+    local f = redis.call('HMGET', key, 'state', 'entry')
+    if f[1] == 'ready' then
+        redis.call('XDEL', prefix .. 'ready', f[2])
+    end
+    redis.call('HDEL', key, 'entry', 'gate', 'accuracy')
+    redis.call('HSET', key, 'state', 'open')
+    redis.call('HINCRBY', key, 'arrived', -1)
+    for i, name in ipairs({'samples', 'right', 'formatted'}) do
+        redis.call('HINCRBY', key, name, string.format('%d', -tonumber(argv[3 + i])))
+    end
+    redis.call('HDEL', scored, index, index .. ':text')
+    local entry = redis.call('XADD', prefix .. 'prompts', '*', unpack(entry_of(b, index, fields, argv[at])))
+    redis.call('HSET', groups, index, 'prompt ' .. entry)
+    redis.call('HINCRBY', prefix .. 'ledger', 'fed', 1)
+    redis.call('HINCRBY', prefix .. 'ledger', 'scored', -1)
+    redis.call('HINCRBY', prefix .. 'ledger', 'dropped', 1)
+    redis.call('HINCRBY', prefix .. 'ledger', 'dropped:' .. argv[7], 1)
+    return 'DONE'
+end
+
 -- queue consumer entry...: 1 for each that is another's by now or gone, else 0; those are kept alive
 local function renew(keys, argv)
     local key, group, consumer, lost = keys[1] .. argv[1], GROUP[argv[1]], argv[2], {}
@@ -298,6 +331,7 @@ end
 
 redis.register_function('plait1_feed', feed)
 redis.register_function('plait1_finish', finish)
+redis.register_function('plait1_redo', redo)
 -- What only empties queues must work when Redis is at its memory limit, or it could never drain.
 redis.register_function{function_name = 'plait1_commit', callback = commit, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_bury', callback = bury, flags = {'allow-oom'}}

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <openssl/evp.h>
+
 enum {
     FIELDS_MAX = 120,
     BATCH_MAX = 32,
@@ -271,6 +273,31 @@ int pl_queues_feed(struct pl_queues *stream, const struct pl_feed *feed, bool *r
     if (rc == PL_OK)
         *ret_new = outcome == PL_OUTCOME_DONE;
     return rc;
+}
+
+int pl_queues_redo(struct pl_queues *stream, const struct pl_redo *redo, struct pl_error *err)
+{
+    struct pl_redis_args args;
+    enum pl_outcome outcome = PL_OUTCOME_DONE;
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    char hex[2 * EVP_MAX_MD_SIZE + 1];
+    unsigned n = 0;
+
+    if (EVP_Digest(redo->scored, redo->scored_len, digest, &n, EVP_sha1(), NULL) != 1)
+        return pl_fail(err, PL_ENOMEM, "no memory for the hash of a group");
+    for (unsigned i = 0; i < n; i++)
+        snprintf(hex + (size_t)2 * i, 3, "%02x", digest[i]);
+    begin(stream, &args, "plait1_redo");
+    pl_redis_word(&args, redo->batch);
+    pl_redis_count(&args, redo->index);
+    pl_redis_word(&args, hex);
+    pl_redis_count(&args, redo->samples);
+    pl_redis_count(&args, redo->right);
+    pl_redis_count(&args, redo->formatted);
+    pl_redis_word(&args, redo->reason);
+    add_fields(&args, redo->fields, redo->field_count);
+    pl_redis_bytes(&args, redo->pb, redo->pb_len);
+    return outcome_of(stream, &args, &outcome, err);
 }
 
 int pl_queues_finish(struct pl_queues *stream, const struct pl_lease *lease,

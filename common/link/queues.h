@@ -90,6 +90,26 @@ int pl_queues_take(struct pl_queues *stream, const char *batch, uint64_t wait_ms
                    struct pl_ready *ret_ready, struct pl_error *err);
 void pl_ready_release(struct pl_ready *ready);
 
+/* What the learner read of a group that it does not take. */
+struct pl_redo {
+    const char *batch;
+    uint32_t index;
+    const void *scored; /* as pl_queues_take() gave it */
+    size_t scored_len;
+    uint32_t samples, right, formatted; /* as it was committed */
+    const char *reason;
+    const struct pl_field *fields; /* and the prompt that is fed in its place */
+    size_t field_count;
+    const void *pb;
+    size_t pb_len;
+};
+/*
+ * A scored group is to be made once more: it counts as dropped, with the reason, and its prompt as
+ * fed; its batch is complete again when the new one is scored, its gate decided anew. Repeating is
+ * harmless, also when the new one is scored by then.
+ */
+int pl_queues_redo(struct pl_queues *stream, const struct pl_redo *redo, struct pl_error *err);
+
 /* Whether all groups of the batch were fed and it is not retired: false after Redis was emptied;
  * feed it again then. */
 int pl_queues_whole(struct pl_queues *stream, const char *batch, bool *ret_whole,

@@ -191,6 +191,86 @@ static void a_group_goes_all_the_way(void **state)
     pl_queues_close(actor);
 }
 
+static int redo(struct pl_queues *s, const char *batch, uint32_t index, const char *scored,
+                uint32_t right)
+{
+    const struct pl_field fields[] = {{"version", "2"}};
+
+    return pl_queues_redo(s,
+                          &(struct pl_redo){.batch = batch,
+                                            .index = index,
+                                            .scored = scored,
+                                            .scored_len = strlen(scored),
+                                            .samples = 4,
+                                            .right = right,
+                                            .formatted = 4,
+                                            .reason = "stale",
+                                            .fields = fields,
+                                            .field_count = 1,
+                                            .pb = "again",
+                                            .pb_len = 5},
+                          NULL);
+}
+
+/* Lease, finish, lease, commit: one group, whose score is spelled `scored`. */
+static void carry_as(struct pl_queues *s, uint32_t right, const char *scored)
+{
+    struct pl_lease l = lease(s, PL_QUEUE_PROMPTS);
+    enum pl_outcome outcome = PL_OUTCOME_DONE;
+
+    assert_int_equal(finish(s, &l), PL_OUTCOME_DONE);
+    pl_lease_release(&l);
+    l = lease(s, PL_QUEUE_ROLLOUTS);
+    assert_int_equal(
+        pl_queues_commit(s, &l, 4, right, 4, "", scored, strlen(scored), &outcome, NULL), PL_OK);
+    assert_int_equal(outcome, PL_OUTCOME_DONE);
+    pl_lease_release(&l);
+}
+
+/* What is made once more is dropped and fed; the batch opens again, and its gate with it. */
+static void a_scored_group_is_made_once_more(void **state)
+{
+    struct pl_queues *s;
+    struct pl_ready ready = {0};
+    struct pl_lease l;
+
+    (void)state;
+    new_run();
+    s = worker("learner");
+    feed(s, "0", 0, 2, "", 0.5);
+    feed(s, "0", 1, 2, "", 0.5);
+    carry_as(s, 1, "first");
+    carry_as(s, 0, "second");
+    assert_int_equal(take(s, "0", &ready), PL_OK);
+    assert_true(!ready.gate && ready.accuracy <= 0.125); /* 1 of 8, behind a half */
+    pl_ready_release(&ready);
+    assert_int_equal(redo(s, "0", 1, "second", 0), PL_OK);
+    assert_int_equal(take(s, "0", &ready), PL_ENOENT);
+    assert_int_equal(ledger(s).dropped, 1);
+    assert_int_equal(ledger(s).fed, 3);
+    assert_int_equal(ledger(s).queued, 1);
+    assert_int_equal(ledger(s).ready, 0);
+    assert_int_equal(redo(s, "0", 1, "second", 0), PL_OK); /* the answer was lost: once is enough */
+    assert_int_equal(ledger(s).dropped, 1);
+    l = lease(s, PL_QUEUE_PROMPTS);
+    assert_string_equal(l.group, "0:1");
+    assert_memory_equal(l.pb, "again", 5);
+    assert_int_equal(pl_queues_return(s, PL_QUEUE_PROMPTS, &l, NULL), PL_OK);
+    pl_lease_release(&l);
+    carry_as(s, 4, "third");
+    assert_int_equal(redo(s, "0", 1, "second", 0), PL_OK); /* nor does it take the new one */
+    assert_int_equal(take(s, "0", &ready), PL_OK);
+    assert_int_equal(ready.count, 2);
+    assert_memory_equal(ready.groups[1].pb, "third", 5);
+    assert_true(ready.gate && ready.accuracy > 0.6 && ready.accuracy < 0.65); /* 5 of 8 */
+    pl_ready_release(&ready);
+    assert_int_equal(pl_queues_retire(s, "0", NULL), PL_OK);
+    assert_int_equal(ledger(s).trained, 2);
+    assert_int_equal(redo(s, "0", 1, "third", 4), PL_OK); /* retired is retired */
+    assert_int_equal(ledger(s).dropped, 1);
+    pl_queues_close(s);
+}
+
 static void two_actors_with_the_same_lease_make_one_rollout(void **state)
 {
     struct pl_queues *a, *b;
@@ -602,6 +682,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_group_goes_all_the_way),
+        cmocka_unit_test(a_scored_group_is_made_once_more),
         cmocka_unit_test(two_actors_with_the_same_lease_make_one_rollout),
         cmocka_unit_test(a_restarted_worker_finds_its_own_work_first),
         cmocka_unit_test(what_is_given_back_is_anothers_at_once),
