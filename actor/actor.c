@@ -29,6 +29,8 @@ struct actor {
     uint64_t tried;   /* the last version that did not come; 0: none */
     double waiting_s; /* since when nothing could be begun; 0: not waiting */
     unsigned char hash[PL_HASH_BYTES];
+    size_t *lens; /* (lens_max) of one group's samples */
+    size_t lens_max;
     struct pl_errands errands;
     struct pl_porter *porter;
 };
@@ -56,30 +58,34 @@ static int begin(struct actor *a, struct pl_errand *e, struct pl_error *err)
         .stop_count = g->stop_count,
         .user = e,
     };
-    struct pl_job *job;
 
-    PL_ASSERT(g->version == a->version && g->stop_count <= PL_STOP_IDS_MAX);
+    PL_ASSERT(g->newest ? g->version <= a->version : g->version == a->version);
+    PL_ASSERT(g->stop_count <= PL_STOP_IDS_MAX);
     memcpy(request.stop_ids, g->stop_ids, g->stop_count * sizeof *g->stop_ids);
     e->started_s = seconds();
-    return pl_engine_submit(a->engine, &request, &job, err);
+    return pl_engine_submit(a->engine, &request, &e->job, err);
 }
 
-/* One block: the rollouts, then each one's ids and log-probabilities; the version once. */
+/* One block: the rollouts, then the versions, of a pinned group once, else for each token; then
+ * each one's ids and log-probabilities. */
 static int collect(struct actor *a, const struct pl_job *job, struct pl_errand *e,
                    struct pl_error *err)
 {
     const size_t n = pl_job_samples(job);
     size_t tokens = 0;
     struct pl_rollout *rollouts;
+    uint64_t *versions;
     uint32_t *ids;
     float *logprobs;
 
     for (size_t i = 0; i < n; i++)
         tokens += pl_job_sample(job, i)->len;
-    rollouts = pl_alloc(1, n * sizeof *rollouts + tokens * (sizeof *ids + sizeof *logprobs));
+    rollouts = pl_alloc(1, n * sizeof *rollouts +
+                               tokens * (sizeof *versions + sizeof *ids + sizeof *logprobs));
     if (!rollouts)
         return pl_fail(err, PL_ENOMEM, "no memory for the rollouts of group %s", e->lease.group);
-    ids = (uint32_t *)(rollouts + n);
+    versions = (uint64_t *)(rollouts + n);
+    ids = (uint32_t *)(versions + tokens);
     logprobs = (float *)(ids + tokens);
     for (size_t i = 0; i < n; i++) {
         const struct pl_sample *s = pl_job_sample(job, i);
@@ -89,11 +95,12 @@ static int collect(struct actor *a, const struct pl_job *job, struct pl_errand *
         rollouts[i] = (struct pl_rollout){
             .ids = ids,
             .logprobs = logprobs,
-            .versions = &e->group.version,
+            .versions = versions,
             .len = s->len,
-            .versions_len = 1,
+            .versions_len = pl_lineage_versions(&e->lineage, i, s->len, a->version, versions),
             .finish = s->finish == PL_FINISH_STOP ? PL_SAMPLE_STOP : PL_SAMPLE_LENGTH,
         };
+        versions += s->len;
         ids += s->len;
         logprobs += s->len;
     }
@@ -132,6 +139,7 @@ static int reap(struct actor *a, struct pl_error *err)
         if (rc < 0 || pl_job_unfinished(job) > 0)
             continue;
         rc = collect(a, job, e, err);
+        e->job = NULL;
         pl_engine_drop(a->engine, &job);
         if (rc == PL_OK)
             pl_errands_done(&a->errands, e);
@@ -144,13 +152,73 @@ static int reap(struct actor *a, struct pl_error *err)
 static void install(struct actor *a, const uint16_t *values, uint64_t version)
 {
     pl_policy_install(values, a->weights);
-    pl_engine_weights(a->engine, a->weights);
+    if (pl_engine_idle(a->engine))
+        pl_engine_weights(a->engine, a->weights);
+    else
+        pl_engine_refresh(a->engine, a->weights);
     a->version = version;
     pl_porter_version(a->porter, version);
     pl_info("weights event=installed version=%llu waited_s=%.3f", (unsigned long long)version,
             a->waiting_s > 0.0 ? seconds() - a->waiting_s : 0.0);
     a->tried = 0;
     a->waiting_s = 0.0;
+}
+
+/* What runs goes on with other weights than it has: note how far it has come. */
+static int note_lineages(struct actor *a, struct pl_error *err)
+{
+    int rc = PL_OK;
+
+    pthread_mutex_lock(&a->errands.lock);
+    for (struct pl_errand *e = a->errands.first; rc == PL_OK && e; e = e->next) {
+        const size_t samples = e->group.samples;
+
+        if (e->state != PL_ERRAND_RUNNING)
+            continue;
+        PL_ASSERT(e->group.newest && samples <= a->lens_max);
+        for (size_t s = 0; s < samples; s++)
+            a->lens[s] = pl_job_sample(e->job, s)->len;
+        rc = pl_lineage_add(&e->lineage, a->version, samples, a->lens);
+    }
+    pthread_mutex_unlock(&a->errands.lock);
+    return rc < 0 ? pl_fail(err, rc, "no memory for the versions of a group") : PL_OK;
+}
+
+/*
+ * A newer version that is here is taken at once, under what runs, unless something pinned is about,
+ * which keeps the weights as they are until it is done. Does not wait.
+ */
+static int refresh(struct actor *a, struct pl_error *err)
+{
+    const uint64_t newest = pl_weights_sink_newest(a->sink);
+    const uint16_t *values;
+    struct pl_error why = {0};
+    int rc;
+
+    if (a->version == 0 || newest <= a->version || pl_errands_pinned(&a->errands))
+        return PL_OK;
+    rc = pl_weights_sink_get(a->sink, newest, 0, &values, a->hash, &why);
+    if (rc == PL_ENOENT) /* it is on its way */
+        return PL_OK;
+    if (rc < 0)
+        return pl_fail(err, rc, "%s", why.text);
+    rc = note_lineages(a, err);
+    if (rc == PL_OK)
+        install(a, values, newest);
+    return rc;
+}
+
+/* The version that is to be had for what is leased and cannot be begun; 0: there is no such. */
+static uint64_t wanted(struct actor *a)
+{
+    const uint64_t pinned = pl_errands_version(&a->errands, a->tried);
+    const uint64_t least = pinned ? 0 : pl_errands_least(&a->errands);
+    uint64_t newest;
+
+    if (pinned || least <= a->version)
+        return pinned;
+    newest = pl_weights_sink_newest(a->sink);
+    return least > newest ? least : newest;
 }
 
 /*
@@ -161,7 +229,7 @@ static void install(struct actor *a, const uint16_t *values, uint64_t version)
  */
 static int change(struct actor *a, struct pl_error *err)
 {
-    const uint64_t version = pl_errands_version(&a->errands, a->tried);
+    const uint64_t version = wanted(a);
     const uint16_t *values;
     struct pl_error why = {0};
     int rc;
@@ -189,13 +257,20 @@ static int change(struct actor *a, struct pl_error *err)
     return PL_OK;
 }
 
-/* Let in what can run with the weights as they are; change them when nothing runs. */
+/*
+ * Let in what can run with the weights as they are; change them when nothing runs. What wants the
+ * newest waits while something is pinned to another version, so that its turn comes.
+ */
 static int admit(struct actor *a, struct pl_error *err)
 {
+    const bool latest = a->daemon->conf.rollout_mode == PL_ROLLOUT_LATEST;
+    const uint64_t pinned = latest ? pl_errands_version(&a->errands, 0) : 0;
+    const bool only_pinned = pinned && pinned != a->version;
     struct pl_errand *e;
-    int rc = PL_OK;
+    int rc = latest ? refresh(a, err) : PL_OK;
 
-    while (rc == PL_OK && a->version && (e = pl_errands_begin(&a->errands, a->version)))
+    while (rc == PL_OK && a->version &&
+           (e = pl_errands_begin(&a->errands, a->version, only_pinned)))
         rc = begin(a, e, err);
     return rc == PL_OK && pl_engine_idle(a->engine) ? change(a, err) : rc;
 }
@@ -231,6 +306,10 @@ static int open_engine(struct actor *a, struct pl_error *err)
 
     if (rc < 0)
         return rc;
+    a->lens_max = slots;
+    a->lens = calloc(slots, sizeof *a->lens);
+    if (!a->lens)
+        return pl_fail(err, PL_ENOMEM, "no memory for the actor");
     pl_buf_init(&text, 4096);
     if (pl_engine_plan_print(&plan, &text) == PL_OK)
         pl_info("%s", text.data);
@@ -288,7 +367,7 @@ int pl_actor_run(struct pl_daemon *daemon, struct pl_error *err)
         rc = admit(&a, err);
         if (rc == PL_OK && !pl_engine_idle(a.engine))
             pl_engine_step(a.engine);
-        else if (rc == PL_OK && pl_errands_version(&a.errands, 0) == 0)
+        else if (rc == PL_OK && !wanted(&a))
             pl_errands_wait(&a.errands, seen, WAIT_MS);
         if (rc == PL_OK)
             rc = reap(&a, err);
@@ -304,6 +383,6 @@ int pl_actor_run(struct pl_daemon *daemon, struct pl_error *err)
     pl_weights_destroy(a.weights);
     pl_shape_destroy(a.shape);
     free(a.tensors);
-
+    free(a.lens);
     return rc;
 }

@@ -11,6 +11,11 @@
  *
  * Groups are let into the engine in the order they were leased. Weights are changed only when the
  * engine is idle, for the next group's version, so that no response is sampled with two.
+ *
+ * In latest mode (rollout.mode) training groups want the newest version instead: it is taken
+ * between two steps of the engine, as soon as it is here, under the samples that grow. Each token
+ * is noted with the version that drew it. Evaluations are pinned as ever: what wants the newest is
+ * not begun while one waits for another version, and no weights are changed under one that runs.
  */
 #ifndef PL_ACTOR_ACTOR_H
 #define PL_ACTOR_ACTOR_H

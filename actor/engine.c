@@ -213,16 +213,27 @@ void pl_engine_destroy(struct pl_engine *e)
     free(e);
 }
 
-void pl_engine_weights(struct pl_engine *e, const struct pl_weights *weights)
+static void go_on_with(struct pl_engine *e, const struct pl_weights *weights)
 {
     const struct pl_config *old = &e->weights->shape->config, *new = &weights->shape->config;
 
-    PL_ASSERT(pl_engine_idle(e));
     PL_ASSERT(old->hidden == new->hidden && old->layers == new->layers &&
               old->heads == new->heads && old->kv_heads == new->kv_heads &&
               old->head_dim == new->head_dim && old->ffn == new->ffn && old->vocab == new->vocab);
     pl_engine_forget(e);
     e->weights = weights;
+}
+
+void pl_engine_weights(struct pl_engine *e, const struct pl_weights *weights)
+{
+    PL_ASSERT(pl_engine_idle(e));
+    go_on_with(e, weights);
+}
+
+void pl_engine_refresh(struct pl_engine *e, const struct pl_weights *weights)
+{
+    PL_ASSERT(!e->opts.keep_prefix);
+    go_on_with(e, weights);
 }
 
 const char *pl_finish_name(enum pl_finish finish)

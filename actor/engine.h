@@ -13,7 +13,7 @@
  * Always true:
  *   - what a sample is depends on (weights, prompt, sampling, rng, its index, limit and stop ids)
  *     alone: to the bit the same whatever else runs, in what order, chunk size or on how many
- *     threads;
+ *     threads; unless the weights were changed under it by pl_engine_refresh();
  *   - jobs are let in in the order they came, so that none starves;
  *   - big memory is asked for once, by create, as pl_engine_plan() said; a submit allocates the
  *     job's own few kilobytes, a step nothing;
@@ -81,6 +81,14 @@ void pl_engine_destroy(struct pl_engine *engine); /* NULL is fine */
  * forgets a kept prefix.
  */
 void pl_engine_weights(struct pl_engine *engine, const struct pl_weights *weights);
+
+/*
+ * Go on with another version of the weights although samples grow: what they have in the cache
+ * stays as the old one computed it, what they draw from now on is the new one's over that, with the
+ * log-probabilities that it has there. What a sample is then depends on when this was called.
+ * Not with keep_prefix.
+ */
+void pl_engine_refresh(struct pl_engine *engine, const struct pl_weights *weights);
 
 struct pl_job;
 

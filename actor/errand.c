@@ -31,6 +31,7 @@ void pl_errand_destroy(struct pl_errand *errand)
         return;
     pl_lease_release(&errand->lease);
     pl_rollout_group_release(&errand->group);
+    pl_lineage_release(&errand->lineage);
     free(errand->rollouts);
     free(errand);
 }
@@ -73,13 +74,19 @@ bool pl_errands_has(struct pl_errands *errands, const struct pl_lease *lease)
     return found;
 }
 
-struct pl_errand *pl_errands_begin(struct pl_errands *errands, uint64_t version)
+static bool will_do(const struct pl_errand *e, uint64_t version)
+{
+    return e->group.newest ? e->group.version <= version : e->group.version == version;
+}
+
+struct pl_errand *pl_errands_begin(struct pl_errands *errands, uint64_t version, bool pinned)
 {
     struct pl_errand *e;
 
     pthread_mutex_lock(&errands->lock);
-    for (e = errands->first; e && (e->state != PL_ERRAND_LEASED || e->group.version != version);)
-        e = e->next;
+    for (e = errands->first; e; e = e->next)
+        if (e->state == PL_ERRAND_LEASED && will_do(e, version) && !(pinned && e->group.newest))
+            break;
     if (e)
         e->state = PL_ERRAND_RUNNING;
     pthread_mutex_unlock(&errands->lock);
@@ -94,7 +101,7 @@ uint64_t pl_errands_version(struct pl_errands *errands, uint64_t after)
     for (const struct pl_errand *e = errands->first; e; e = e->next) {
         const uint64_t version = e->group.version;
 
-        if (e->state != PL_ERRAND_LEASED)
+        if (e->state != PL_ERRAND_LEASED || e->group.newest)
             continue;
         least = least == 0 || version < least ? version : least;
         if (version > after)
@@ -104,13 +111,36 @@ uint64_t pl_errands_version(struct pl_errands *errands, uint64_t after)
     return next ? next : least;
 }
 
+uint64_t pl_errands_least(struct pl_errands *errands)
+{
+    uint64_t least = 0;
+
+    pthread_mutex_lock(&errands->lock);
+    for (const struct pl_errand *e = errands->first; e; e = e->next)
+        if (e->state == PL_ERRAND_LEASED && e->group.newest)
+            least = least == 0 || e->group.version < least ? e->group.version : least;
+    pthread_mutex_unlock(&errands->lock);
+    return least;
+}
+
+bool pl_errands_pinned(struct pl_errands *errands)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&errands->lock);
+    for (const struct pl_errand *e = errands->first; e && !found; e = e->next)
+        found = !e->group.newest && (e->state == PL_ERRAND_LEASED || e->state == PL_ERRAND_RUNNING);
+    pthread_mutex_unlock(&errands->lock);
+    return found;
+}
+
 size_t pl_errands_refuse(struct pl_errands *errands, uint64_t version)
 {
     size_t count = 0;
 
     pthread_mutex_lock(&errands->lock);
     for (struct pl_errand *e = errands->first; e; e = e->next)
-        if (e->state == PL_ERRAND_LEASED && e->group.version == version) {
+        if (e->state == PL_ERRAND_LEASED && will_do(e, version)) {
             e->state = PL_ERRAND_REFUSED;
             count++;
         }

@@ -5,6 +5,7 @@
 #ifndef PL_ACTOR_ERRAND_H
 #define PL_ACTOR_ERRAND_H
 
+#include "actor/lineage.h"
 #include "common/link/queues.h"
 #include "proto/rollout.h"
 
@@ -25,6 +26,8 @@ struct pl_errand {
     struct pl_rollout_group group; /* leased: stage prompt; done: stage rollout */
     void *rollouts;                /* memory of what was made */
     double started_s;
+    struct pl_job *job;        /* running: the engine's */
+    struct pl_lineage lineage; /* of `newest`: what older versions drew */
 };
 
 struct pl_errands {
@@ -45,14 +48,24 @@ void pl_errands_add(struct pl_errands *errands, struct pl_errand *errand); /* ta
 /* Whether the entry of a lease is in it already. */
 bool pl_errands_has(struct pl_errands *errands, const struct pl_lease *lease);
 
-/* The first leased one of a version, now running; NULL: there is none. */
-struct pl_errand *pl_errands_begin(struct pl_errands *errands, uint64_t version);
+/* A group is pinned to one version, or wants the newest: any from its least one on will do, also
+ * while it is sampled. */
 
-/* The least version after `after` that something leased asks for; the least of all where there is
- * no such, 0 where nothing is leased. */
+/* The first leased one that a version will do for, now running; NULL: there is none. `pinned`: only
+ * what is pinned to it. */
+struct pl_errand *pl_errands_begin(struct pl_errands *errands, uint64_t version, bool pinned);
+
+/* The least version after `after` that something leased is pinned to; the least of all where there
+ * is no such, 0 where nothing leased is pinned. */
 uint64_t pl_errands_version(struct pl_errands *errands, uint64_t after);
 
-/* Refuse what is leased and asks for a version. How many these are. */
+/* The least version that will do for something leased that wants the newest; 0: there is none. */
+uint64_t pl_errands_least(struct pl_errands *errands);
+
+/* Whether anything pinned is leased or running. */
+bool pl_errands_pinned(struct pl_errands *errands);
+
+/* Refuse what is leased and a version would do for. How many these are. */
 size_t pl_errands_refuse(struct pl_errands *errands, uint64_t version);
 
 void pl_errands_done(struct pl_errands *errands, struct pl_errand *errand);

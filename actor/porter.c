@@ -47,13 +47,15 @@ static int hand_over(struct pl_porter *p, struct pl_errand *e)
     const struct pl_field fields[] = {
         {"actor", p->daemon->name}, {"version", version}, {"tokens", tokens_text}};
     enum pl_outcome outcome = PL_OUTCOME_DONE;
+    const struct pl_rollout *first = &g->rollouts[0];
     size_t tokens = 0;
     struct pl_buf pb;
     int rc;
 
     for (size_t i = 0; i < g->samples; i++)
         tokens += g->rollouts[i].len;
-    snprintf(version, sizeof version, "%llu", (unsigned long long)g->version);
+    snprintf(version, sizeof version, "%llu",
+             (unsigned long long)first->versions[first->versions_len - 1]);
     snprintf(tokens_text, sizeof tokens_text, "%zu", tokens);
     pl_buf_init(&pb, MESSAGE_MAX);
     rc = pl_rollout_group_encode(g, &pb);

@@ -23,7 +23,10 @@ void pl_feeder_release(struct pl_feeder *feeder)
 
 uint64_t pl_feed_version(const struct pl_run_conf *conf, uint64_t batch)
 {
-    return batch + 1 > conf->staleness ? batch + 1 - conf->staleness : 1;
+    const size_t behind =
+        conf->rollout_mode == PL_ROLLOUT_LATEST ? conf->staleness_max : conf->staleness;
+
+    return batch + 1 > behind ? batch + 1 - behind : 1;
 }
 
 size_t pl_feed_val_count(const struct pl_feeder *feeder)
@@ -62,29 +65,68 @@ static struct pl_rollout_group group_of(const struct pl_feeder *f, const struct 
     };
 }
 
+/* A group as it is fed: its message in f->pb, and what people read beside it. */
+struct entry {
+    char version[32], samples[16];
+    struct pl_field fields[4];
+};
+
+static int encode(struct pl_feeder *f, const struct pl_rollout_group *g, const struct pl_task *task,
+                  struct entry *e, struct pl_error *err)
+{
+    int rc;
+
+    snprintf(e->version, sizeof e->version, "%s%llu", g->newest ? ">=" : "",
+             (unsigned long long)g->version);
+    snprintf(e->samples, sizeof e->samples, "%u", g->samples);
+    e->fields[0] = (struct pl_field){"version", e->version};
+    e->fields[1] = (struct pl_field){"samples", e->samples};
+    e->fields[2] = (struct pl_field){"source", task->source};
+    e->fields[3] = (struct pl_field){"task", task->id};
+    pl_buf_clear(&f->pb);
+    rc = pl_rollout_group_encode(g, &f->pb);
+    return rc < 0 ? pl_fail(err, rc, "no memory for a prompt") : PL_OK;
+}
+
 static int feed(struct pl_feeder *f, const struct pl_rollout_group *g, struct pl_feed *feed,
                 const struct pl_task *task, size_t *new_count, struct pl_error *err)
 {
-    char version[32], samples[16];
-    const struct pl_field fields[] = {
-        {"version", version}, {"samples", samples}, {"source", task->source}, {"task", task->id}};
+    struct entry entry;
     bool fresh = false;
-    int rc;
+    int rc = encode(f, g, task, &entry, err);
 
-    snprintf(version, sizeof version, "%llu", (unsigned long long)g->version);
-    snprintf(samples, sizeof samples, "%u", g->samples);
-    pl_buf_clear(&f->pb);
-    rc = pl_rollout_group_encode(g, &f->pb);
     if (rc < 0)
-        return pl_fail(err, rc, "no memory for a prompt");
+        return rc;
     feed->index = g->index;
-    feed->fields = fields;
+    feed->fields = entry.fields;
     feed->field_count = 4;
     feed->pb = f->pb.data;
     feed->pb_len = f->pb.len;
     rc = pl_queues_feed(f->stream, feed, &fresh, err);
     *new_count += rc == PL_OK && fresh;
     return rc;
+}
+
+/* Group i of a training batch, spare ones behind the others. */
+static const struct pl_prompt *train_prompt(const struct pl_feeder *f, uint64_t batch, size_t i)
+{
+    const struct pl_run_conf *c = f->conf;
+
+    return i < c->batch_groups ? pl_prompts_at(f->train, c->seed, batch, c->batch_groups, i, NULL)
+                               : pl_prompts_spare(f->train, c->seed, batch, i - c->batch_groups);
+}
+
+static struct pl_rollout_group train_group(const struct pl_feeder *f, uint64_t batch, size_t i,
+                                           const struct pl_prompt *prompt,
+                                           uint32_t stop_ids[PL_EOS_MAX])
+{
+    struct pl_rollout_group g = group_of(f, prompt, PL_PURPOSE_TRAIN, stop_ids);
+
+    g.batch = batch;
+    g.index = (uint32_t)i;
+    g.version = pl_feed_version(f->conf, batch);
+    g.newest = f->conf->rollout_mode == PL_ROLLOUT_LATEST;
+    return g;
 }
 
 int pl_feed_train(struct pl_feeder *feeder, uint64_t batch, double previous, size_t *ret_new,
@@ -107,18 +149,34 @@ int pl_feed_train(struct pl_feeder *feeder, uint64_t batch, double previous, siz
         snprintf(after, sizeof after, "%llu", (unsigned long long)batch - 1);
     *ret_new = 0;
     for (size_t i = 0; rc == PL_OK && i < entry.expected; i++) {
-        const struct pl_prompt *prompt =
-            i < c->batch_groups
-                ? pl_prompts_at(feeder->train, c->seed, batch, c->batch_groups, i, NULL)
-                : pl_prompts_spare(feeder->train, c->seed, batch, i - c->batch_groups);
-        struct pl_rollout_group g = group_of(feeder, prompt, PL_PURPOSE_TRAIN, stop_ids);
+        const struct pl_prompt *prompt = train_prompt(feeder, batch, i);
+        const struct pl_rollout_group g = train_group(feeder, batch, i, prompt, stop_ids);
 
-        g.batch = batch;
-        g.index = (uint32_t)i;
-        g.version = pl_feed_version(c, batch);
         rc = feed(feeder, &g, &entry, prompt->task, ret_new, err);
     }
     return rc;
+}
+
+int pl_feed_redo(struct pl_feeder *feeder, uint64_t batch, uint32_t index, struct pl_redo *redo,
+                 struct pl_error *err)
+{
+    const struct pl_prompt *prompt = train_prompt(feeder, batch, index);
+    uint32_t stop_ids[PL_EOS_MAX];
+    const struct pl_rollout_group g = train_group(feeder, batch, index, prompt, stop_ids);
+    struct entry entry;
+    char name[32];
+    int rc = encode(feeder, &g, prompt->task, &entry, err);
+
+    if (rc < 0)
+        return rc;
+    snprintf(name, sizeof name, "%llu", (unsigned long long)batch);
+    redo->batch = name;
+    redo->index = index;
+    redo->fields = entry.fields;
+    redo->field_count = 4;
+    redo->pb = feeder->pb.data;
+    redo->pb_len = feeder->pb.len;
+    return pl_queues_redo(feeder->stream, redo, err);
 }
 
 int pl_feed_val(struct pl_feeder *feeder, uint64_t step, size_t *ret_new, struct pl_error *err)

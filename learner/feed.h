@@ -6,6 +6,9 @@
  *   training batch b:    version max(1, b + 1 - staleness); its gate waits for batch b - 1;
  *                        its spare prompts (refill.h) come after the others
  *   evaluation at step s: version s + 1, no gate
+ *
+ * In latest mode a training batch b asks for the newest version that there is, from
+ * max(1, b + 1 - staleness_max) on.
  */
 #ifndef PL_LEARNER_FEED_H
 #define PL_LEARNER_FEED_H
@@ -27,6 +30,7 @@ void pl_feeder_init(struct pl_feeder *feeder, const struct pl_run_conf *conf,
                     struct pl_prompts *train, struct pl_prompts *val);
 void pl_feeder_release(struct pl_feeder *feeder);
 
+/* What batch b is pinned to, or in latest mode the least that will do. */
 uint64_t pl_feed_version(const struct pl_run_conf *conf, uint64_t batch);
 size_t pl_feed_val_count(const struct pl_feeder *feeder);
 
@@ -34,6 +38,10 @@ size_t pl_feed_val_count(const struct pl_feeder *feeder);
  * yet, so that Redis will know it. Errors of pl_queues_feed(). */
 int pl_feed_train(struct pl_feeder *feeder, uint64_t batch, double previous, size_t *ret_new,
                   struct pl_error *err);
+/* Have one group of a training batch made once more: the caller says what of, this fills in the
+ * prompt. Errors of pl_queues_redo(). */
+int pl_feed_redo(struct pl_feeder *feeder, uint64_t batch, uint32_t index, struct pl_redo *redo,
+                 struct pl_error *err);
 int pl_feed_val(struct pl_feeder *feeder, uint64_t step, size_t *ret_new, struct pl_error *err);
 
 #endif

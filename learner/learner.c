@@ -120,7 +120,7 @@ static void add_eval(struct learner *l)
 
 /* ---- batches ---- */
 
-static struct pl_rollouts_check check_of(const struct learner *l, uint64_t version)
+static struct pl_rollouts_check check_of(const struct learner *l, uint64_t version, bool newest)
 {
     const struct pl_run_conf *c = l->conf;
     const struct pl_version *known = pl_versions_find(&l->versions, version);
@@ -132,6 +132,7 @@ static struct pl_rollouts_check check_of(const struct learner *l, uint64_t versi
                                                                            : c->response_tokens_max,
                    .vocab = l->models.shape->config.vocab},
         .version = version,
+        .newest = newest,
         .hash = known ? known->hash : NULL,
         .by_segment = c->segment_credit,
     };
@@ -157,7 +158,7 @@ static int take_evals(struct learner *l, uint64_t wait_ms, struct pl_error *err)
 {
     for (size_t i = 0; i < l->point.eval_count;) {
         const uint64_t step = l->point.evals[i];
-        const struct pl_rollouts_check check = check_of(l, step + 1);
+        const struct pl_rollouts_check check = check_of(l, step + 1, false);
         struct pl_rollouts rollouts = {0};
         struct pl_ready ready = {0};
         char name[32];
@@ -233,6 +234,43 @@ static int take_batch(struct learner *l, struct pl_ready *ret_ready, double *ret
     }
 }
 
+static bool is_latest(const struct learner *l)
+{
+    return l->conf->rollout_mode == PL_ROLLOUT_LATEST;
+}
+
+/*
+ * The batch of this step, read. In latest mode none of it is too old: what is, is made once more
+ * and waited for.
+ */
+static int take_rollouts(struct learner *l, struct pl_ready *ret_ready,
+                         struct pl_rollouts *ret_rollouts, struct pl_report_step *report,
+                         struct pl_error *err)
+{
+    const uint64_t step = l->point.step, version = pl_feed_version(l->conf, step);
+    const struct pl_rollouts_check check = check_of(l, version, is_latest(l));
+
+    for (;;) {
+        size_t groups = 0, samples = 0;
+        double waited = 0.0;
+        int rc = take_batch(l, ret_ready, &waited, err);
+
+        report->wait_s += waited;
+        if (rc == PL_OK)
+            rc = pl_rollouts_read(ret_ready, &check, ret_rollouts, err);
+        if (rc == PL_OK && is_latest(l))
+            rc = pl_stale_redo(&l->feeder, step, ret_ready, ret_rollouts, version, &groups,
+                               &samples, err);
+        if (rc < 0 || groups == 0)
+            return rc;
+        pl_warn("dropped event=stale batch=%s groups=%zu samples=%zu older_than=%llu",
+                ret_ready->batch, groups, samples, (unsigned long long)version);
+        report->evicted += samples;
+        pl_rollouts_release(ret_rollouts);
+        pl_ready_release(ret_ready);
+    }
+}
+
 /* Recorded against computed log-probabilities, at the version that sampled. NaN: it is gone. */
 static double difference(struct learner *l, const struct pl_rollouts *rollouts, uint64_t version)
 {
@@ -257,7 +295,7 @@ static void list_behind(struct learner *l)
     p->behind_count = 0;
     for (size_t i = 0; i < l->versions.count; i++) {
         const struct pl_version *v = &l->versions.list[i];
-        bool needed = v->number >= oldest;
+        bool needed = v->number >= oldest && !is_latest(l);
 
         for (size_t k = 0; k < p->eval_count; k++)
             needed = needed || v->number == p->evals[k] + 1;
@@ -352,20 +390,18 @@ static void log_step(const struct pl_report_step *s)
 static int train_step(struct learner *l, struct pl_error *err)
 {
     const uint64_t step = l->point.step, version = pl_feed_version(l->conf, step);
-    const struct pl_rollouts_check check = check_of(l, version);
     const double start = seconds();
     struct pl_report_step report = {.step = step + 1, .staleness = (size_t)(step + 1 - version)};
     struct pl_rollouts rollouts = {0};
     struct pl_update_stats stats = {0};
+    struct pl_staleness ages;
     struct pl_ready ready = {0};
     double mark;
     size_t fresh;
     int rc = feed(l, &fresh, err);
 
     if (rc == PL_OK)
-        rc = take_batch(l, &ready, &report.wait_s, err);
-    if (rc == PL_OK)
-        rc = pl_rollouts_read(&ready, &check, &rollouts, err);
+        rc = take_rollouts(l, &ready, &rollouts, &report, err);
     if (rc < 0)
         goto out;
     l->dropped += ready.dropped;
@@ -381,12 +417,20 @@ static int train_step(struct learner *l, struct pl_error *err)
         if (rc < 0)
             goto out;
     }
-    report.logp_difference = difference(l, &rollouts, version);
+    if (is_latest(l)) {
+        pl_staleness_of(&rollouts, step + 1, &ages);
+        report.ages = &ages;
+        report.staleness = ages.most;
+        report.staleness_max = l->conf->staleness_max;
+    }
+    report.logp_difference = is_latest(l) ? NAN : difference(l, &rollouts, version);
     l->update.critic_lr = critic_rate(l);
     l->update.critic_only = step < l->conf->critic_warmup;
     rc = pl_update_run(&l->update, &rollouts, rate(l), &stats, err);
     if (rc < 0)
         goto out;
+    if (stats.corrected && is_latest(l)) /* no one version sampled it all: to the one that trains */
+        report.logp_difference = stats.correction.diff_max;
     mark = seconds();
     if (is_sampled_with(l, step + 1))
         rc = pl_versions_publish(&l->versions, step + 2,

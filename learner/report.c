@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIELDS_MAX = 80, PROMPT_BYTES_MAX = 64 << 20 };
+enum { FIELDS_MAX = 112, PROMPT_BYTES_MAX = 64 << 20 };
 
 /* One step's metrics, to both places. */
 struct line {
@@ -125,6 +125,41 @@ static void put_spent(struct line *l, const struct pl_report_step *step)
     real(l, "training/refilled_groups", (double)f->refilled);
 }
 
+/* Who sampled against who trains (verl's names). */
+static void put_off_policy(struct line *l, const struct pl_report_step *step)
+{
+    const struct pl_correction_stats *c = &step->update->correction;
+    const struct pl_staleness *a = step->ages;
+    const char *const age = "training/off_policy/trajectory_staleness";
+    char name[80];
+
+    real(l, "training/off_policy/staleness", (double)step->staleness);
+    if (step->update->corrected) {
+        real(l, "rollout_corr/rollout_is_mean", c->mean);
+        real(l, "rollout_corr/rollout_is_max", c->most);
+        real(l, "rollout_corr/rollout_is_min", c->least);
+        real(l, "rollout_corr/rollout_is_ratio_fraction_high", c->cut);
+        real(l, "rollout_corr/rollout_is_eff_sample_size", c->ess);
+        real(l, "rollout_corr/kl", c->kl);
+        real(l, "rollout_corr/k3_kl", c->k3_kl);
+        real(l, "rollout_corr/chi2_token", c->chi2);
+        real(l, "timing_s/old_log_prob", step->update->old_s);
+    }
+    if (!a)
+        return;
+    snprintf(name, sizeof name, "%s/mean", age);
+    real(l, name, a->mean);
+    snprintf(name, sizeof name, "%s/max", age);
+    real(l, name, (double)a->most);
+    snprintf(name, sizeof name, "%s/min", age);
+    real(l, name, (double)a->least);
+    for (size_t k = 0; k <= step->staleness_max; k++) {
+        snprintf(name, sizeof name, "%s/hist/%zu", age, k);
+        real(l, name, (double)a->counts[k]);
+    }
+    real(l, "training/off_policy/evicted_samples", (double)step->evicted);
+}
+
 /* Nothing where there is no critic. */
 static void put_critic(struct line *l, const struct pl_report_step *step)
 {
@@ -183,7 +218,7 @@ int pl_report_train(struct pl_metrics *metrics, struct pl_queues *stream,
     put_spent(&line, step);
     put_update(&line, step);
     put_critic(&line, step);
-    real(&line, "training/off_policy/staleness", (double)step->staleness);
+    put_off_policy(&line, step);
     real(&line, "training/dropped_groups", (double)step->dropped);
     real(&line, "timing_s/gen", generate_s); /* summed over groups, many at once */
     real(&line, "timing_s/gen_slowest", slowest_s);

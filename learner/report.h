@@ -10,6 +10,7 @@
 #include "common/text/tokenizer.h"
 #include "learner/refill.h"
 #include "learner/rollouts.h"
+#include "learner/stale.h"
 #include "learner/update.h"
 
 struct pl_report_step {
@@ -21,6 +22,9 @@ struct pl_report_step {
     double previous, logp_difference; /* accuracy before; NaN: not measured */
     double wait_s, publish_s, save_s, step_s, kl_coef;
     size_t staleness;
+    const struct pl_staleness *ages; /* latest mode; else NULL */
+    size_t staleness_max;
+    size_t evicted; /* samples that were too old and were made once more */
     uint64_t dropped;
 };
 

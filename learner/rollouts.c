@@ -35,7 +35,9 @@ static void place(struct pl_rollouts *r, struct room *room)
     r->scores = take(room, n * sizeof *r->scores);
     r->components = take(room, 3 * n * sizeof *r->components);
     r->rewards = take(room, T * sizeof *r->rewards);
+    r->sampled = take(room, T * sizeof *r->sampled);
     r->old = take(room, T * sizeof *r->old);
+    r->weight = take(room, T * sizeof *r->weight);
     r->advantages = take(room, T * sizeof *r->advantages);
     r->ref = take(room, T * sizeof *r->ref);
     r->values = take(room, T * sizeof *r->values);
@@ -55,6 +57,11 @@ static int check_group(const struct pl_rollout_group *g, const struct pl_rollout
     char id[PL_ROLLOUT_GROUP_ID_MAX];
 
     pl_rollout_group_id(g, id);
+    if (g->newest != check->newest)
+        return pl_fail(err, PL_EFORMAT, "group %s was fed in %s mode", id,
+                       g->newest ? "latest" : "pinned");
+    if (check->newest)
+        return PL_OK;
     if (g->version != check->version)
         return pl_fail(err, PL_EFORMAT, "group %s was sampled with version %llu, not %llu", id,
                        (unsigned long long)g->version, (unsigned long long)check->version);
@@ -132,6 +139,7 @@ static void fill_sample(struct pl_rollouts *r, const struct pl_rollout *rollout,
     r->first[i + 1] = t + rollout->len;
     r->responses[i] = (struct pl_response){rollout->ids, rollout->len};
     r->components[i] = (double)score->format;
+    memcpy(r->sampled + t, rollout->logprobs, rollout->len * sizeof *r->sampled);
     memcpy(r->old + t, rollout->logprobs, rollout->len * sizeof *r->old);
     if (r->by_segment) {
         fill_by_segment(r, score, i);

@@ -31,7 +31,9 @@ struct pl_rollouts {
     double *components; /* (3, n) format, final, intermediate with the gate */
     double *rewards;    /* (T) score at the last token, 0 elsewhere; by_segment: what an answer
                            segment earned at its last token, the rest at the response's last */
-    float *old;         /* (T) recorded log-probabilities */
+    float *sampled;     /* (T) log-probabilities recorded when the tokens were drawn */
+    float *old;         /* (T) the same, or of the policy that trains (correction.h) */
+    float *weight;      /* (T) of importance sampling, where it is on */
     float *advantages;  /* (T) */
     float *ref;         /* (T) of the reference */
     float *values;      /* (T) of the critic, before it learns from the batch */
@@ -51,6 +53,8 @@ struct pl_rollouts {
 struct pl_rollouts_check {
     struct pl_rollout_group_limits limits;
     uint64_t version;          /* that all must be sampled with */
+    bool newest;               /* latest mode: any will do, and a hash says nothing: the recorded
+                                  log-probabilities are what counts */
     const unsigned char *hash; /* of that version; NULL: not known any more */
     bool by_segment;           /* credit goes to the segments that earned it */
 };

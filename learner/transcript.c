@@ -58,7 +58,8 @@ static json_t *json_of(const struct pl_rollout_group *group, size_t s, double re
     return json_pack(
         "{s:s, s:i, s:I, s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:b, s:b, s:s, s:i, s:i, "
         "s:i, s:i, s:s, s:o}",
-        "group", id, "sample", (int)s, "version", (json_int_t)group->version, "actor", group->actor,
+        "group", id, "sample", (int)s, "version",
+        (json_int_t)(group->newest ? rollout->versions[0] : group->version), "actor", group->actor,
         "finish_reason", rollout->finish == PL_SAMPLE_STOP ? "stop" : "length", "prompt", prompt,
         "response", response, "reward", reward, "reward_format", (double)score->format,
         "reward_final", (double)score->final, "reward_intermediate", (double)score->intermediate,

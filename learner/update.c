@@ -30,9 +30,24 @@ double pl_update_difference(struct pl_update *update, const struct pl_rollouts *
         const struct pl_prediction *p = &update->pack->predictions[i];
         const size_t t = rollouts->first[p->sample] + p->index;
 
-        most = fmax(most, fabs((double)logp[i] - (double)rollouts->old[t]));
+        most = fmax(most, fabs((double)logp[i] - (double)rollouts->sampled[t]));
     }
     return most;
+}
+
+/* ---- between who sampled and who trains ---- */
+
+static void correct(struct pl_update *u, struct pl_rollouts *r, struct pl_update_stats *stats)
+{
+    const enum pl_correction_kind kind = pl_run_conf_correction(u->conf);
+    const struct pl_samples samples = pl_rollouts_samples(r);
+
+    if (kind == PL_CORRECTION_NONE || r->samples == 0)
+        return;
+    pl_walk_score(r, 0, r->group_count, u->pack, u->trainer, NULL, r->old);
+    pl_correction_weigh(r->weight, r->old, r->sampled, &samples, kind, u->conf->correction_max,
+                        &stats->correction);
+    stats->corrected = true;
 }
 
 /* ---- rewards and advantages ---- */
@@ -197,6 +212,7 @@ static int mini_batch(struct pl_update *u, struct pl_rollouts *r, size_t g, size
                   .old = r->old,
                   .ref = u->conf->use_kl_loss ? r->ref : NULL,
                   .advantage = r->advantages,
+                  .weight = stats->corrected ? r->weight : NULL,
                   .sequences = j - i,
                   .tokens = r->first[j] - r->first[i]},
     };
@@ -272,6 +288,8 @@ int pl_update_run(struct pl_update *update, struct pl_rollouts *rollouts, double
 
     PL_ASSERT((u->conf->estimator == PL_ADVANTAGE_GAE) == (u->critic != NULL));
     PL_ASSERT(u->critic || !u->critic_only);
+    correct(u, r, &stats);
+    stats.old_s = lap(&mark);
     if (u->reference)
         pl_walk_score(r, 0, r->group_count, u->pack, u->trainer, u->reference, r->ref);
     stats.reference_s = lap(&mark);

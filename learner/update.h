@@ -7,12 +7,15 @@
  *   AdamW
  *
  * The old log-probabilities of the ratio are those recorded while sampling, over the full
- * vocabulary at temperature 1: with staleness the behaviour policy is the proximal one.
+ * vocabulary at temperature 1: with staleness the behaviour policy is the proximal one. With
+ * correction (algorithm.rollout_correction.rollout_is) they are computed anew by the policy as it
+ * is before the batch, and what lies between is a weight (correction.h).
  */
 #ifndef PL_LEARNER_UPDATE_H
 #define PL_LEARNER_UPDATE_H
 
 #include "common/app/run_conf.h"
+#include "learner/correction.h"
 #include "learner/critic.h"
 #include "learner/policy.h"
 #include "learner/rollouts.h"
@@ -35,10 +38,12 @@ struct pl_update_stats {
     double grad_norm, lr;          /* mean over optimiser steps; of the last */
     size_t steps;                  /* optimiser steps of the policy */
     struct pl_critic_stats critic;
+    struct pl_correction_stats correction; /* where there is one */
+    bool corrected;
     size_t zero_spread; /* groups whose samples all have the same reward */
     double kl;          /* mean KL estimate to the reference, of the reward */
     double diff_max;    /* |recorded - computed|, where versions are equal, else NaN */
-    double reference_s, values_s, adv_s, critic_s, update_s;
+    double old_s, reference_s, values_s, adv_s, critic_s, update_s;
 };
 
 /* PL_EINVAL: the gradient of policy or critic was not finite in every optimiser step of the

@@ -55,6 +55,7 @@ static void fill_prompt(Plait__PromptGroup *p, Plait__Sampling *sampling,
     p->batch = g->batch;
     p->index = g->index;
     p->version = g->version;
+    p->newest = g->newest;
     p->samples = g->samples;
     p->seed = g->seed;
     p->method = g->method;
@@ -223,6 +224,14 @@ static int check_sample(const Plait__Sample *s, size_t at, const Plait__PromptGr
             err, PL_EFORMAT,
             "group %s: sample %zu has %zu tokens, %zu log-probabilities and %zu versions", id, at,
             s->n_ids, s->n_logprobs, s->n_versions);
+    for (size_t i = 1; i < s->n_versions; i++)
+        if (s->versions[i] < s->versions[i - 1])
+            return pl_fail(
+                err, PL_EFORMAT,
+                "group %s: token %zu of sample %zu is of version %llu, the one before of "
+                "%llu; versions never fall",
+                id, i, at, (unsigned long long)s->versions[i],
+                (unsigned long long)s->versions[i - 1]);
     if (s->finish > PL_SAMPLE_LENGTH)
         return bad(err, id, "the finish of a sample", s->finish, PL_SAMPLE_LENGTH);
     for (size_t i = 0; i < s->n_logprobs; i++)
@@ -344,6 +353,7 @@ static void copy_prompt(struct pl_rollout_group *g, const Plait__PromptGroup *p,
     g->batch = p->batch;
     g->index = p->index;
     g->version = p->version;
+    g->newest = p->newest;
     g->seed = p->seed;
     g->method = (enum pl_method)p->method;
     g->temperature = p->sampling->temperature;

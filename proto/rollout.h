@@ -58,7 +58,7 @@ struct pl_rollout {
     /* actor */
     const uint32_t *ids;      /* (len) */
     const float *logprobs;    /* (len) */
-    const uint64_t *versions; /* (len), or one where versions_len is 1 */
+    const uint64_t *versions; /* (len) never falling, or one where versions_len is 1 */
     size_t len, versions_len;
     enum pl_sample_finish finish;
     /* rewarder */
@@ -73,7 +73,8 @@ struct pl_rollout_group {
     enum pl_purpose purpose;
     uint64_t batch;
     uint32_t index;
-    uint64_t version, seed;
+    uint64_t version, seed; /* version: pinned; with `newest` the least that will do */
+    bool newest;            /* sampled with the newest version that the actor has, at every token */
     enum pl_method method;
     float temperature, top_p, min_p;
     uint32_t top_k, samples, new_tokens_max;
@@ -83,7 +84,7 @@ struct pl_rollout_group {
     size_t task_len;
     /* actor */
     const char *actor;
-    unsigned char weights_hash[32];
+    unsigned char weights_hash[32]; /* of the last version it sampled with */
     float generate_s;
     struct pl_rollout *rollouts; /* (samples), NULL in a prompt */
     /* rewarder */

@@ -71,7 +71,15 @@ static const struct pl_option rows[] = {
     SIZE(val_samples, "rollout.val_kwargs.n", "1", 1, 1024, "samples of a task in evaluations"),
     SIZE(staleness, "rollout.staleness", "1", 0, 3,
          "steps by which the policy that samples a batch is older than the one it trains; 0: "
-         "strictly on-policy"),
+         "strictly on-policy; in latest mode: batches that are sampled ahead"),
+    ONE_OF(
+        rollout_mode, "rollout.mode", "pinned", "pinned|latest",
+        "pinned: each prompt is sampled with one version, so that a run ends with the same bytes "
+        "whoever samples; latest: with the newest that an actor has, changed while it samples, "
+        "without waiting; then a run cannot be repeated to the bit"),
+    SIZE(staleness_max, "rollout.staleness_max", "4", 0, 8,
+         "latest mode: steps by which a sample's oldest token may be older than the policy that "
+         "trains; older ones are dropped and their prompts fed again"),
 
     GROUP("Algorithm"),
     ONE_OF(estimator, "algorithm.adv_estimator", "grpo", PL_ESTIMATOR_WORDS,
@@ -89,6 +97,11 @@ static const struct pl_option rows[] = {
     REAL(kl_horizon, "algorithm.kl_ctrl.horizon", "10000", 1, 1e12, "how slowly it adapts"),
     PL_OPTION_LIST(CONF, gdpo_weights, "algorithm.gdpo_reward_weights", "X", "1,1,1",
                    "weights of format, final and intermediate reward for gdpo"),
+    ONE_OF(correction, "algorithm.rollout_correction.rollout_is", "auto", PL_CORRECTION_WORDS,
+           "truncated importance sampling between the policy that sampled and the one that trains: "
+           "weights of a token or of its sequence; auto: token in latest mode, else none"),
+    REAL(correction_max, "algorithm.rollout_correction.rollout_is_threshold", "2", 0.0001, 1e6,
+         "the most that such a weight may be"),
     FLAG(segment_credit, "algorithm.segment_credit", "no",
          "place what an intermediate answer earned, or was charged, at the last token of its "
          "segment instead of at the response's last"),
@@ -253,6 +266,11 @@ static int check(const struct pl_run_conf *c, struct pl_error *err)
             "'algorithm.adv_estimator' samples of one reward teach something too; it goes "
             "with grpo, dr_grpo, rloo and reinforce_plus_plus_baseline",
             c->spare_groups);
+    if (c->rollout_mode == PL_ROLLOUT_LATEST && c->staleness_max < c->staleness)
+        return pl_fail(err, PL_EINVAL,
+                       "'rollout.staleness_max' is %zu, but 'rollout.staleness' lets batches be "
+                       "sampled %zu steps ahead, which would be dropped",
+                       c->staleness_max, c->staleness);
     if (c->gdpo_weights.count != 3)
         return pl_fail(err, PL_EINVAL, "'algorithm.gdpo_reward_weights' needs 3 numbers, not %zu",
                        c->gdpo_weights.count);
@@ -285,6 +303,13 @@ int pl_run_conf_load(const char *path, char *const *assignments, size_t count,
     }
     *ret_conf = conf;
     return PL_OK;
+}
+
+enum pl_correction_kind pl_run_conf_correction(const struct pl_run_conf *conf)
+{
+    if (conf->correction != PL_CORRECTION_AUTO)
+        return (enum pl_correction_kind)conf->correction;
+    return conf->rollout_mode == PL_ROLLOUT_LATEST ? PL_CORRECTION_TOKEN : PL_CORRECTION_NONE;
 }
 
 void pl_run_conf_release(struct pl_run_conf *conf)

@@ -19,6 +19,16 @@
     "gae|grpo|dr_grpo|rloo|reinforce_plus_plus|reinforce_plus_plus_baseline|gdpo"
 #define PL_KL_WORDS "k1|abs|k2|low_var_kl" /* enum pl_kl */
 
+enum pl_rollout_mode { PL_ROLLOUT_PINNED, PL_ROLLOUT_LATEST };
+/* auto: token in latest mode, else none; pl_run_conf_correction() says which */
+#define PL_CORRECTION_WORDS "auto|none|token|sequence"
+enum pl_correction_kind {
+    PL_CORRECTION_AUTO,
+    PL_CORRECTION_NONE,
+    PL_CORRECTION_TOKEN,
+    PL_CORRECTION_SEQUENCE
+};
+
 struct pl_run_conf {
     /* run */
     const char *name, *dir; /* run.name, run.dir: where everything of the run is */
@@ -42,6 +52,8 @@ struct pl_run_conf {
     double val_temperature; /* rollout.val_kwargs.temperature */
     size_t val_samples;     /* rollout.val_kwargs.n */
     size_t staleness;       /* rollout.staleness: 0 to 3 */
+    int rollout_mode;       /* rollout.mode: enum pl_rollout_mode */
+    size_t staleness_max;   /* rollout.staleness_max: of latest */
     /* algorithm */
     int estimator;                         /* algorithm.adv_estimator */
     double gamma, lambda;                  /* algorithm.gamma, algorithm.lam */
@@ -51,6 +63,8 @@ struct pl_run_conf {
     int kl_ctrl;                           /* algorithm.kl_ctrl.type: fixed | adaptive */
     double kl_coef, kl_target, kl_horizon; /* algorithm.kl_ctrl.{kl_coef,target_kl,horizon} */
     struct pl_option_list gdpo_weights;    /* algorithm.gdpo_reward_weights */
+    int correction;                        /* algorithm.rollout_correction.rollout_is */
+    double correction_max;                 /* algorithm.rollout_correction.rollout_is_threshold */
     bool segment_credit;                   /* algorithm.segment_credit */
     size_t spare_groups;                   /* algorithm.filter_groups.spare, in prompts; 0: off */
     /* policy */
@@ -118,6 +132,9 @@ int pl_run_conf_print(const struct pl_run_conf *conf, bool comments, struct pl_b
 /* SHA-256, in hex, of what enters the bits of the run: not names, folders, counts of
  * processes. PL_ENOMEM. */
 int pl_run_conf_hash(const struct pl_run_conf *conf, char ret_hex[65]);
+
+/* What algorithm.rollout_correction.rollout_is comes to: never auto. */
+enum pl_correction_kind pl_run_conf_correction(const struct pl_run_conf *conf);
 
 /* Where things are: DIR/redis.sock, DIR/weights.pub, ... ; from malloc(). */
 char *pl_run_conf_redis(const struct pl_run_conf *conf);

@@ -242,6 +242,57 @@ static void other_weights_forget_the_prefix(void **state)
     pl_little_destroy(&second);
 }
 
+/*
+ * Other weights under samples that grow. What was drawn stays; the next token is drawn by the new
+ * weights over the old cache, which is what they say of it when they are given it as it is.
+ */
+static void other_weights_go_on_with_what_grows(void **state)
+{
+    (void)state;
+    enum { G = 3, NEW = 20, BEFORE = 7 };
+    const struct pl_config config = pl_little_config();
+    struct pl_engine_opts opts = usual();
+    struct pl_little second = pl_little_create(&config, 2);
+    const struct pl_request r = ask(text, 40, G, NEW);
+    struct pl_outcome alone[G];
+    struct pl_engine *engine, *same;
+    struct pl_job *job, *twin;
+
+    opts.keep_prefix = false;
+    pl_outcome_alone(little.weights, &r, alone);
+    engine = pl_test_engine(&opts);
+    same = pl_test_engine(&opts);
+    job = pl_test_submit(engine, &r);
+    twin = pl_test_submit(same, &r);
+    while (pl_job_sample(job, 0)->len < BEFORE) {
+        pl_test_step(engine);
+        pl_test_step(same);
+        pl_engine_refresh(same, little.weights); /* by themselves: nothing changes */
+    }
+    pl_engine_refresh(engine, second.weights);
+    pl_test_run(engine);
+    pl_test_run(same);
+    for (size_t s = 0; s < G; s++) {
+        const struct pl_sample *got = pl_job_sample(job, s);
+
+        pl_assert_outcome(twin, s, &alone[s]);
+        assert_int_equal(got->len, NEW);
+        assert_memory_equal(got->ids, alone[s].ids, BEFORE * sizeof *got->ids);
+        pl_assert_same_bits(got->logprobs, alone[s].logprobs, BEFORE);
+        assert_true(got->logprobs[BEFORE] < alone[s].logprobs[BEFORE] ||
+                    got->logprobs[BEFORE] > alone[s].logprobs[BEFORE]);
+    }
+    pl_engine_drop(engine, &job); /* and what comes behind knows nothing of it */
+    pl_outcome_alone(second.weights, &r, alone);
+    job = pl_test_submit(engine, &r);
+    pl_test_run(engine);
+    for (size_t s = 0; s < G; s++)
+        pl_assert_outcome(job, s, &alone[s]);
+    pl_engine_destroy(engine);
+    pl_engine_destroy(same);
+    pl_little_destroy(&second);
+}
+
 /* ---- weights that give no finite number ---- */
 
 static void assert_cache_finite(const struct pl_engine *engine)
@@ -600,6 +651,7 @@ int main(void)
         cmocka_unit_test(a_canceled_job_leaves_what_it_has_computed),
         cmocka_unit_test(without_the_option_nothing_is_kept),
         cmocka_unit_test(other_weights_forget_the_prefix),
+        cmocka_unit_test(other_weights_go_on_with_what_grows),
         cmocka_unit_test(a_broken_prompt_infects_nobody),
         cmocka_unit_test(a_prompt_dropped_before_its_first_draw_infects_nobody),
         cmocka_unit_test(a_sample_breaks_alone),

@@ -59,9 +59,9 @@ static void the_first_of_a_version_is_begun_whatever_is_before_it(void **state)
     add(1, 7);
     first = add(2, 5);
     second = add(3, 5);
-    assert_ptr_equal(pl_errands_begin(&list, 5), first);
-    assert_ptr_equal(pl_errands_begin(&list, 5), second);
-    assert_null(pl_errands_begin(&list, 5));
+    assert_ptr_equal(pl_errands_begin(&list, 5, false), first);
+    assert_ptr_equal(pl_errands_begin(&list, 5, false), second);
+    assert_null(pl_errands_begin(&list, 5, false));
     assert_int_equal(pl_errands_version(&list, 0), 7); /* what runs asks for nothing */
     assert_int_equal(list.count, 3);
     pl_errands_done(&list, first);
@@ -77,12 +77,12 @@ static void what_is_refused_can_be_taken_and_is_not_begun(void **state)
 
     (void)state;
     running = add(1, 5);
-    assert_ptr_equal(pl_errands_begin(&list, 5), running);
+    assert_ptr_equal(pl_errands_begin(&list, 5, false), running);
     add(2, 5);
     add(3, 6);
     add(4, 5);
     assert_int_equal(pl_errands_refuse(&list, 5), 2);
-    assert_null(pl_errands_begin(&list, 5));
+    assert_null(pl_errands_begin(&list, 5, false));
     for (int left = 2; (e = pl_errands_take(&list, PL_ERRAND_REFUSED)); left--) {
         assert_int_equal(e->group.version, 5);
         assert_int_equal(list.count, left + 1);
@@ -92,6 +92,43 @@ static void what_is_refused_can_be_taken_and_is_not_begun(void **state)
     assert_int_equal(running->state, PL_ERRAND_RUNNING);
 }
 
+static struct pl_errand *add_newest(unsigned entry, uint64_t least)
+{
+    struct pl_errand *e = add(entry, least);
+
+    e->group.newest = true;
+    return e;
+}
+
+/* What wants the newest takes any version from its least one on, and asks for none by itself. */
+static void what_wants_the_newest_takes_any_that_is_not_too_old(void **state)
+{
+    struct pl_errand *fresh, *old, *pinned;
+
+    (void)state;
+    fresh = add_newest(1, 7);
+    old = add_newest(2, 3);
+    assert_int_equal(pl_errands_least(&list), 3);
+    assert_int_equal(pl_errands_version(&list, 0), 0);
+    assert_false(pl_errands_pinned(&list));
+    pinned = add(3, 5);
+    assert_true(pl_errands_pinned(&list));
+    assert_int_equal(pl_errands_version(&list, 0), 5);
+    assert_ptr_equal(pl_errands_begin(&list, 5, true), pinned); /* before those that came first */
+    assert_null(pl_errands_begin(&list, 5, true));
+    assert_true(pl_errands_pinned(&list)); /* it runs */
+    assert_ptr_equal(pl_errands_begin(&list, 6, false), old);
+    assert_null(pl_errands_begin(&list, 6, false));
+    assert_int_equal(pl_errands_least(&list), 7);
+    assert_int_equal(pl_errands_refuse(&list, 6), 0);
+    assert_ptr_equal(pl_errands_begin(&list, 9, false), fresh);
+    assert_int_equal(pl_errands_least(&list), 0);
+    pl_errands_done(&list, pinned);
+    assert_false(pl_errands_pinned(&list));
+    add_newest(4, 8);
+    assert_int_equal(pl_errands_refuse(&list, 8), 1); /* that version would have done */
+}
+
 static void a_lost_lease_is_dropped_unless_it_is_begun(void **state)
 {
     struct pl_errand *running, *waiting;
@@ -99,7 +136,7 @@ static void a_lost_lease_is_dropped_unless_it_is_begun(void **state)
     (void)state;
     running = add(1, 5);
     waiting = add(2, 6);
-    assert_ptr_equal(pl_errands_begin(&list, 5), running);
+    assert_ptr_equal(pl_errands_begin(&list, 5, false), running);
     assert_true(pl_errands_has(&list, &(struct pl_lease){.entry = "2-0"}));
     assert_false(pl_errands_drop(&list, running));
     assert_true(pl_errands_drop(&list, waiting));
@@ -131,6 +168,8 @@ int main(void)
                                         begin_list, end_list),
         cmocka_unit_test_setup_teardown(what_is_refused_can_be_taken_and_is_not_begun, begin_list,
                                         end_list),
+        cmocka_unit_test_setup_teardown(what_wants_the_newest_takes_any_that_is_not_too_old,
+                                        begin_list, end_list),
         cmocka_unit_test_setup_teardown(a_lost_lease_is_dropped_unless_it_is_begun, begin_list,
                                         end_list),
         cmocka_unit_test_setup_teardown(a_wait_sees_what_came_before_it, begin_list, end_list),

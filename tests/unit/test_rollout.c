@@ -54,6 +54,7 @@ static struct pl_rollout_group full(enum pl_stage stage)
         .batch = 12,
         .index = 3,
         .version = 5,
+        .newest = true,
         .seed = 1ull << 60,
         .method = PL_METHOD_DELAYED,
         .temperature = 0.75f,
@@ -100,7 +101,8 @@ static void what_is_encoded_comes_back(void **state)
             PL_OK);
         pl_rollout_group_id(&back, id);
         assert_string_equal(id, "e12:3");
-        assert_true(back.seed == g.seed && back.version == 5 && back.method == g.method);
+        assert_true(back.seed == g.seed && back.version == 5 && back.newest &&
+                    back.method == g.method);
         assert_memory_equal(back.prompt, prompt, sizeof prompt);
         assert_string_equal(back.task, g.task);
         again = encoded(&back); /* nothing was lost */
@@ -166,6 +168,10 @@ static void what_is_wrong_is_refused_by_name(void **state)
     g = full(PL_STAGE_ROLLOUT);
     r->versions_len = 2;
     refused(&g, "3 tokens, 3 log-probabilities and 2 versions");
+    g = full(PL_STAGE_ROLLOUT);
+    versions[2] = 3;
+    refused(&g, "token 2 of sample 0 is of version 3, the one before of 4");
+    versions[2] = 5;
     g = full(PL_STAGE_ROLLOUT);
     r->len = 0;
     r->versions_len = 0;

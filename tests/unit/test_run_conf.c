@@ -96,6 +96,28 @@ static void a_critic_is_configured(void **state)
     pl_run_conf_release(&conf);
 }
 
+static void correction_goes_by_the_mode_unless_it_is_said(void **state)
+{
+    static const struct {
+        const char *text;
+        enum pl_correction_kind want;
+    } rows[] = {
+        {LEAST, PL_CORRECTION_NONE},
+        {LEAST "rollout.mode: latest\n", PL_CORRECTION_TOKEN},
+        {LEAST "rollout.mode: latest\nalgorithm.rollout_correction.rollout_is: none\n",
+         PL_CORRECTION_NONE},
+        {LEAST "algorithm.rollout_correction: {rollout_is: sequence}\n", PL_CORRECTION_SEQUENCE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct pl_run_conf conf = load(rows[i].text, NULL, 0);
+
+        assert_int_equal(pl_run_conf_correction(&conf), rows[i].want);
+        pl_run_conf_release(&conf);
+    }
+}
+
 static void later_ones_win(void **state)
 {
     char *const assigned[] = {"rollout.n=5", "run.seed=7", "data.train_files=x.jsonl,y.jsonl"};
@@ -263,6 +285,11 @@ static void sentences(void **state)
         {LEAST "trainer.critic_warmup: 3\n",
          "'trainer.critic_warmup' is 3, but only 'algorithm.adv_estimator' gae has a critic",
          PL_EINVAL},
+        {LEAST "rollout: {mode: latest, staleness: 2, staleness_max: 1}\n",
+         "'rollout.staleness_max' is 1, but 'rollout.staleness' lets batches be sampled 2 steps "
+         "ahead",
+         PL_EINVAL},
+        {LEAST "rollout.mode: newest\n", "one of pinned, latest", PL_EINVAL},
     };
 
     (void)state;
@@ -363,6 +390,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nested_and_dotted_are_one),
         cmocka_unit_test(a_critic_is_configured),
+        cmocka_unit_test(correction_goes_by_the_mode_unless_it_is_said),
         cmocka_unit_test(later_ones_win),
         cmocka_unit_test(assignments_are_written_as_in_a_file),
         cmocka_unit_test(quotes_of_an_assignment_go),
