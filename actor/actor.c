@@ -306,8 +306,8 @@ static int open_engine(struct actor *a, struct pl_error *err)
 
     if (rc < 0)
         return rc;
-    a->lens_max = slots;
-    a->lens = calloc(slots, sizeof *a->lens);
+    a->lens_max = opts.slots;
+    a->lens = calloc(opts.slots, sizeof *a->lens);
     if (!a->lens)
         return pl_fail(err, PL_ENOMEM, "no memory for the actor");
     pl_buf_init(&text, 4096);

@@ -269,4 +269,21 @@ for s in 1 0; do
 done
 ok 'staleness matters' sh -c "! cmp run-one-0/model/model.safetensors run-one-1/model/model.safetensors"
 say "seed $seed: all runs are over"
+# ---- the newest version instead of a pinned one: not the same bytes, but nothing is lost ----
+
+kills=0
+begin latest rollout.mode=latest workers.actors=2
+at 3
+murder actor-1
+at 6
+murder actor-2
+over
+ok 'both actors were killed' test $kills -eq 2
+ok 'each step once' test "$(grep -c pg_loss run-latest/metrics.jsonl)" -eq "$steps"
+grep pg_loss run-latest/metrics.jsonl | tr ',' '\n' |
+    awk '/"training\/global_step"/ { n++ } /trajectory_staleness\/hist\// { sum[n] += $NF }
+        END { for (i = 1; i <= n; i++) print sum[i] }' >ages
+ok 'every sample of a step has an age' test "$(sort -u ages)" = 24
+ok 'and a weight' test "$(grep -c rollout_corr/rollout_is_mean run-latest/metrics.jsonl)" -eq "$steps"
+
 finish
