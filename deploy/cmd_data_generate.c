@@ -2,8 +2,8 @@
 
 #include "common/app/progress.h"
 #include "common/app/signals.h"
-#include "deploy/data_options.h"
-#include "deploy/problem_set.h"
+#include "deploy/tasks/data_options.h"
+#include "deploy/tasks/problem_set.h"
 
 #include <limits.h>
 #include <stdio.h>

@@ -8,8 +8,8 @@
 #include "common/app/term.h"
 #include "common/base/json.h"
 #include "common/model/import.h"
-#include "deploy/eval.h"
-#include "deploy/scorecard.h"
+#include "deploy/view/eval.h"
+#include "deploy/view/scorecard.h"
 #include "learner/transcript.h"
 #include "rewarder/rewarder.h"
 

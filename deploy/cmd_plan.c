@@ -4,7 +4,7 @@
 #include "common/app/progress.h"
 #include "common/app/signals.h"
 #include "common/base/json.h"
-#include "deploy/estimate.h"
+#include "deploy/plan/estimate.h"
 #include "learner/advantage.h"
 
 #include <stdio.h>

@@ -4,7 +4,7 @@
 #include "common/app/progress.h"
 #include "common/base/buf.h"
 #include "common/base/file.h"
-#include "deploy/story_page.h"
+#include "deploy/view/story_page.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,8 +6,8 @@
 #include "common/app/signals.h"
 #include "common/base/buf.h"
 #include "common/base/file.h"
-#include "deploy/reproduce.h"
-#include "deploy/results_page.h"
+#include "deploy/paper/reproduce.h"
+#include "deploy/paper/results_page.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #include "common/app/options.h"
 #include "common/base/buf.h"
 #include "common/base/file.h"
-#include "deploy/overview.h"
+#include "deploy/view/overview.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,8 +7,8 @@
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "deploy/crew.h"
-#include "deploy/overview.h"
-#include "deploy/screen.h"
+#include "deploy/view/overview.h"
+#include "deploy/view/screen.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
 #ifndef PL_TESTS_KK_NAIVE_H
 #define PL_TESTS_KK_NAIVE_H
 
-#include "deploy/kk_puzzle.h"
+#include "deploy/tasks/kk_puzzle.h"
 
 /* Whether a claim is true in a world. */
 bool pl_naive_true(const struct pl_kk_claim *claim, uint32_t world);

@@ -11,7 +11,7 @@
 
 #include "common/base/file.h"
 #include "common/link/queues.h"
-#include "deploy/overview.h"
+#include "deploy/view/overview.h"
 #include "tests/redis.h"
 
 #include <math.h>

@@ -3,7 +3,7 @@
  * reading goes on to the end and never back.
  */
 #include "common/base/buf.h"
-#include "deploy/csv.h"
+#include "deploy/tasks/csv.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * the second the options, the rest is a row. What is taken is a task, the same one every time;
  * where its verifier can compare with it, the answer is right.
  */
-#include "deploy/import.h"
+#include "deploy/tasks/import.h"
 #include "rewarder/verify.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -2,9 +2,9 @@
  * Published rows of Knights and Knaves. What is taken has the one solution it says; its claims,
  * printed and read again, are the same; and it can be proved, answered and written as a task.
  */
-#include "deploy/kk_answer.h"
-#include "deploy/kk_literal.h"
-#include "deploy/kk_task.h"
+#include "deploy/tasks/kk_answer.h"
+#include "deploy/tasks/kk_literal.h"
+#include "deploy/tasks/kk_task.h"
 #include "proto/task.h"
 #include "rewarder/verify.h"
 #include "tests/fuzz/fuzz.h"

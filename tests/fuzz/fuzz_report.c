@@ -5,7 +5,7 @@
  * The input is the files; it is taken when a metric, a setting or a rollout was found in it.
  */
 #include "common/text/utf8.h"
-#include "deploy/story_page.h"
+#include "deploy/view/story_page.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <math.h>

@@ -16,12 +16,14 @@ BEGIN {
     floor["proto"] = 3
     floor["common/link"] = floor["common/app"] = 4
     floor["actor"] = floor["rewarder"] = floor["learner"] = 5
-    floor["deploy"] = 6
-    floor["tests"] = 7
+    floor["deploy/tasks"] = floor["deploy/view"] = floor["deploy/plan"] = 6
+    floor["deploy/paper"] = 7
+    floor["deploy"] = 8
+    floor["tests"] = 9
 }
 function folder(path,    parts) { # the floor a path stands on, by name; "" for none
     split(path, parts, "/")
-    return parts[1] == "common" ? parts[1] "/" parts[2] : parts[1]
+    return parts[1] == "common" || (parts[1] "/" parts[2]) in floor ? parts[1] "/" parts[2] : parts[1]
 }
 function wrong(text) {
     printf "%s:%s: %s\n", $1, $2, text

@@ -9,9 +9,9 @@
 #include <cmocka.h>
 
 #include "common/base/err.h"
-#include "deploy/arith.h"
-#include "deploy/arith_answer.h"
-#include "deploy/draws.h"
+#include "deploy/tasks/arith.h"
+#include "deploy/tasks/arith_answer.h"
+#include "deploy/tasks/draws.h"
 #include "tests/arith_naive.h"
 
 #include <string.h>

@@ -11,7 +11,7 @@
 
 #include "common/app/signals.h"
 #include "common/base/file.h"
-#include "deploy/chores.h"
+#include "deploy/paper/chores.h"
 #include "tests/scratch.h"
 
 #include <errno.h>

@@ -7,9 +7,9 @@
 #include <cmocka.h>
 
 #include "common/base/json.h"
-#include "deploy/costs.h"
-#include "deploy/estimate.h"
-#include "deploy/footprint.h"
+#include "deploy/plan/costs.h"
+#include "deploy/plan/estimate.h"
+#include "deploy/plan/footprint.h"
 #include "learner/advantage.h"
 #include "learner/policy.h"
 #include "tests/close.h"

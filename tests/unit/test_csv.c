@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "deploy/csv.h"
+#include "deploy/tasks/csv.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 
 #include "common/math/mat.h"
 #include "common/model/shape.h"
-#include "deploy/eval.h"
+#include "deploy/view/eval.h"
 #include "tests/parrot.h"
 
 #include <math.h>

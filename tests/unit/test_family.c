@@ -10,9 +10,9 @@
 #include <cmocka.h>
 
 #include "common/base/err.h"
-#include "deploy/data_summary.h"
-#include "deploy/family.h"
-#include "deploy/problem_set.h"
+#include "deploy/tasks/data_summary.h"
+#include "deploy/tasks/family.h"
+#include "deploy/tasks/problem_set.h"
 #include "proto/task.h"
 #include "rewarder/reward.h"
 #include "rewarder/verify.h"

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "common/base/rng.h"
-#include "deploy/findings.h"
+#include "deploy/paper/findings.h"
 #include "tests/close.h"
 #include "tests/scratch.h"
 

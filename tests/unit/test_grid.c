@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "common/app/run_conf.h"
-#include "deploy/grid.h"
+#include "deploy/paper/grid.h"
 #include "tests/close.h"
 
 #include <math.h>

@@ -9,10 +9,10 @@
 #include <cmocka.h>
 
 #include "common/base/err.h"
-#include "deploy/draws.h"
-#include "deploy/hops.h"
-#include "deploy/hops_answer.h"
-#include "deploy/key_set.h"
+#include "deploy/tasks/draws.h"
+#include "deploy/tasks/hops.h"
+#include "deploy/tasks/hops_answer.h"
+#include "deploy/tasks/key_set.h"
 #include "tests/hops_naive.h"
 
 #include <ctype.h>

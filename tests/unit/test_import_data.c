@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #include "common/base/file.h"
-#include "deploy/import_files.h"
-#include "deploy/import_set.h"
+#include "deploy/tasks/import_files.h"
+#include "deploy/tasks/import_set.h"
 #include "rewarder/verify.h"
 
 #include <stdio.h>

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "deploy/import_files.h"
+#include "deploy/tasks/import_files.h"
 #include "tests/scratch.h"
 
 #include <stdio.h>

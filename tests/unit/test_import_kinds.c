@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "common/base/json.h"
-#include "deploy/import.h"
+#include "deploy/tasks/import.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,8 +5,8 @@
 
 #include <cmocka.h>
 
-#include "deploy/import_parts.h"
-#include "deploy/import_summary.h"
+#include "deploy/tasks/import_parts.h"
+#include "deploy/tasks/import_summary.h"
 
 #include <stdio.h>
 #include <stdlib.h>

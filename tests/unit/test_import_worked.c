@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "deploy/import_worked.h"
+#include "deploy/tasks/import_worked.h"
 #include "rewarder/segments.h"
 #include "tests/scratch.h"
 

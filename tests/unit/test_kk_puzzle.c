@@ -6,10 +6,10 @@
 #include <cmocka.h>
 
 #include "common/base/err.h"
-#include "deploy/kk_literal.h"
-#include "deploy/kk_puzzle.h"
-#include "deploy/kk_text.h"
-#include "deploy/problem_set.h"
+#include "deploy/tasks/kk_literal.h"
+#include "deploy/tasks/kk_puzzle.h"
+#include "deploy/tasks/kk_text.h"
+#include "deploy/tasks/problem_set.h"
 #include "tests/kk_naive.h"
 
 #include <stdio.h>

@@ -6,8 +6,8 @@
 #include <cmocka.h>
 
 #include "common/base/err.h"
-#include "deploy/kk_literal.h"
-#include "deploy/kk_task.h"
+#include "deploy/tasks/kk_literal.h"
+#include "deploy/tasks/kk_task.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "deploy/overview.h"
+#include "deploy/view/overview.h"
 #include "tests/scratch.h"
 
 #include <math.h>

@@ -7,8 +7,8 @@
 #include <cmocka.h>
 
 #include "common/base/err.h"
-#include "deploy/page.h"
-#include "deploy/plot.h"
+#include "deploy/view/page.h"
+#include "deploy/view/plot.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -7,8 +7,8 @@
 #include <cmocka.h>
 
 #include "common/base/err.h"
-#include "deploy/plot.h"
-#include "deploy/ticks.h"
+#include "deploy/view/plot.h"
+#include "deploy/view/ticks.h"
 #include "tests/close.h"
 
 #include <math.h>

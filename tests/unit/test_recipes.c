@@ -13,7 +13,7 @@
 
 #include "common/app/run_conf.h"
 #include "common/base/buf.h"
-#include "deploy/grid.h"
+#include "deploy/paper/grid.h"
 #include "learner/advantage.h"
 #include "learner/policy.h"
 #include "proto/rollout.h"

@@ -8,8 +8,8 @@
 
 #include "common/base/buf.h"
 #include "common/base/file.h"
-#include "deploy/results_page.h"
-#include "deploy/sheet.h"
+#include "deploy/paper/results_page.h"
+#include "deploy/view/sheet.h"
 #include "tests/scratch.h"
 
 #include <jansson.h>

@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "common/base/file.h"
-#include "deploy/lines.h"
-#include "deploy/run_story.h"
+#include "deploy/view/lines.h"
+#include "deploy/view/run_story.h"
 #include "tests/close.h"
 #include "tests/scratch.h"
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "deploy/scorecard.h"
+#include "deploy/view/scorecard.h"
 #include "tests/close.h"
 
 #include <math.h>

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "deploy/screen.h"
+#include "deploy/view/screen.h"
 
 #include <fcntl.h>
 #include <math.h>

@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "common/base/err.h"
-#include "deploy/story_bars.h"
-#include "deploy/story_page.h"
+#include "deploy/view/story_bars.h"
+#include "deploy/view/story_page.h"
 #include "tests/close.h"
 
 #include <math.h>

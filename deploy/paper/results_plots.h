@@ -1,0 +1,13 @@
+/*
+ * The plots of a reproduction, beside its tables.
+ */
+#ifndef PL_PAPER_RESULTS_PLOTS_H
+#define PL_PAPER_RESULTS_PLOTS_H
+
+#include "deploy/paper/results.h"
+#include "deploy/view/page.h"
+
+/* Those that go with a table, by its id: a grid of figures, or nothing. */
+void pl_results_plots(const struct pl_results *results, const char *table, struct pl_page *page);
+
+#endif

@@ -1,0 +1,80 @@
+/*
+ * How a run stands: its folder and its Redis, seen at a moment, and what follows from both. What
+ * `plait status` prints and `plait up` shows.
+ *
+ * It is there as well when Redis is down: then the folder alone is told of.
+ */
+#ifndef PL_VIEW_OVERVIEW_H
+#define PL_VIEW_OVERVIEW_H
+
+#include "common/app/run_conf.h"
+#include "common/app/term.h"
+#include "common/base/buf.h"
+#include "common/link/survey.h"
+#include "deploy/view/history.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Who is waited for. */
+enum pl_overview_who {
+    PL_OVERVIEW_NOBODY,
+    PL_OVERVIEW_UNKNOWN,
+    PL_OVERVIEW_LEARNER,
+    PL_OVERVIEW_ACTORS,
+    PL_OVERVIEW_REWARDERS,
+};
+const char *pl_overview_who_name(enum pl_overview_who who); /* "nobody", "actors", ... */
+
+struct pl_overview {
+    const char *name, *dir;  /* of the run */
+    uint64_t steps, lease_s; /* of its configuration */
+    uint64_t step;           /* done */
+    bool finished;           /* its model is written */
+    bool redis;              /* it answered: the survey means something */
+    char redis_why[256];     /* why not */
+    struct pl_survey survey;
+    json_t *last, *last_eval;            /* newest lines of metrics.jsonl, borrowed; NULL: none */
+    struct pl_history_pace pace;         /* of the recent steps */
+    const struct pl_history_eval *evals; /* borrowed */
+    size_t eval_count;
+    double step_s;       /* from one step to the next, NaN: not known */
+    double tokens_per_s; /* sampled now, NaN: not known */
+    double eta_s;        /* NaN: not known */
+    enum pl_overview_who who;
+    char bottleneck[256]; /* one sentence: who waits for whom */
+};
+
+struct pl_overview_source {
+    const struct pl_run_conf *conf;
+    struct pl_history history;
+    struct pl_surveyor *surveyor;
+};
+
+/* conf is borrowed. PL_EINVAL: link.redis is no address; PL_ENOMEM. */
+int pl_overview_open(const struct pl_run_conf *conf, struct pl_overview_source *ret_source,
+                     struct pl_error *err);
+void pl_overview_close(struct pl_overview_source *source); /* zeroed is fine */
+
+/* Read all of metrics.jsonl that is there by now; or read it line by line: pl_history_next(). */
+void pl_overview_catch_up(struct pl_overview_source *source);
+
+/* What is there now, and what was read of metrics.jsonl. Borrows from the source, until it reads
+ * on. */
+void pl_overview_look(struct pl_overview_source *source, struct pl_overview *ret_overview);
+
+/* Fill in step_s, tokens_per_s, eta_s, who and bottleneck from the rest: a pure function. */
+void pl_overview_conclude(struct pl_overview *overview);
+
+/* Seconds since a worker's last heartbeat. */
+double pl_overview_beat_s(const struct pl_overview *overview,
+                          const struct pl_survey_worker *worker);
+
+/* For people, of any length, and for scripts. PL_ENOMEM; NULL. */
+int pl_overview_print(const struct pl_overview *overview, const struct pl_style *style,
+                      struct pl_buf *buf);
+json_t *pl_overview_json(const struct pl_overview *overview);
+
+#endif
