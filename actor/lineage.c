@@ -9,10 +9,11 @@
 int pl_lineage_add(struct pl_lineage *lineage, uint64_t version, size_t samples, const size_t *lens)
 {
     struct pl_lineage *l = lineage;
-    uint64_t *versions = realloc(l->versions, (l->count + 1) * sizeof *versions);
+    uint64_t *versions;
     size_t *more;
 
     PL_ASSERT(l->count == 0 || (l->samples == samples && l->versions[l->count - 1] <= version));
+    versions = realloc(l->versions, (l->count + 1) * sizeof *versions);
     if (!versions)
         return PL_ENOMEM;
     l->versions = versions;
