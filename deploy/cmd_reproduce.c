@@ -46,7 +46,8 @@ static const struct pl_command command = {
     .after = "Rows: direct, cot, sft, think-answer, interleave, interleave-ir,\n"
              "interleave-ir-direct, interleave-ir-partial, interleave-ir-all, delayed,\n"
              "delayed-ir, interleave-ir-ppo, interleave-ir-reinforce-plus-plus,\n"
-             "interleave-ir-gdpo, interleave-ir-charge.\n\n"
+             "interleave-ir-gdpo, interleave-ir-segment, interleave-ir-product,\n"
+             "interleave-ir-charge.\n\n"
              "Examples:\n"
              "  plait reproduce --scale tiny\n"
              "  plait reproduce --scale small --only think-answer,interleave-ir --seeds 0\n",

@@ -83,6 +83,10 @@ const struct pl_grid_row pl_grid[] = {
     {"interleave-ir-reinforce-plus-plus", "IR, REINFORCE++", PL_GRID_TRAIN, PL_METHOD_INTERLEAVE,
      PL_GRID_ALGORITHMS, ONLY(.486, .161)},
     {"interleave-ir-gdpo", "IR, GDPO", PL_GRID_TRAIN, PL_METHOD_INTERLEAVE, PL_GRID_BEYOND, NONE},
+    {"interleave-ir-segment", "IR, credit by segment", PL_GRID_TRAIN, PL_METHOD_INTERLEAVE,
+     PL_GRID_BEYOND, NONE},
+    {"interleave-ir-product", "IR, product of rewards", PL_GRID_TRAIN, PL_METHOD_INTERLEAVE,
+     PL_GRID_BEYOND, NONE},
     {"interleave-ir-charge", "IR, wrong steps charged", PL_GRID_TRAIN, PL_METHOD_INTERLEAVE,
      PL_GRID_BEYOND, NONE},
 };

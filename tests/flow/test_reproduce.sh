@@ -114,7 +114,7 @@ wait $run
 status=$?
 checks=$((checks + 1))
 [ $status -eq 143 ] || wrong "exit status $status, not 143"
-has err '[1/42] problems: kk  '
+has err '[1/46] problems: kk  '
 has err '; the same command goes on'
 ok 'plain lines' plain err
 ok 'none is wide but the last' sh -c "! grep -v '^plait reproduce: ' err | grep -q '.\{81\}'"
@@ -128,16 +128,16 @@ before=$(find "$made/done" -type f | wc -l)
 touch mark
 sleep 0.1
 reproduce 0 --scale micro.yaml --out "$made" --seeds 7
-has err "$before of 42 were done before"
-has err '[42/42] measuring interleave-ir-charge, seed 7  '
+has err "$before of 46 were done before"
+has err '[46/46] measuring interleave-ir-charge, seed 7  '
 ok 'one line a chore, and one of those before' sh -c \
-    "test \$(grep -c '^\[' err) -eq $((42 - before)) && ! grep -v -e '^\[' -e '^all ' -e before err"
+    "test \$(grep -c '^\[' err) -eq $((46 - before)) && ! grep -v -e '^\[' -e '^all ' -e before err"
 is out "$made/results.html, results.md, results.json"
 find "$made/data" "$made/tokenizer" "$made/base" "$made/warm-start" "$made/runs/sft-7" \
     -newer mark >newer
 silent newer
 reproduce 0 --scale micro.yaml --out "$made" --seeds 7
-is err '42 of 42 were done before'
+is err '46 of 46 were done before'
 
 # ---- every recipe ran ----
 
@@ -171,6 +171,8 @@ delayed-ir delayed conditional time grpo 0
 interleave-ir-ppo interleave conditional time gae 0
 interleave-ir-reinforce-plus-plus interleave conditional time reinforce_plus_plus 0
 interleave-ir-gdpo interleave conditional time gdpo 0
+interleave-ir-segment interleave conditional time grpo 0
+interleave-ir-product interleave conditional time grpo 0
 interleave-ir-charge interleave conditional time grpo 0.25
 EOF2
 for recipe in "$recipes"/*.yaml; do
