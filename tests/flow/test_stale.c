@@ -140,7 +140,8 @@ static void play(uint32_t index, const uint64_t versions[SAMPLES][LEN])
     pl_rollout_group_release(&g);
 }
 
-/* Take the batch; how many groups were dropped. */
+/* Take the batch; how many groups were dropped. A batch that stays has its accuracy from the groups
+ * that are in it now: half of the samples are right. */
 static size_t take(struct pl_staleness *ret_staleness)
 {
     const struct pl_rollouts_check check = {.limits = limits, .version = LEAST, .newest = true};
@@ -154,8 +155,10 @@ static size_t take(struct pl_staleness *ret_staleness)
     must(pl_rollouts_read(&ready, &check, &rollouts, &err), &err);
     must(pl_stale_redo(&feeder, BATCH, &ready, &rollouts, LEAST, &groups, &samples, &err), &err);
     assert_int_equal(samples, SAMPLES * groups);
-    if (groups == 0)
+    if (groups == 0) {
         pl_staleness_of(&rollouts, BATCH + 1, ret_staleness);
+        assert_true(ready.accuracy >= 0.5 && ready.accuracy <= 0.5);
+    }
     must(pl_queues_ledger(queues, &ledger, &err), &err);
     assert_true(ledger.balanced);
     pl_rollouts_release(&rollouts);
