@@ -465,8 +465,10 @@ int pl_reproduce_open(const struct pl_reproduce *r, struct pl_error *err)
                            "  \"num_hidden_layers\": %zu,\n  \"num_attention_heads\": %zu,\n"
                            "  \"num_key_value_heads\": %zu,\n  \"intermediate_size\": %zu,\n"
                            "  \"max_position_embeddings\": %zu,\n"
+                           "  \"initializer_range\": %g,\n"
                            "  \"tie_word_embeddings\": true\n}\n",
-                           s->width, s->layers, s->heads, s->kv_heads, s->ffn, s->positions);
+                           s->width, s->layers, s->heads, s->kv_heads, s->ffn, s->positions,
+                           s->spread);
         rc = rc < 0 ? pl_fail(err, rc, "no memory for a configuration")
                     : keep_file(r, "config.json", buf.data, buf.len, err);
     }

@@ -19,6 +19,7 @@ struct pl_scale {
     double careful_share;           /* of the worked answers that the warm start reads */
     size_t tokens;                  /* of the tokenizer */
     size_t width, layers, heads, kv_heads, ffn, positions;
+    double spread;                               /* of the first weights */
     size_t kk_school, hops_school, arith_school; /* problems whose answers are all proofs */
     size_t school_steps, school_rows;            /* optimiser steps on those, rows of each */
     double school_lr;
