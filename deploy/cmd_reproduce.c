@@ -127,18 +127,20 @@ static int list(const struct pl_chores *chores)
 }
 
 /* What there is so far, also when it was stopped. */
-static int write_results(const struct pl_reproduce *r, int rc, struct pl_error *err)
+static int write_results(const struct pl_reproduce *r, const struct pl_chores *chores, int rc,
+                         struct pl_error *err)
 {
     struct pl_results results;
     struct pl_error why = {0};
     int wrote = pl_results_read(r, &results, &why);
 
     if (wrote == PL_OK) {
+        results.chores = chores;
         wrote = pl_results_write(&results, &why);
         pl_results_release(&results);
     }
     if (wrote == PL_OK && rc == PL_OK)
-        printf("%s/results.html, results.md, results.json\n", r->dir);
+        printf("%s/results.html, results.md with plots/, results.json\n", r->dir);
     return rc < 0 ? rc : wrote < 0 ? pl_fail(err, wrote, "%s", why.text) : PL_OK;
 }
 
@@ -158,7 +160,7 @@ static int reproduce(const struct conf *conf, struct pl_reproduce *r, struct pl_
         if (rc == PL_OK)
             rc = pl_chores_run(&chores, err);
         if (rc == PL_OK || rc == PL_ECANCELED)
-            rc = write_results(r, rc, err);
+            rc = write_results(r, &chores, rc, err);
     }
     pl_chores_release(&chores);
     free(program);

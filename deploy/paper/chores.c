@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TICK_MS = 100, TAIL_LINES = 12, LOG_BYTES_MAX = 16 << 20, LINE_S = 60 };
+enum { TICK_MS = 100, TAIL_LINES = 12, MARK_MAX = 64, LOG_BYTES_MAX = 16 << 20, LINE_S = 60 };
 
 /* The bar counts thousandths of all the work. */
 enum { PARTS = 1000 };
@@ -111,15 +112,34 @@ bool pl_chores_is_done(const struct pl_chores *chores, size_t i)
     return has_mark(chores, &chores->list[i]);
 }
 
-static int set_mark(const struct pl_chores *chores, const struct pl_chore *c, struct pl_error *err)
+double pl_chores_seconds(const struct pl_chores *chores, size_t i)
 {
-    char *mark = mark_of(chores, c);
-    struct pl_outfile out;
+    char *mark = mark_of(chores, &chores->list[i]), *text = NULL;
+    double seconds = (double)NAN;
+    size_t len;
+
+    if (mark && has_mark(chores, &chores->list[i]) &&
+        pl_file_read(mark, MARK_MAX, &text, &len, NULL) == PL_OK && len > 0)
+        seconds = strtod(text, NULL);
+    free(text);
+    free(mark);
+    return seconds;
+}
+
+static int set_mark(const struct pl_chores *chores, const struct pl_chore *c, double took_s,
+                    struct pl_error *err)
+{
+    char *mark = mark_of(chores, c), text[MARK_MAX];
+    struct pl_outfile out = {0};
     int rc = mark ? pl_outfile_open(mark, &out, err)
                   : pl_fail(err, PL_ENOMEM, "no memory for the name of a file");
 
+    snprintf(text, sizeof text, "%.1f s\n", took_s);
+    if (rc == PL_OK)
+        rc = pl_outfile_write(&out, text, strlen(text), err);
     if (rc == PL_OK)
         rc = pl_outfile_commit(&out, err);
+    pl_outfile_abort(&out);
     free(mark);
     return rc;
 }
@@ -243,7 +263,7 @@ static void show_tail(const char *path)
 }
 
 /* How it ended. */
-static int judge(const struct work *w, int status, struct pl_error *err)
+static int judge(const struct work *w, int status, double took_s, struct pl_error *err)
 {
     const struct pl_chore *c = w->chore;
 
@@ -261,7 +281,7 @@ static int judge(const struct work *w, int status, struct pl_error *err)
         return pl_fail_errno(err, "rename '%s' to '%s'", w->out, c->made);
     if (!pl_path_exists(c->made))
         return pl_fail(err, PL_EIO, "%s: did not make '%s'; see '%s'", c->title, c->made, w->log);
-    return set_mark(w->chores, c, err);
+    return set_mark(w->chores, c, took_s, err);
 }
 
 /* The bar of all chores, and what is done of their weights. */
@@ -320,7 +340,7 @@ static int run_one(const struct pl_chores *chores, size_t i, struct bar *bar, st
         const int status = await(&w, bar);
 
         pl_progress_hide(&bar->progress);
-        rc = judge(&w, status, err);
+        rc = judge(&w, status, seconds() - started_s, err);
     }
     work_release(&w);
     if (rc == PL_OK)

@@ -3,7 +3,7 @@
  * again, so that the list can be stopped at any moment and run again: a command that was stopped
  * goes on where it was if it can.
  *
- *   DIR/done/<name>        an empty file: the chore is done
+ *   DIR/done/<name>        the chore is done: "12.3 s" is in it, how long it took in its last run
  *   DIR/logs/<name>.log    what it printed on standard error, and on standard output unless that is
  *                          what it makes
  *   DIR/lock               held by us and by what we run: one list at a time works in DIR
@@ -46,6 +46,10 @@ int pl_chores_add(struct pl_chores *chores, const struct pl_chore *chore, struct
 
 /* Whether number i is done. */
 bool pl_chores_is_done(const struct pl_chores *chores, size_t i);
+
+/* How long number i took, in seconds, in the run that ended it; NaN: it is not done, or not told.
+ */
+double pl_chores_seconds(const struct pl_chores *chores, size_t i);
 
 /*
  * Run what is not done yet, with a bar that has the whole's ETA, and a line for each that was done.

@@ -41,6 +41,8 @@ static int read_row(const json_t *row, struct pl_answered *to)
     to->values[PL_MEASURE_TTFA] = answered ? (float)(first / tokens) : NAN;
     to->values[PL_MEASURE_TTFA_TOKENS] = answered ? (float)first : NAN;
     to->values[PL_MEASURE_STEPS] = steps > 0.0 ? (float)(given / steps) : NAN;
+    to->values[PL_MEASURE_STEPS_ALL_RIGHT] =
+        steps > 0.0 && right ? (given == steps ? 1.0F : 0.0F) : NAN;
     to->values[PL_MEASURE_LENGTH] = (float)tokens;
     to->values[PL_MEASURE_LENGTH_RIGHT] = right ? (float)tokens : NAN;
     to->values[PL_MEASURE_LENGTH_WRONG] = right ? NAN : (float)tokens;

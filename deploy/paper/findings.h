@@ -26,8 +26,9 @@ enum pl_measure {
     PL_MEASURE_FORMAT, /* the form is valid */
     PL_MEASURE_TTFA,   /* place of the first answer's first token / tokens; only where it is */
     PL_MEASURE_TTFA_TOKENS,
-    PL_MEASURE_STEPS,  /* share of intermediate answers given; only where the task has some */
-    PL_MEASURE_LENGTH, /* tokens of the response */
+    PL_MEASURE_STEPS, /* share of intermediate answers given; only where the task has some */
+    PL_MEASURE_STEPS_ALL_RIGHT, /* all of them given; only where the final answer is right too */
+    PL_MEASURE_LENGTH,          /* tokens of the response */
     PL_MEASURE_LENGTH_RIGHT,
     PL_MEASURE_LENGTH_WRONG,
     PL_MEASURES,

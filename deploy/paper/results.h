@@ -12,6 +12,7 @@ enum { PL_RESULTS_SIZES_MAX = 8 };
 
 struct pl_results {
     const struct pl_reproduce *reproduce;
+    const struct pl_chores *chores; /* what was run, set by the caller; NULL: not told */
     struct pl_answers (*answers)[PL_REPRODUCE_SEEDS_MAX]; /* (rows of the grid) */
     struct pl_finding_row *rows;                          /* (rows of the grid) */
     struct pl_answers before_answers[PL_METHOD_COT + 1];

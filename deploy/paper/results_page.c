@@ -49,13 +49,27 @@ static int write_file(const struct pl_results *x, const char *name, const struct
 
 /* ---- Markdown ---- */
 
-static int markdown(const struct matter *m, struct pl_buf *out)
+static const char training_about[] =
+    "Metrics over the steps of training by reward, the first seed of each row.";
+
+/* The text, and a file of each plot. */
+static int markdown(const struct matter *m, struct pl_buf *out, struct pl_error *err)
 {
+    struct pl_gallery gallery = {.dir = m->results->reproduce->dir, .markdown = out, .err = err};
     int rc = pl_buf_printf(out, "# Results\n\n%s\n\n", about);
 
-    for (size_t i = 0; rc == PL_OK && i < PL_RESULTS_TABLES; i++)
+    for (size_t i = 0; rc == PL_OK && gallery.rc == PL_OK && i < PL_RESULTS_TABLES; i++) {
         rc = pl_sheet_markdown(&m->sheets[i], out);
-    return rc;
+        if (rc == PL_OK)
+            pl_results_plots(m->results, m->sheets[i].id, &gallery);
+    }
+    if (rc == PL_OK)
+        rc = pl_buf_printf(out, "## Training\n\n%s\n\n", training_about);
+    if (rc < 0)
+        return pl_fail(err, rc, "no memory to write results");
+    if (gallery.rc == PL_OK)
+        pl_results_training(m->results, &gallery);
+    return gallery.rc;
 }
 
 /* ---- JSON ---- */
@@ -74,14 +88,10 @@ static json_t *figure_json(struct pl_figure f)
 /* Of a row: every measure in every place. */
 static json_t *row_json(const struct pl_results *x, const struct pl_finding_row *row)
 {
-    static const char *const measures[PL_MEASURES] = {"pass_at_1",
-                                                      "format_rate",
-                                                      "ttfa",
-                                                      "ttfa_tokens",
-                                                      "intermediate_accuracy",
-                                                      "response_length",
-                                                      "response_length_right",
-                                                      "response_length_wrong"};
+    static const char *const measures[PL_MEASURES] = {
+        "pass_at_1",       "format_rate",           "ttfa",
+        "ttfa_tokens",     "intermediate_accuracy", "steps_all_right_of_right",
+        "response_length", "response_length_right", "response_length_wrong"};
     static const char *const places[PL_GRID_WHERES] = {"kk", "hops", "arith", "average"};
     json_t *json = json_pack("{s:i}", "seeds", (int)row->count);
 
@@ -192,6 +202,7 @@ static int html(const struct matter *m, struct pl_buf *out)
 {
     const char *ids[PL_RESULTS_TABLES + 1], *names[PL_RESULTS_TABLES + 1];
     struct pl_page page;
+    struct pl_gallery gallery = {.page = &page};
 
     pl_page_begin(&page,
                   &(struct pl_page_opts){.title = "Interleaved reasoning, at a small scale",
@@ -207,12 +218,11 @@ static int html(const struct matter *m, struct pl_buf *out)
     tiles(m, &page);
     for (size_t i = 0; i < PL_RESULTS_TABLES; i++) {
         pl_sheet_page(&m->sheets[i], &page, NULL);
-        pl_results_plots(m->results, m->sheets[i].id, &page);
+        pl_results_plots(m->results, m->sheets[i].id, &gallery);
         pl_page_section_end(&page);
     }
-    pl_page_section(&page, "training", "Training",
-                    "Metrics over the steps of training by reward, the first seed of each row.");
-    pl_results_training(m->results, &page);
+    pl_page_section(&page, "training", "Training", training_about);
+    pl_results_training(m->results, &gallery);
     pl_page_section_end(&page);
     return pl_page_end(&page, "Made by plait reproduce.");
 }
@@ -227,11 +237,11 @@ int pl_results_write(const struct pl_results *results, struct pl_error *err)
     m.claim_count = pl_claims(results, m.claims);
     m.claim_count += pl_claims_of_training(results, m.claims + m.claim_count);
     rc = pl_results_tables(results, m.claims, m.claim_count, m.sheets);
-    if (rc == PL_OK)
-        rc = markdown(&m, &buf);
     if (rc < 0)
         pl_fail(err, rc, "no memory to write results");
     else
+        rc = markdown(&m, &buf, err);
+    if (rc == PL_OK)
         rc = write_file(results, "results.md", &buf, err);
     if (rc == PL_OK)
         rc = write_json(&m, err);

@@ -7,7 +7,8 @@
 #include "deploy/paper/claims.h"
 #include "deploy/paper/results.h"
 
-/* Write DIR/results.html, results.md and results.json. PL_EIO, PL_ENOMEM, PL_EFULL. */
+/* Write DIR/results.html, results.json, and results.md with the plots that it shows, DIR/plots/.
+ * PL_EIO, PL_ENOMEM, PL_EFULL. */
 int pl_results_write(const struct pl_results *results, struct pl_error *err);
 
 #endif

@@ -1,7 +1,6 @@
 #include "deploy/paper/results_plots.h"
 
 #include "common/base/check.h"
-#include "deploy/view/plot.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -17,18 +16,18 @@ static struct pl_plot_bar bar_of(struct pl_figure f, double published)
 /* ---- Pass@1 and ttfa by method ---- */
 
 /* Rows of a table as bars, in the places [first, last]. */
-static void bars(const struct pl_results *x, struct pl_page *page, unsigned table,
-                 enum pl_measure measure, const char *title, const char *desc)
+static void bars(const struct pl_results *x, struct pl_gallery *gallery, const char *table,
+                 unsigned rows_of, enum pl_measure measure)
 {
     static const char *const places[PL_GRID_WHERES] = {"kk", "hops", "arith (unseen)", "average"};
     struct pl_plot_bar all[PL_GRID_WHERES * BARS];
     const char *names[BARS];
     const bool pass = measure == PL_MEASURE_PASS;
-    char id[PL_PAGE_ID];
+    char name[64];
     size_t n = 0, rows[BARS];
 
     for (size_t i = 0; i < pl_grid_count && n < BARS; i++)
-        if ((pl_grid[i].tables & table) && x->rows[i].count > 0) {
+        if ((pl_grid[i].tables & rows_of) && x->rows[i].count > 0) {
             names[n] = pl_grid[i].title;
             rows[n++] = i;
         }
@@ -43,21 +42,20 @@ static void bars(const struct pl_results *x, struct pl_page *page, unsigned tabl
             all[(size_t)w * n + k] = bar_of(pl_finding(&x->rows[rows[k]], measure, slices, count),
                                             pass ? p->pass : p->ttfa);
         }
-    pl_page_figure(page, title, desc, false);
-    pl_markup_keep(&page->m,
-                   pl_plot_bars(
-                       &(struct pl_plot_bars){
-                           .frame = {.id = pl_page_id(page, id), .title = title, .desc = desc},
-                           .groups = places,
-                           .group_count = PL_GRID_WHERES,
-                           .names = names,
-                           .name_count = n,
-                           .bars = all,
-                           .least = 0.0,
-                           .most = 1.0,
-                           .mark_name = "published"},
-                       page->m.out));
-    pl_page_figure_end(page);
+    snprintf(name, sizeof name, "%s-%s", table, pass ? "pass" : "ttfa");
+    pl_gallery_bars(gallery, name,
+                    (struct pl_plot_bars){
+                        .frame = {.title = pass ? "Pass@1" : "Time to the first answer",
+                                  .desc = pass ? "share of right final answers"
+                                               : "as a share of the response: less is sooner"},
+                        .groups = places,
+                        .group_count = PL_GRID_WHERES,
+                        .names = names,
+                        .name_count = n,
+                        .bars = all,
+                        .least = 0.0,
+                        .most = 1.0,
+                        .mark_name = "published"});
 }
 
 /* ---- Pass@1 by size ---- */
@@ -81,13 +79,11 @@ static void add_sizes(struct line *l, const struct pl_finding_row *row, const ch
     }
 }
 
-static void by_size(const struct pl_results *x, struct pl_page *page, bool hops, const char *title,
-                    const char *desc)
+static void by_size(const struct pl_results *x, struct pl_gallery *gallery, bool hops)
 {
     static const char *const names[] = {"think-answer", "interleave", "interleave-ir"};
     struct pl_plot_series series[3];
     struct line lines[3] = {0};
-    char id[PL_PAGE_ID];
     size_t count = 0;
 
     for (size_t k = 0; k < 3; k++) {
@@ -113,22 +109,21 @@ static void by_size(const struct pl_results *x, struct pl_page *page, bool hops,
     }
     if (count == 0)
         return;
-    pl_page_figure(page, title, desc, false);
-    pl_markup_keep(&page->m,
-                   pl_plot_lines(
-                       &(struct pl_plot_lines){
-                           .frame = {.id = pl_page_id(page, id), .title = title, .desc = desc},
-                           .x_name = hops ? "hops" : "people",
-                           .y_least = 0.0,
-                           .y_most = 1.0,
-                           .x_whole = true,
-                           .series = series,
-                           .count = count},
-                       page->m.out));
-    pl_page_figure_end(page);
+    pl_gallery_lines(
+        gallery, hops ? "difficulty-hops" : "difficulty-people",
+        (struct pl_plot_lines){
+            .frame = {.title = hops ? "Pass@1 by hops" : "Pass@1 by people",
+                      .desc = hops ? "questions over facts" : "puzzles; the last sizes are unseen"},
+            .x_name = hops ? "hops" : "people",
+            .y_least = 0.0,
+            .y_most = 1.0,
+            .x_whole = true,
+            .series = series,
+            .count = count});
 }
 
-void pl_results_plots(const struct pl_results *results, const char *table, struct pl_page *page)
+void pl_results_plots(const struct pl_results *results, const char *table,
+                      struct pl_gallery *gallery)
 {
     static const struct {
         const char *table;
@@ -139,17 +134,15 @@ void pl_results_plots(const struct pl_results *results, const char *table, struc
                   {"algorithms", PL_GRID_ALGORITHMS},
                   {"beyond", PL_GRID_BEYOND}};
 
-    pl_page_grid(page);
+    pl_gallery_begin(gallery);
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         if (strcmp(table, tables[i].table) == 0) {
-            bars(results, page, tables[i].rows, PL_MEASURE_PASS, "Pass@1",
-                 "share of right final answers");
-            bars(results, page, tables[i].rows, PL_MEASURE_TTFA, "Time to the first answer",
-                 "as a share of the response: less is sooner");
+            bars(results, gallery, table, tables[i].rows, PL_MEASURE_PASS);
+            bars(results, gallery, table, tables[i].rows, PL_MEASURE_TTFA);
         }
     if (strcmp(table, "difficulty") == 0) {
-        by_size(results, page, false, "Pass@1 by people", "puzzles; the last sizes are unseen");
-        by_size(results, page, true, "Pass@1 by hops", "questions over facts");
+        by_size(results, gallery, false);
+        by_size(results, gallery, true);
     }
-    pl_page_grid_end(page);
+    pl_gallery_end(gallery);
 }

@@ -2,9 +2,17 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { TEXT = 64 };
+enum { TEXT = 64, TIMES = 256 };
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
 
 /* "0.53 (0.50-0.56)", "-" where there is none. */
 static const char *share(char text[TEXT], struct pl_figure f)
@@ -209,6 +217,11 @@ static void fill_ablations(const struct pl_results *x, struct pl_sheet *sheets)
 
 /* ---- lengths ---- */
 
+static bool gives_steps(enum pl_method method)
+{
+    return method == PL_METHOD_INTERLEAVE || method == PL_METHOD_DELAYED;
+}
+
 static void fill_lengths(const struct pl_results *x, struct pl_sheet *s)
 {
     static const struct {
@@ -222,11 +235,15 @@ static void fill_lengths(const struct pl_results *x, struct pl_sheet *s)
         {"first answer, tokens", PL_MEASURE_TTFA_TOKENS, 1},
         {"format", PL_MEASURE_FORMAT, 3},
         {"intermediate accuracy", PL_MEASURE_STEPS, 3},
+        {"all steps right, of the right ones", PL_MEASURE_STEPS_ALL_RIGHT, 3},
     };
     const size_t count = sizeof columns / sizeof *columns;
 
-    pl_sheet_init(s, "lengths", "Lengths, form, intermediate answers",
-                  "On puzzles that were trained.");
+    pl_sheet_init(
+        s, "lengths", "Lengths, form, intermediate answers",
+        "On puzzles that were trained. The last column: of the responses whose final answer is "
+        "right, those whose intermediate answers are all right too; where that is 1, a reward for "
+        "them that is paid only beside a right final answer adds the same to each.");
     pl_sheet_column(s, "row");
     for (size_t k = 0; k < count; k++)
         pl_sheet_column(s, "%s", columns[k].head);
@@ -235,7 +252,11 @@ static void fill_lengths(const struct pl_results *x, struct pl_sheet *s)
             continue;
         pl_sheet_cell(s, "%s", pl_grid[i].title);
         for (size_t k = 0; k < count; k++) {
-            const double value = at(x, &x->rows[i], columns[k].measure, PL_GRID_KK).value;
+            const bool of_steps = columns[k].measure == PL_MEASURE_STEPS ||
+                                  columns[k].measure == PL_MEASURE_STEPS_ALL_RIGHT;
+            const double value = of_steps && !gives_steps(pl_grid[i].method)
+                                     ? (double)NAN
+                                     : at(x, &x->rows[i], columns[k].measure, PL_GRID_KK).value;
 
             pl_sheet_cell(s,
                           isnan(value)               ? "-"
@@ -287,6 +308,53 @@ static void fill_claims(const struct pl_claim *claims, size_t count, struct pl_s
     }
 }
 
+/* ---- how it was made ---- */
+
+/* Chores by what their names begin with. */
+static void fill_made(const struct pl_results *x, struct pl_sheet *s)
+{
+    static const char *const heads[] = {"what was done", "times", "median, s", "in all, min"};
+    static const struct {
+        const char *begins, *title;
+    } kinds[] = {
+        {"data-", "problems and worked answers"},
+        {"tokenizer", "a tokenizer"},
+        {"school", "school: worked answers that are proofs"},
+        {"warm-start", "warm start: worked answers of all kinds"},
+        {"sft", "the row SFT, fine-tuned"},
+        {"train-", "training by reward"},
+        {"eval-", "measuring"},
+    };
+
+    pl_sheet_init(s, "made", "How long it took",
+                  "Wall time of the commands that were run, one after the other; what was stopped "
+                  "and went on counts from there.");
+    add_columns(s, heads, sizeof heads / sizeof *heads);
+    for (size_t k = 0; x->chores && k < sizeof kinds / sizeof *kinds; k++) {
+        const size_t len = strlen(kinds[k].begins);
+        double took[TIMES], sum = 0.0;
+        size_t n = 0;
+
+        for (size_t i = 0; i < x->chores->count && n < TIMES; i++) {
+            const double seconds = strncmp(x->chores->list[i].name, kinds[k].begins, len) == 0
+                                       ? pl_chores_seconds(x->chores, i)
+                                       : (double)NAN;
+
+            if (isnan(seconds))
+                continue;
+            took[n++] = seconds;
+            sum += seconds;
+        }
+        if (n == 0)
+            continue;
+        qsort(took, n, sizeof *took, by_value);
+        pl_sheet_cell(s, "%s", kinds[k].title);
+        pl_sheet_cell(s, "%zu", n);
+        pl_sheet_cell(s, "%.1f", took[n / 2]);
+        pl_sheet_cell(s, "%.1f", sum / 60);
+    }
+}
+
 int pl_results_tables(const struct pl_results *results, const struct pl_claim *claims,
                       size_t claim_count, struct pl_sheet ret_sheets[PL_RESULTS_TABLES])
 {
@@ -297,6 +365,7 @@ int pl_results_tables(const struct pl_results *results, const struct pl_claim *c
     fill_difficulty(results, &ret_sheets[2]);
     fill_ablations(results, &ret_sheets[3]);
     fill_lengths(results, &ret_sheets[7]);
+    fill_made(results, &ret_sheets[8]);
     for (size_t i = 0; rc == PL_OK && i < PL_RESULTS_TABLES; i++)
         rc = ret_sheets[i].rc;
     return rc;

@@ -7,7 +7,7 @@
 #include "deploy/paper/claims.h"
 #include "deploy/view/sheet.h"
 
-enum { PL_RESULTS_TABLES = 8 };
+enum { PL_RESULTS_TABLES = 9 };
 
 /* Fill the tables; each is ended with pl_sheet_release(), also on failure. PL_ENOMEM. */
 int pl_results_tables(const struct pl_results *results, const struct pl_claim *claims,

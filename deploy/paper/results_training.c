@@ -2,7 +2,6 @@
 
 #include "common/base/buf.h"
 #include "deploy/view/curve.h"
-#include "deploy/view/plot.h"
 #include "deploy/view/run_story.h"
 
 #include <math.h>
@@ -27,68 +26,68 @@ static bool read_story(const struct pl_results *x, const char *row, size_t seed,
     return there;
 }
 
-static void plot(struct pl_page *page, const struct pl_run_story *stories, const bool *there,
-                 const char *metric, const char *title, const char *desc, bool share)
+/* A plot: of which metric, how it is named. */
+struct what {
+    const char *name, *metric, *title, *desc;
+    bool share; /* of a whole: from 0 to 1 */
+};
+
+static void plot(struct pl_gallery *gallery, const struct pl_run_story *stories, const bool *there,
+                 const struct what *what)
 {
     struct pl_plot_series series[2 * LINES];
     struct pl_curve curves[LINES] = {0};
     size_t count = 0;
-    char id[PL_PAGE_ID];
 
     for (size_t k = 0; k < LINES; k++) {
         const struct pl_series *s =
-            there[k] ? pl_run_story_metric(&stories[k], metric, false) : NULL;
+            there[k] ? pl_run_story_metric(&stories[k], what->metric, false) : NULL;
         const struct pl_curve_ask ask = {
             .name = pl_grid_named(names[k])->title, .color = k, .series = s};
 
         if (s && s->count > 0 && pl_curve_make(&ask, &curves[k]) == PL_OK)
             count += pl_curve_lines(&curves[k], series + count);
     }
-    if (count > 0) {
-        pl_page_figure(page, title, desc, false);
-        pl_markup_keep(&page->m,
-                       pl_plot_lines(
-                           &(struct pl_plot_lines){
-                               .frame = {.id = pl_page_id(page, id), .title = title, .desc = desc},
-                               .x_name = "step",
-                               .y_least = share ? 0.0 : (double)NAN,
-                               .y_most = share ? 1.0 : (double)NAN,
-                               .x_whole = true,
-                               .series = series,
-                               .count = count},
-                           page->m.out));
-        pl_page_figure_end(page);
-    }
+    if (count > 0)
+        pl_gallery_lines(gallery, what->name,
+                         (struct pl_plot_lines){.frame = {.title = what->title, .desc = what->desc},
+                                                .x_name = "step",
+                                                .y_least = what->share ? 0.0 : (double)NAN,
+                                                .y_most = what->share ? 1.0 : (double)NAN,
+                                                .x_whole = true,
+                                                .series = series,
+                                                .count = count});
     for (size_t k = 0; k < LINES; k++)
         pl_curve_release(&curves[k]);
 }
 
-void pl_results_training(const struct pl_results *results, struct pl_page *page)
+void pl_results_training(const struct pl_results *results, struct pl_gallery *gallery)
 {
-    static const struct {
-        const char *metric, *title, *desc;
-        bool share;
-    } plots[] = {
-        {"interleave/format_ok", "Format", "share of responses of a valid form", true},
-        {"interleave/accuracy", "Accuracy", "share of right final answers, in training", true},
-        {"interleave/intermediate_acc", "Intermediate accuracy",
+    static const struct what plots[] = {
+        {"training-format", "interleave/format_ok", "Format", "share of responses of a valid form",
+         true},
+        {"training-accuracy", "interleave/accuracy", "Accuracy",
+         "share of right final answers, in training", true},
+        {"training-intermediate", "interleave/intermediate_acc", "Intermediate accuracy",
          "share of the intermediate answers that were given", true},
-        {"interleave/gate", "The gate", "1: intermediate answers of the step could be paid", true},
-        {"interleave/intermediate_gate", "Paid",
+        {"training-gate", "interleave/gate", "The gate",
+         "1: intermediate answers of the step could be paid", true},
+        {"training-paid", "interleave/intermediate_gate", "Paid",
          "share of responses whose intermediate answers were paid", true},
-        {"interleave/ttfa", "Time to the first answer", "as a share of the response", true},
-        {"response_length/mean", "Length", "tokens of a response", false},
-        {"critic/score/mean", "Reward", "mean of a step", false},
+        {"training-ttfa", "interleave/ttfa", "Time to the first answer",
+         "as a share of the response", true},
+        {"training-length", "response_length/mean", "Length", "tokens of a response", false},
+        {"training-reward", "critic/score/mean", "Reward", "mean of a step", false},
     };
     struct pl_run_story stories[LINES] = {0};
     bool there[LINES];
 
     for (size_t k = 0; k < LINES; k++)
         there[k] = read_story(results, names[k], 0, &stories[k]);
-    pl_page_grid(page);
+    pl_gallery_begin(gallery);
     for (size_t i = 0; i < sizeof plots / sizeof *plots; i++)
-        plot(page, stories, there, plots[i].metric, plots[i].title, plots[i].desc, plots[i].share);
-    pl_page_grid_end(page);
+        plot(gallery, stories, there, &plots[i]);
+    pl_gallery_end(gallery);
     for (size_t k = 0; k < LINES; k++)
         if (there[k])
             pl_run_story_release(&stories[k]);

@@ -6,11 +6,11 @@
 #define PL_PAPER_RESULTS_TRAINING_H
 
 #include "deploy/paper/claims.h"
+#include "deploy/paper/gallery.h"
 #include "deploy/paper/results.h"
-#include "deploy/view/page.h"
 
-/* A grid of figures; rows that were not run have no line. Errors are kept in the page. */
-void pl_results_training(const struct pl_results *results, struct pl_page *page);
+/* Rows that were not run have no line. */
+void pl_results_training(const struct pl_results *results, struct pl_gallery *gallery);
 
 /*
  * Claims that go by the curves of interleave-ir; how many were written, at most 2. The figure is

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,6 +153,7 @@ static void each_once_and_in_order(void **state)
     add("b", "print", true);
     add("c", "make", false);
     assert_false(pl_chores_is_done(&chores, 0));
+    assert_true(isnan(pl_chores_seconds(&chores, 0)));
     if (run(&err) != PL_OK)
         fail_msg("%s", err.text);
     assert_int_equal(strncmp(said, "[1/3] the a  0.", 15), 0);
@@ -165,6 +167,11 @@ static void each_once_and_in_order(void **state)
     assert_holds("logs/a.log", "out\nerr\n");
     assert_holds("logs/b.log", "");
     assert_false(is_there("b.part"));
+    assert_true(pl_chores_seconds(&chores, 0) >= 0.0 && pl_chores_seconds(&chores, 0) < 60.0);
+    pl_scratch_text(pl_scratch_in(folder, "done/b"), "12.5 s\n");
+    pl_scratch_text(pl_scratch_in(folder, "done/c"), ""); /* marked without it */
+    assert_true(pl_chores_seconds(&chores, 1) == 12.5);
+    assert_true(isnan(pl_chores_seconds(&chores, 2)));
 
     /* Once more: nothing is done, and one line says so. */
     pl_scratch_text(pl_scratch_in(folder, "order"), "");

@@ -123,10 +123,10 @@ static void responses_are_read(void **state)
     assert_int_equal(a.count, 4);
     assert_string_equal(a.list[0].source, "kk");
     assert_int_equal(a.list[0].level, 3);
-    assert_values(&a.list[0], (const double[]){1, 1, 0.25, 5, 0.5, 20, 20, NAN});
-    assert_values(&a.list[1], (const double[]){0, 0, NAN, NAN, NAN, 8, NAN, 8});
-    assert_values(&a.list[2], (const double[]){0, 1, NAN, NAN, 1, 0, NAN, 0});
-    assert_values(&a.list[3], (const double[]){0, 1, 1, 4, NAN, 4, NAN, 4});
+    assert_values(&a.list[0], (const double[]){1, 1, 0.25, 5, 0.5, 0, 20, 20, NAN});
+    assert_values(&a.list[1], (const double[]){0, 0, NAN, NAN, NAN, NAN, 8, NAN, 8});
+    assert_values(&a.list[2], (const double[]){0, 1, NAN, NAN, 1, NAN, 0, NAN, 0});
+    assert_values(&a.list[3], (const double[]){0, 1, 1, 4, NAN, NAN, 4, NAN, 4});
     assert_string_equal(a.list[3].source, "a-source-with-a-very-lo");
     assert_int_equal(a.list[3].level, 0);
     /* which is found by its whole name */

@@ -180,8 +180,16 @@ static void documents_say_it(void **state)
     text = pl_scratch_read(pl_scratch("results.md"), &len);
     assert_non_null(strstr(text, "| Interleaving brings the first answer at least 80 % earlier. | "
                                  "holds | 87.5 % | 87.5 to 87.5 % |"));
+    assert_non_null(strstr(text, "![Pass@1](plots/methods-pass.svg)\n"));
     assert_non_null(strstr(text, "| think-answer | 2 | 0.400 ("));
     assert_non_null(strstr(text, "0.342 / 0.819"));
+    /* of two steps one is right: of no right response all */
+    assert_non_null(
+        strstr(text, "| interleave | 100.0 | 100.0 | 100.0 | 10.0 | 1.000 | 0.500 | 0.000 |"));
+    free(text);
+    text = pl_scratch_read(pl_scratch("plots/methods-pass.svg"), &len);
+    assert_non_null(strstr(text, "class=\"plot lonely\""));
+    assert_non_null(strstr(text, "published"));
     free(text);
     json = json_load_file(pl_scratch("results.json"), 0, NULL);
     assert_non_null(json);
