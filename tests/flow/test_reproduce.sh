@@ -132,7 +132,7 @@ has err "$before of 46 were done before"
 has err '[46/46] measuring interleave-ir-charge, seed 7  '
 ok 'one line a chore, and one of those before' sh -c \
     "test \$(grep -c '^\[' err) -eq $((46 - before)) && ! grep -v -e '^\[' -e '^all ' -e before err"
-is out "$made/results.html, results.md, results.json"
+is out "$made/results.html, results.md with plots/, results.json"
 find "$made/data" "$made/tokenizer" "$made/base" "$made/warm-start" "$made/runs/sft-7" \
     -newer mark >newer
 silent newer
