@@ -2,12 +2,11 @@
 
 #include "common/app/options.h"
 #include "common/base/buf.h"
-#include "common/base/file.h"
+#include "deploy/run_arg.h"
 #include "deploy/view/overview.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct conf {
@@ -43,51 +42,6 @@ static const struct pl_command command = {
              "Without Redis it tells what the run's folder shows.\n",
 };
 
-static bool is_folder(const char *path)
-{
-    struct stat st;
-
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
-/* A folder's own configuration is the one that the learner wrote into it. */
-static int load(const struct conf *c, struct pl_run_conf *run, struct pl_error *err)
-{
-    char *path = is_folder(c->run) ? pl_strf("%s/config.yaml", c->run) : NULL;
-    int rc;
-
-    if (path && !pl_path_exists(path))
-        rc = pl_fail(err, PL_ENOENT,
-                     "'%s' is not the folder of a run: it has no config.yaml (the learner writes "
-                     "it when it begins)",
-                     c->run);
-    else
-        rc = pl_run_conf_load(path ? path : c->run, c->assignments.items, c->assignments.count, run,
-                              err);
-    if (rc == PL_OK && path)
-        run->dir = c->run; /* wherever it is seen from */
-    free(path);
-    if (rc == PL_OK && !is_folder(run->dir)) {
-        rc = pl_fail(err, PL_ENOENT, "there is no run in '%s' yet", run->dir);
-        pl_run_conf_release(run);
-    }
-    return rc;
-}
-
-static int print_json(const struct pl_overview *overview, struct pl_error *err)
-{
-    json_t *json = pl_overview_json(overview);
-    int rc = PL_OK;
-
-    if (!json)
-        rc = pl_fail(err, PL_ENOMEM, "no memory to print the run");
-    else if (json_dumpf(json, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) < 0 ||
-             putchar('\n') == EOF || fflush(stdout) != 0)
-        rc = pl_fail_errno(err, "write the result");
-    json_decref(json);
-    return rc;
-}
-
 static int print_text(const struct pl_overview *overview, int color, struct pl_error *err)
 {
     const struct pl_style style = pl_term_style(STDOUT_FILENO, (enum pl_color)color);
@@ -114,7 +68,8 @@ static int status_of(const struct conf *conf, const struct pl_run_conf *run, str
     if (rc == PL_OK) {
         pl_overview_catch_up(&source);
         pl_overview_look(&source, overview);
-        rc = conf->json ? print_json(overview, err) : print_text(overview, conf->color, err);
+        rc = conf->json ? pl_run_arg_print(pl_overview_json(overview), err)
+                        : print_text(overview, conf->color, err);
     }
     pl_overview_close(&source);
     free(overview);
@@ -130,7 +85,7 @@ int pl_cmd_status(int argc, char **argv)
 
     if (!pl_options_read(&command, argc, argv, &conf, &status))
         return status;
-    rc = load(&conf, &run, &err);
+    rc = pl_run_arg_load(conf.run, &conf.assignments, &run, &err);
     if (rc == PL_OK) {
         rc = status_of(&conf, &run, &err);
         pl_run_conf_release(&run);

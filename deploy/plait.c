@@ -10,6 +10,7 @@
 #include "common/app/options.h"
 #include "common/app/term.h"
 #include "deploy/cmd_data.h"
+#include "deploy/cmd_dead.h"
 #include "deploy/cmd_doctor.h"
 #include "deploy/cmd_eval.h"
 #include "deploy/cmd_model.h"
@@ -43,6 +44,7 @@ static const struct builtin builtins[] = {
     {"plan", pl_cmd_plan, "what a run will take: memory, time, machines"},
     {"up", pl_cmd_up, "train by reward: a whole run on this machine"},
     {"status", pl_cmd_status, "how a run stands, and who waits for whom"},
+    {"dead", pl_cmd_dead, "groups that failed for good: see, retry, drop"},
     {"reproduce", pl_cmd_reproduce, "the paper's tables, at a small scale"},
     {"report", pl_cmd_report, "a page of plots and rollouts for runs"},
     {"sft", pl_cmd_sft, "fine-tune a model on prompts and responses"},

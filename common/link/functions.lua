@@ -6,12 +6,14 @@ rollback; each is idempotent by group id, so that a caller who lost the answer s
 All keys of a run share one hash tag and are named from their prefix, KEYS[1] = "plait:{RUN}:":
 
   prompts, rollouts   streams, one entry a group; entries are deleted when they are done with
-  groups:<b>          hash, index -> "prompt <entry>" | "rollout <entry>" | "scored" | "dead"
+  groups:<b>          hash, index -> "prompt <entry>" | "rollout <entry>" | "scored" |
+                      "dead <entry>"
   batch:<b>           hash: expected fed arrived dropped samples right formatted accuracy previous
-                      gate state (open, complete, ready) after next epsilon gated
+                      gate state (open, complete, ready) after next epsilon gated retried
   scored:<b>          hash, index -> scored group, "<index>:text" -> its rewards for people
   ready               stream, one entry a batch that is complete and whose gate is decided
-  dead                stream, groups that failed, with the reason
+  dead                stream, groups that failed, with the reason and the fields of their entry
+  events              short stream of what happened, for people
   retired             set of batches that are trained and durable
   ledger              hash: fed trained dropped scored, dropped:<reason>
 
@@ -28,6 +30,27 @@ end
 
 local function word(text) -- "prompt 12-0" -> "prompt", "12-0"
     return string.match(text, '^(%S+)%s*(%S*)$')
+end
+
+-- A line for people, name/value pairs; the newest some hundred are kept.
+local function note(prefix, ...)
+    redis.call('XADD', prefix .. 'events', 'MAXLEN', '~', '200', '*', ...)
+end
+
+-- The fields of a stream's entry by name.
+local function named(list)
+    local f = {}
+    for i = 1, #list, 2 do
+        f[list[i]] = list[i + 1]
+    end
+    return f
+end
+
+-- What is counted under a reason; one that counts nothing goes.
+local function count_dropped(prefix, reason, n)
+    if redis.call('HINCRBY', prefix .. 'ledger', 'dropped:' .. reason, n) == 0 then
+        redis.call('HDEL', prefix .. 'ledger', 'dropped:' .. reason)
+    end
 end
 
 local function done_with(prefix, queue, entry)
@@ -70,6 +93,7 @@ local function decide(prefix, b)
         if f[6] then
             redis.call('HSET', prefix .. 'batch:' .. f[6], 'previous', f[3])
         end
+        note(prefix, 'event', 'ready', 'batch', b, 'gate', open and 'open' or 'shut', 'accuracy', f[3])
         b = f[6]
     end
 end
@@ -176,6 +200,9 @@ local function commit(keys, argv)
     return 'DONE'
 end
 
+-- Fields of an entry of `dead` that are its own; the others are those of the entry that was buried.
+local OWN = {id = true, reason = true, where = true, worker = true, deliveries = true, late = true, pb = true}
+
 -- queue batch index entry reason worker deliveries pb
 local function bury(keys, argv)
     local prefix, queue, b, index, entry = keys[1], argv[1], argv[2], argv[3], argv[4]
@@ -189,17 +216,114 @@ local function bury(keys, argv)
         done_with(prefix, queue, entry)
         return 'REPEATED'
     end
-    redis.call('XADD', prefix .. 'dead', '*', 'id', b .. ':' .. index, 'reason', argv[5], 'where', queue,
-        'worker', argv[6], 'deliveries', argv[7], 'pb', argv[8])
+    local list = {'id', b .. ':' .. index, 'reason', argv[5], 'where', queue, 'worker', argv[6],
+        'deliveries', argv[7]}
+    local found = redis.call('XRANGE', prefix .. queue, entry, entry)
+    for i = 1, #found > 0 and #found[1][2] or 0, 2 do
+        if not OWN[found[1][2][i]] then
+            list[#list + 1] = found[1][2][i]
+            list[#list + 1] = found[1][2][i + 1]
+        end
+    end
+    if not state then -- its batch is over or unknown: it counts nowhere
+        list[#list + 1] = 'late'
+        list[#list + 1] = '1'
+    end
+    list[#list + 1] = 'pb'
+    list[#list + 1] = argv[8]
+    local made = redis.call('XADD', prefix .. 'dead', '*', unpack(list))
     done_with(prefix, queue, entry)
+    note(prefix, 'event', 'buried', 'group', b .. ':' .. index, 'worker', argv[6], 'reason', argv[5])
     if not state then
         return 'RETIRED'
     end
-    redis.call('HSET', groups, index, 'dead')
+    redis.call('HSET', groups, index, 'dead ' .. made)
     redis.call('HINCRBY', prefix .. 'batch:' .. b, 'dropped', 1)
     redis.call('HINCRBY', prefix .. 'ledger', 'dropped', 1)
-    redis.call('HINCRBY', prefix .. 'ledger', 'dropped:' .. argv[5], 1)
+    count_dropped(prefix, argv[5], 1)
     settle(prefix, b)
+    return 'DONE'
+end
+
+-- Whether a batch's gate and accuracy may change: none was told to the learner, or it is one that the
+-- learner takes after the step that it is at.
+local function may_reopen(prefix, b, state)
+    local step = redis.call('HGET', prefix .. 'run', 'step')
+    return state ~= 'ready' or (tonumber(b) and step and tonumber(b) > tonumber(step))
+end
+
+-- entry of dead: the group goes back into the queue that it came from, nobody's, and its batch waits
+-- for it again. GONE: there is no such entry (any more); UNREADABLE: it lacks what it takes; RETIRED,
+-- REPLACED, TAKEN: nothing can use it.
+local function retry(keys, argv)
+    local prefix, entry = keys[1], argv[1]
+    local found = redis.call('XRANGE', prefix .. 'dead', entry, entry)
+    if #found == 0 then
+        return 'GONE'
+    end
+    local f = named(found[1][2])
+    local b, index = string.match(f.id or '', '^(%w+):(%d+)$')
+    if not b or not GROUP[f.where] or not f.pb then
+        return 'UNREADABLE'
+    end
+    local key, groups = prefix .. 'batch:' .. b, prefix .. 'groups:' .. b
+    local state = redis.call('HGET', groups, index)
+    if not state then
+        return 'RETIRED'
+    end
+    local kind, held = word(state)
+    if kind ~= 'dead' or (held ~= '' and held ~= entry) then
+        return 'REPLACED'
+    end
+    local of = redis.call('HMGET', key, 'state', 'entry')
+    if not of[1] or not may_reopen(prefix, b, of[1]) then
+        return 'TAKEN'
+    end
+    local fields = {}
+    for i = 1, #found[1][2], 2 do
+        if not OWN[found[1][2][i]] then
+            fields[#fields + 1] = found[1][2][i]
+            fields[#fields + 1] = found[1][2][i + 1]
+        end
+    end
+    if of[1] == 'ready' then
+        redis.call('XDEL', prefix .. 'ready', of[2])
+    end
+    redis.call('HDEL', key, 'entry', 'gate', 'accuracy')
+    redis.call('HSET', key, 'state', 'open')
+    redis.call('HINCRBY', key, 'dropped', -1)
+    redis.call('HINCRBY', key, 'retried', 1)
+    local made = redis.call('XADD', prefix .. f.where, '*', unpack(entry_of(b, index, fields, f.pb)))
+    redis.call('HSET', groups, index, STATE[f.where] .. ' ' .. made)
+    redis.call('XDEL', prefix .. 'dead', entry)
+    redis.call('HINCRBY', prefix .. 'ledger', 'dropped', -1)
+    count_dropped(prefix, f.reason or '', -1)
+    note(prefix, 'event', 'retried', 'group', f.id, 'where', f.where)
+    return 'DONE'
+end
+
+-- entry of dead, reason or '': it is looked at and goes for good. The group stays dropped, for the
+-- reason that is given now.
+local function drop(keys, argv)
+    local prefix, entry, reason = keys[1], argv[1], argv[2]
+    local found = redis.call('XRANGE', prefix .. 'dead', entry, entry)
+    if #found == 0 then
+        return 'GONE'
+    end
+    local f = named(found[1][2])
+    local b, index = string.match(f.id or '', '^(%w+):(%d+)$')
+    if reason == '' then
+        reason = f.reason or ''
+    end
+    if not f.late and reason ~= f.reason then
+        count_dropped(prefix, f.reason or '', -1)
+        count_dropped(prefix, reason, 1)
+    end
+    if b and redis.call('HGET', prefix .. 'groups:' .. b, index) == 'dead ' .. entry then
+        redis.call('HSET', prefix .. 'groups:' .. b, index, 'dead')
+    end
+    redis.call('XDEL', prefix .. 'dead', entry)
+    note(prefix, 'event', 'dropped', 'group', f.id or '?', 'reason', reason)
     return 'DONE'
 end
 
@@ -254,7 +378,8 @@ local function redo(keys, argv)
     redis.call('HINCRBY', prefix .. 'ledger', 'fed', 1)
     redis.call('HINCRBY', prefix .. 'ledger', 'scored', -1)
     redis.call('HINCRBY', prefix .. 'ledger', 'dropped', 1)
-    redis.call('HINCRBY', prefix .. 'ledger', 'dropped:' .. argv[7], 1)
+    count_dropped(prefix, argv[7], 1)
+    note(prefix, 'event', 'redone', 'group', b .. ':' .. index, 'reason', argv[7])
     return 'DONE'
 end
 
@@ -302,6 +427,7 @@ local function retire(keys, argv)
     end
     redis.call('DEL', key, groups, prefix .. 'scored:' .. b)
     redis.call('SADD', prefix .. 'retired', b)
+    note(prefix, 'event', 'retired', 'batch', b)
     return 'DONE'
 end
 
@@ -332,9 +458,11 @@ end
 redis.register_function('plait1_feed', feed)
 redis.register_function('plait1_finish', finish)
 redis.register_function('plait1_redo', redo)
+redis.register_function('plait1_retry', retry)
 -- What only empties queues must work when Redis is at its memory limit, or it could never drain.
 redis.register_function{function_name = 'plait1_commit', callback = commit, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_bury', callback = bury, flags = {'allow-oom'}}
+redis.register_function{function_name = 'plait1_drop', callback = drop, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_give_back', callback = give_back, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_renew', callback = renew, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_retire', callback = retire, flags = {'allow-oom'}}
