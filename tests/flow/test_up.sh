@@ -277,7 +277,19 @@ at 3
 murder actor-1
 at 6
 murder actor-2
+looks=0 unbalanced=0 # fed = trained + dropped + what is under way, whenever one looks
+while running; do
+    redis-cli -s run-latest/redis.sock FCALL plait1_ledger 1 'plait:{t}:' >ledger 2>/dev/null
+    if [ "$(wc -l <ledger)" -eq 10 ]; then
+        looks=$((looks + 1))
+        awk '{ n[NR] = $1 } END { exit n[1] == 0 || n[1] != n[2] + n[3] + n[4] + n[5] + n[7] }' \
+            ledger || unbalanced=$((unbalanced + 1))
+    fi
+    sleep 0.05
+done
 over
+ok "the ledger was looked at ($looks times)" test $looks -gt 0
+ok 'and balanced each time' test $unbalanced -eq 0
 ok 'both actors were killed' test $kills -eq 2
 ok 'each step once' test "$(grep -c pg_loss run-latest/metrics.jsonl)" -eq "$steps"
 grep pg_loss run-latest/metrics.jsonl | tr ',' '\n' |
