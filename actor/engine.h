@@ -24,10 +24,10 @@
 #ifndef PL_ACTOR_ENGINE_H
 #define PL_ACTOR_ENGINE_H
 
-#include "actor/sampler.h"
 #include "common/base/buf.h"
 #include "common/base/err.h"
 #include "common/model/rope.h"
+#include "common/model/sampler.h"
 #include "common/model/weights.h"
 
 #include <stdbool.h>

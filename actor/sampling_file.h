@@ -9,8 +9,8 @@
 #ifndef PL_ACTOR_SAMPLING_FILE_H
 #define PL_ACTOR_SAMPLING_FILE_H
 
-#include "actor/sampler.h"
 #include "common/base/err.h"
+#include "common/model/sampler.h"
 
 struct pl_sampling_file {
     struct pl_sampling sampling;

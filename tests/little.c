@@ -103,7 +103,7 @@ void pl_test_run(struct pl_engine *engine)
 }
 
 static void sample_alone(const struct pl_weights *weights, const struct pl_request *request,
-                         struct pl_outcome *ret)
+                         struct pl_fate *ret)
 {
     const struct pl_engine_opts opts = {.weights = weights,
                                         .slots = 1,
@@ -124,7 +124,7 @@ static void sample_alone(const struct pl_weights *weights, const struct pl_reque
 }
 
 void pl_outcome_alone(const struct pl_weights *weights, const struct pl_request *request,
-                      struct pl_outcome *ret)
+                      struct pl_fate *ret)
 {
     struct pl_request single = *request;
 
@@ -137,7 +137,7 @@ void pl_outcome_alone(const struct pl_weights *weights, const struct pl_request 
     }
 }
 
-void pl_test_outcome(const struct pl_job *job, size_t s, const struct pl_outcome *want,
+void pl_test_outcome(const struct pl_job *job, size_t s, const struct pl_fate *want,
                      const char *file, int line)
 {
     const struct pl_sample *got = pl_job_sample(job, s);

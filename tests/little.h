@@ -39,7 +39,7 @@ void pl_test_run(struct pl_engine *engine);  /* until it is idle */
 void pl_little_prompt(uint32_t *ids, size_t n, uint32_t seed, size_t V);
 
 /* What became of one sample. */
-struct pl_outcome {
+struct pl_fate {
     uint32_t ids[PL_LITTLE_TOKENS];
     float logprobs[PL_LITTLE_TOKENS];
     size_t len;
@@ -48,14 +48,14 @@ struct pl_outcome {
 
 /* Run each sample of the request in an engine of its own, on_token left out. ret: (samples). */
 void pl_outcome_alone(const struct pl_weights *weights, const struct pl_request *request,
-                      struct pl_outcome *ret);
+                      struct pl_fate *ret);
 
 /*
  * The job's sample is `want` to the bit; or, where it was canceled, a beginning of it. Fails with
  * the place of the first difference.
  */
 #define pl_assert_outcome(job, sample, want) pl_test_outcome(job, sample, want, __FILE__, __LINE__)
-void pl_test_outcome(const struct pl_job *job, size_t sample, const struct pl_outcome *want,
+void pl_test_outcome(const struct pl_job *job, size_t sample, const struct pl_fate *want,
                      const char *file, int line);
 
 #endif

@@ -11,7 +11,7 @@
 #ifndef PL_VIEW_EVAL_H
 #define PL_VIEW_EVAL_H
 
-#include "actor/sampler.h"
+#include "common/model/sampler.h"
 #include "common/model/weights.h"
 #include "common/text/tokenizer.h"
 #include "learner/prompts.h"

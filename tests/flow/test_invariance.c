@@ -423,7 +423,7 @@ enum { JOBS = 24, POSITIONS = 130 };
 
 static uint32_t prompts[JOBS][POSITIONS];
 static struct pl_request requests[JOBS];
-static struct pl_outcome wants[JOBS][PL_LITTLE_SAMPLES];
+static struct pl_fate wants[JOBS][PL_LITTLE_SAMPLES];
 
 static void make_requests(const struct pl_weights *weights)
 {

@@ -26,7 +26,7 @@ enum { GROUPS = 10, POSITIONS = 120, SAMPLES_MAX = GROUPS * PL_LITTLE_SAMPLES };
 /* Rollouts of one round: what the engine gave, as groups to pack. */
 struct rollouts {
     uint32_t prompts[GROUPS][POSITIONS];
-    struct pl_outcome outcomes[SAMPLES_MAX]; /* of all groups, one after the other */
+    struct pl_fate outcomes[SAMPLES_MAX]; /* of all groups, one after the other */
     struct pl_response responses[SAMPLES_MAX];
     struct pl_group groups[GROUPS];
     size_t samples, tokens;
@@ -67,7 +67,7 @@ static void sample(struct rollouts *r, struct pl_engine *engine, uint32_t versio
             (struct pl_group){r->prompts[g], prompts[g], r->responses + r->samples, samples[g]};
         for (size_t s = 0; s < samples[g]; s++, r->samples++) {
             const struct pl_sample *got = pl_job_sample(jobs[g], s);
-            struct pl_outcome *kept = &r->outcomes[r->samples];
+            struct pl_fate *kept = &r->outcomes[r->samples];
 
             assert_in_range(got->len, 1, PL_LITTLE_TOKENS);
             memcpy(kept->ids, got->ids, got->len * sizeof *got->ids);

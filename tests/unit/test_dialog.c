@@ -357,7 +357,7 @@ static void a_turn_computes_what_is_new(void **state)
                                    .rng = {.seed = 11, .batch = (uint32_t)PL_RNG_CHAT, .prompt = t},
                                    .stop_ids = {258},
                                    .stop_count = 1};
-        struct pl_outcome want;
+        struct pl_fate want;
         size_t n;
 
         assert_int_equal(say_until(&talk, "how are you today?", NULL), PL_OK);

@@ -90,7 +90,7 @@ static struct pl_request ask(size_t which, size_t prompt_len, size_t samples, si
 
 static void assert_alone(const struct pl_job *job, const struct pl_request *request)
 {
-    struct pl_outcome want[PL_LITTLE_SAMPLES];
+    struct pl_fate want[PL_LITTLE_SAMPLES];
 
     pl_outcome_alone(little.weights, request, want);
     for (size_t s = 0; s < request->samples; s++)
@@ -355,7 +355,7 @@ static void greedy_is_the_best_of_a_forward_over_all(void **state)
     const struct pl_config *c = &little.shape->config;
     const struct pl_kv_opts kv_opts = {c->layers, c->kv_heads, c->head_dim, 3, 1, ALL};
     struct pl_request request = ask(2, PROMPT, 1, NEW);
-    struct pl_outcome got;
+    struct pl_fate got;
     struct pl_kv *kv = NULL;
     struct pl_rope *rope = NULL;
     struct pl_acts acts;
@@ -401,13 +401,13 @@ static struct {
     const struct pl_job *job;
     void *user;
     size_t count, next[PL_LITTLE_SAMPLES];
-    const struct pl_outcome *want;
+    const struct pl_fate *want;
     size_t stop_sample, stop_after; /* say no after that many tokens of that sample */
 } heard;
 
 static bool hear(const struct pl_token *token)
 {
-    const struct pl_outcome *want = &heard.want[token->sample];
+    const struct pl_fate *want = &heard.want[token->sample];
 
     assert_ptr_equal(token->job, heard.job);
     assert_ptr_equal(token->user, heard.user);
@@ -424,7 +424,7 @@ static void tokens_are_told_as_they_come(void **state)
 {
     (void)state;
     struct pl_request request = ask(1, 20, 3, 11);
-    struct pl_outcome want[3];
+    struct pl_fate want[3];
     struct pl_engine *engine = make_usual();
     int me;
 
@@ -450,7 +450,7 @@ static void saying_no_ends_that_sample_alone(void **state)
 {
     (void)state;
     struct pl_request request = ask(1, 20, 3, 11);
-    struct pl_outcome want[3];
+    struct pl_fate want[3];
     struct pl_engine *engine = make_usual();
 
     pl_outcome_alone(little.weights, &request, want);
@@ -482,7 +482,7 @@ static void samples_draw_by_their_index(void **state)
     struct pl_request group = ask(3, 33, 4, 15), single = ask(3, 33, 1, 15);
     struct pl_engine *engine = make_usual();
     struct pl_job *together, *alone;
-    struct pl_outcome want;
+    struct pl_fate want;
 
     group.rng.sample = single.rng.sample = 7;
     together = pl_test_submit(engine, &group);
@@ -502,7 +502,7 @@ static void samples_draw_by_their_index(void **state)
 }
 
 /* The first place at which an outcome has an id that it did not have before. */
-static size_t first_new(const struct pl_outcome *o, size_t from)
+static size_t first_new(const struct pl_fate *o, size_t from)
 {
     for (size_t i = from; i < o->len; i++) {
         size_t j = 0;
@@ -521,7 +521,7 @@ static void stop_ids_end_a_sample(void **state)
     (void)state;
     struct pl_request request = ask(0, 12, 1, 40);
     struct pl_engine *engine = make_usual();
-    struct pl_outcome whole;
+    struct pl_fate whole;
     struct pl_job *job;
 
     pl_outcome_alone(little.weights, &request, &whole);

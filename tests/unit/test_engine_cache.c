@@ -48,7 +48,7 @@ static struct pl_request ask(const uint32_t *prompt, size_t prompt_len, size_t s
 static void assert_alone(const struct pl_weights *weights, const struct pl_job *job,
                          const struct pl_request *request)
 {
-    struct pl_outcome want[PL_LITTLE_SAMPLES];
+    struct pl_fate want[PL_LITTLE_SAMPLES];
 
     pl_outcome_alone(weights, request, want);
     for (size_t s = 0; s < request->samples; s++)
@@ -254,7 +254,7 @@ static void other_weights_go_on_with_what_grows(void **state)
     struct pl_engine_opts opts = usual();
     struct pl_little second = pl_little_create(&config, 2);
     const struct pl_request r = ask(text, 40, G, NEW);
-    struct pl_outcome alone[G];
+    struct pl_fate alone[G];
     struct pl_engine *engine, *same;
     struct pl_job *job, *twin;
 
@@ -385,7 +385,7 @@ static void a_sample_breaks_alone(void **state)
     enum { G = 6, NEW = 60 };
     struct pl_engine_opts opts = usual();
     const struct pl_request r = ask(text, 40, G, NEW);
-    struct pl_outcome sound[G];
+    struct pl_fate sound[G];
     struct pl_engine *engine;
     struct pl_job *job;
     size_t broken = 0;
@@ -453,7 +453,7 @@ enum { KINDS = 14, LIVE = 9, OPERATIONS = 1000 };
 struct kind {
     uint32_t prompt[POSITIONS];
     struct pl_request request;
-    struct pl_outcome want[5];
+    struct pl_fate want[5];
 };
 
 static struct kind kinds[KINDS];

@@ -40,7 +40,7 @@ static void sample(struct given *g)
                                      .new_tokens_max = 1 + 11 * i,
                                      .sampling = PL_SAMPLING_PLAIN,
                                      .rng = {.seed = i}};
-        struct pl_outcome outcome;
+        struct pl_fate outcome;
 
         pl_little_prompt(s->ids, request.prompt_len, (uint32_t)i, g->little.shape->config.vocab);
         pl_outcome_alone(g->little.weights, &request, &outcome);

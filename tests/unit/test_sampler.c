@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "actor/sampler.h"
 #include "common/math/kernels.h"
+#include "common/model/sampler.h"
 #include "tests/close.h"
 
 #include <math.h>

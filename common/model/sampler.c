@@ -5,7 +5,7 @@
  * then selected among those by a radix descent over the bits of z, counting tokens (top-k) or mass
  * (top-p).
  */
-#include "actor/sampler.h"
+#include "common/model/sampler.h"
 
 #include "common/base/buf.h"
 #include "common/base/check.h"

@@ -20,8 +20,8 @@
  * A draw is a pure function of (logits, sampling, rng, position): the same token on every machine,
  * instruction set and number of threads. Nothing here sorts a vocabulary or allocates after create.
  */
-#ifndef PL_ACTOR_SAMPLER_H
-#define PL_ACTOR_SAMPLER_H
+#ifndef PL_MODEL_SAMPLER_H
+#define PL_MODEL_SAMPLER_H
 
 #include "common/base/err.h"
 #include "common/base/rng.h"
