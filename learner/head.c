@@ -117,6 +117,19 @@ void pl_head_score(float *logp, float *entropy, const struct pl_weights *w, cons
     }
 }
 
+void pl_head_watched(float *logp, const struct pl_weights *w, const float *x,
+                     const struct pl_pack *pack, const struct pl_head_watch *watch,
+                     const struct pl_head_scratch *scratch)
+{
+    for (size_t p = 0; p < pack->prediction_count;) {
+        const size_t n = pl_head_rows_next(&scratch->at, pack, p);
+
+        score_rows(logp, NULL, w, x, pack, n, scratch);
+        watch->rows(watch->at, scratch->logits, scratch->at.first, n);
+        p = scratch->at.first[n];
+    }
+}
+
 void pl_head_loss(float *logp, float *entropy, float *dx, const struct pl_grads *grads,
                   const struct pl_weights *w, const float *x, const struct pl_pack *pack,
                   const struct pl_objective *objective, const struct pl_head_scratch *scratch)

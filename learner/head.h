@@ -44,6 +44,18 @@ void pl_head_place(struct pl_head_scratch *scratch, const struct pl_config *conf
 void pl_head_score(float *logp, float *entropy, const struct pl_weights *w, const float *x,
                    const struct pl_pack *pack, const struct pl_head_scratch *scratch);
 
+/* Somebody who sees the logits, a chunk at a time. */
+struct pl_head_watch {
+    void *at;
+    /* (n, V) logits; row i has the predictions [first[i], first[i + 1]) of the pack. */
+    void (*rows)(void *at, const float *logits, const uint32_t *first, size_t n);
+};
+
+/* The same without entropies, watched. */
+void pl_head_watched(float *logp, const struct pl_weights *w, const float *x,
+                     const struct pl_pack *pack, const struct pl_head_watch *watch,
+                     const struct pl_head_scratch *scratch);
+
 /*
  * The same, and gradients: dx (R, C) is set, grads->head and grads->norm_f are added to.
  * entropy may be NULL when the objective does not ask for it.

@@ -291,27 +291,52 @@ static void forget_pages(struct pl_trainer *t)
                sizeof *pages->data);
 }
 
-const float *pl_trainer_score(struct pl_trainer *trainer, const struct pl_weights *weights,
-                              const struct pl_pack *pack, const float **ret_entropy)
+/* The residual stream of the pack at these weights. */
+static void forward_only(struct pl_trainer *t, const struct pl_weights *w,
+                         const struct pl_pack *pack)
 {
-    struct pl_trainer *t = trainer;
-    const struct pl_weights *w = weights ? weights : t->weights;
-
     check_pack(t, pack);
-    PL_ASSERT(!t->opts.value || !ret_entropy);
     pl_forward(t->tape.x_out, w, t->rope, &pack->batch, &t->tape.pages, &t->tape.acts[0]);
-    if (t->opts.value)
-        pl_value_score(t->logp, &t->value, w, t->tape.x_out, pack, &t->value_scratch);
-    else
-        pl_head_score(t->logp, ret_entropy ? t->entropy : NULL, w, t->tape.x_out, pack, &t->head);
+}
+
+static void forget_if_broken(struct pl_trainer *t, const struct pl_pack *pack)
+{
     for (size_t i = 0; i < pack->prediction_count; i++) {
         if (isfinite(t->logp[i]))
             continue;
         forget_pages(t);
         break;
     }
+}
+
+const float *pl_trainer_score(struct pl_trainer *trainer, const struct pl_weights *weights,
+                              const struct pl_pack *pack, const float **ret_entropy)
+{
+    struct pl_trainer *t = trainer;
+    const struct pl_weights *w = weights ? weights : t->weights;
+
+    PL_ASSERT(!t->opts.value || !ret_entropy);
+    forward_only(t, w, pack);
+    if (t->opts.value)
+        pl_value_score(t->logp, &t->value, w, t->tape.x_out, pack, &t->value_scratch);
+    else
+        pl_head_score(t->logp, ret_entropy ? t->entropy : NULL, w, t->tape.x_out, pack, &t->head);
+    forget_if_broken(t, pack);
     if (ret_entropy)
         *ret_entropy = t->entropy;
+    return t->logp;
+}
+
+const float *pl_trainer_watch(struct pl_trainer *trainer, const struct pl_weights *weights,
+                              const struct pl_pack *pack, const struct pl_head_watch *watch)
+{
+    struct pl_trainer *t = trainer;
+    const struct pl_weights *w = weights ? weights : t->weights;
+
+    PL_ASSERT(!t->opts.value);
+    forward_only(t, w, pack);
+    pl_head_watched(t->logp, w, t->tape.x_out, pack, watch, &t->head);
+    forget_if_broken(t, pack);
     return t->logp;
 }
 

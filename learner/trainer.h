@@ -68,6 +68,11 @@ const float *pl_trainer_accumulate(struct pl_trainer *trainer, const struct pl_p
 const float *pl_trainer_score(struct pl_trainer *trainer, const struct pl_weights *weights,
                               const struct pl_pack *pack, const float **ret_entropy);
 
+/* The same with somebody who sees the logits; not with a value head. */
+struct pl_head_watch;
+const float *pl_trainer_watch(struct pl_trainer *trainer, const struct pl_weights *weights,
+                              const struct pl_pack *pack, const struct pl_head_watch *watch);
+
 struct pl_step_stats {
     double grad_norm; /* before clipping */
     double lr;
