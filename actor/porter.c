@@ -2,6 +2,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/log.h"
+#include "common/link/guard.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -28,6 +29,7 @@ struct pl_porter {
     _Atomic uint64_t version;
     uint64_t groups, samples, tokens; /* handed over */
     uint64_t renewed_ms, beat_ms, beat_tokens;
+    bool barred; /* in quarantine: nothing is leased until it is lifted */
 };
 
 static uint64_t now_ms(void)
@@ -39,6 +41,24 @@ static uint64_t now_ms(void)
 }
 
 /* ---- handing over ---- */
+
+/* Whether this actor is in quarantine, which it says when that changes. */
+static int look_up(struct pl_porter *p)
+{
+    char reason[256];
+    int rc = pl_guard_why(p->stream, reason, sizeof reason, &p->err);
+
+    if (rc < 0)
+        return rc;
+    if (reason[0] && !p->barred)
+        pl_warn("quarantine event=begin reason=\"%s\" remedy=\"HDEL plait:{RUN}:quarantine "
+                "NAME, when it is mended\"",
+                reason);
+    if (!reason[0] && p->barred)
+        pl_info("quarantine event=lifted");
+    p->barred = reason[0] != '\0';
+    return PL_OK;
+}
 
 static int hand_over(struct pl_porter *p, struct pl_errand *e)
 {
@@ -66,6 +86,11 @@ static int hand_over(struct pl_porter *p, struct pl_errand *e)
     pl_buf_release(&pb);
     if (rc < 0)
         return rc;
+    if (outcome == PL_OUTCOME_REFUSED) {
+        pl_warn("hand_over event=refused group=%s reason=\"this actor is quarantined\"",
+                e->lease.group);
+        return look_up(p);
+    }
     pl_debug("finished group=%s version=%s tokens=%zu outcome=%d", e->lease.group, version, tokens,
              (int)outcome);
     p->groups++;
@@ -190,13 +215,20 @@ static int give_back_refused(struct pl_porter *p)
 
 static int beat(struct pl_porter *p)
 {
-    char version[32], groups[32], rate[32], leased[32];
-    const struct pl_field fields[] = {
-        {"version", version}, {"groups", groups}, {"tokens_per_s", rate}, {"leased", leased}};
+    char version[32], groups[32], rate[32], leased[32], barred[8];
+    const struct pl_field fields[] = {{"version", version},
+                                      {"groups", groups},
+                                      {"tokens_per_s", rate},
+                                      {"leased", leased},
+                                      {"quarantined", barred}};
     const uint64_t now = now_ms(), since = now - p->beat_ms;
+    int rc;
 
     if (since < HEARTBEAT_MS)
         return PL_OK;
+    rc = look_up(p);
+    if (rc < 0)
+        return rc;
     snprintf(version, sizeof version, "%llu", (unsigned long long)atomic_load(&p->version));
     snprintf(groups, sizeof groups, "%llu", (unsigned long long)p->groups);
     snprintf(rate, sizeof rate, "%.0f",
@@ -204,9 +236,10 @@ static int beat(struct pl_porter *p)
     pthread_mutex_lock(&p->errands->lock);
     snprintf(leased, sizeof leased, "%zu", p->errands->count);
     pthread_mutex_unlock(&p->errands->lock);
+    snprintf(barred, sizeof barred, "%d", p->barred);
     p->beat_ms = now;
     p->beat_tokens = p->tokens;
-    return pl_queues_heartbeat(p->stream, fields, 4, &p->err);
+    return pl_queues_heartbeat(p->stream, fields, 5, &p->err);
 }
 
 /* ---- the thread ---- */
@@ -248,7 +281,9 @@ static void *run(void *at)
             rc = renew(p);
         if (rc == PL_OK)
             rc = beat(p);
-        if (rc == PL_OK && !draining && wants_more(p))
+        if (rc == PL_OK && p->barred)
+            give_back(p);
+        if (rc == PL_OK && !draining && !p->barred && wants_more(p))
             rc = lease_more(p);
         else if (rc == PL_OK)
             pl_errands_wait(p->errands, seen, IDLE_MS);

@@ -1,7 +1,7 @@
 #include "learner/feed.h"
 
 #include "common/base/check.h"
-#include "proto/rollout.h"
+#include "proto/inspect.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -179,6 +179,35 @@ int pl_feed_redo(struct pl_feeder *feeder, uint64_t batch, uint32_t index, struc
     return pl_queues_redo(feeder->stream, redo, err);
 }
 
+static struct pl_rollout_group val_group(const struct pl_feeder *f, uint64_t step, size_t i,
+                                         uint32_t stop_ids[PL_EOS_MAX])
+{
+    struct pl_rollout_group g = group_of(f, &f->val->list[i], PL_PURPOSE_EVALUATE, stop_ids);
+
+    g.batch = step;
+    g.index = (uint32_t)i;
+    g.version = step + 1;
+    return g;
+}
+
+int pl_feed_judge(const struct pl_feeder *feeder, enum pl_purpose purpose, uint64_t batch,
+                  uint32_t index, const struct pl_rollout_group *group, struct pl_error *err)
+{
+    const struct pl_run_conf *c = feeder->conf;
+    const bool train = purpose == PL_PURPOSE_TRAIN;
+    const size_t count = train ? c->batch_groups + c->spare_groups : pl_feed_val_count(feeder);
+    uint32_t stop_ids[PL_EOS_MAX];
+    struct pl_rollout_group asked;
+
+    if (index >= count)
+        return pl_fail(err, PL_EFORMAT, "group %u of a batch of %zu: nobody asked for it", index,
+                       count);
+    asked = train ? train_group(feeder, batch, index, train_prompt(feeder, batch, index), stop_ids)
+                  : val_group(feeder, batch, index, stop_ids);
+    return pl_inspect_group(
+        group, &(struct pl_inspect){.asked = &asked, .version_max = c->steps + 1}, err);
+}
+
 int pl_feed_val(struct pl_feeder *feeder, uint64_t step, size_t *ret_new, struct pl_error *err)
 {
     const size_t count = pl_feed_val_count(feeder);
@@ -190,13 +219,9 @@ int pl_feed_val(struct pl_feeder *feeder, uint64_t step, size_t *ret_new, struct
     snprintf(name, sizeof name, "e%llu", (unsigned long long)step);
     *ret_new = 0;
     for (size_t i = 0; rc == PL_OK && i < count; i++) {
-        const struct pl_prompt *prompt = &feeder->val->list[i];
-        struct pl_rollout_group g = group_of(feeder, prompt, PL_PURPOSE_EVALUATE, stop_ids);
+        const struct pl_rollout_group g = val_group(feeder, step, i, stop_ids);
 
-        g.batch = step;
-        g.index = (uint32_t)i;
-        g.version = step + 1;
-        rc = feed(feeder, &g, &entry, prompt->task, ret_new, err);
+        rc = feed(feeder, &g, &entry, feeder->val->list[i].task, ret_new, err);
     }
     return rc;
 }

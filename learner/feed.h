@@ -16,6 +16,7 @@
 #include "common/link/queues.h"
 #include "common/model/config.h"
 #include "learner/prompts.h"
+#include "proto/rollout.h"
 
 struct pl_feeder {
     const struct pl_run_conf *conf;
@@ -42,6 +43,12 @@ int pl_feed_train(struct pl_feeder *feeder, uint64_t batch, double previous, siz
  * prompt. Errors of pl_queues_redo(). */
 int pl_feed_redo(struct pl_feeder *feeder, uint64_t batch, uint32_t index, struct pl_redo *redo,
                  struct pl_error *err);
+/*
+ * Whether a scored group is an answer to what is fed as group `index` of a batch, of training or of
+ * an evaluation (pl_inspect_group()). PL_EFORMAT: it is not, or there is no such group.
+ */
+int pl_feed_judge(const struct pl_feeder *feeder, enum pl_purpose purpose, uint64_t batch,
+                  uint32_t index, const struct pl_rollout_group *group, struct pl_error *err);
 int pl_feed_val(struct pl_feeder *feeder, uint64_t step, size_t *ret_new, struct pl_error *err);
 
 #endif

@@ -16,6 +16,7 @@
 #include "learner/report.h"
 #include "learner/savepoint.h"
 #include "learner/schedule.h"
+#include "learner/trust.h"
 #include "learner/update.h"
 #include "learner/versions.h"
 
@@ -45,6 +46,7 @@ struct learner {
     struct pl_prompts train, val;
     struct pl_queues *stream;
     struct pl_feeder feeder;
+    struct pl_trust trust;
     struct pl_versions versions;
     struct pl_best best;
     struct pl_metrics *metrics;
@@ -75,10 +77,14 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 /* ---- feeding ---- */
 
 /* Everything that may be sampled by now: batches up to step + staleness, evaluations not yet in. */
+static uint64_t feed_end(const struct learner *l)
+{
+    return min_u64(l->point.step + l->conf->staleness + 1, l->conf->steps);
+}
+
 static int feed(struct learner *l, size_t *ret_new, struct pl_error *err)
 {
-    const uint64_t step = l->point.step;
-    const uint64_t end = min_u64(step + l->conf->staleness + 1, l->conf->steps);
+    const uint64_t step = l->point.step, end = feed_end(l);
     size_t fresh = 0;
     int rc = PL_OK;
 
@@ -92,6 +98,21 @@ static int feed(struct learner *l, size_t *ret_new, struct pl_error *err)
         *ret_new += fresh;
     }
     return rc;
+}
+
+static struct pl_trust_open what_is_open(const struct learner *l)
+{
+    return (struct pl_trust_open){l->point.step, feed_end(l), l->point.evals, l->point.eval_count};
+}
+
+/* Nothing of what is not trained yet stays that actors in quarantine made or hold. */
+static int sweep(struct learner *l, struct pl_error *err)
+{
+    const struct pl_trust_open open = what_is_open(l);
+    size_t groups = 0, fresh;
+    int rc = pl_trust_sweep(&l->trust, &open, &groups, err);
+
+    return rc == PL_OK && groups > 0 ? feed(l, &fresh, err) : rc;
 }
 
 static bool eval_is_due(const struct learner *l, uint64_t step)
@@ -153,6 +174,41 @@ static int keep_if_best(struct learner *l, uint64_t step, double accuracy, struc
     return rc;
 }
 
+/* The policy as it was at a version: NULL is the trainer's own. False: it is gone. */
+static bool weights_of(struct learner *l, uint64_t version, const struct pl_weights **ret_weights)
+{
+    const struct pl_version *known = pl_versions_find(&l->versions, version);
+
+    *ret_weights = NULL;
+    if (known && version != l->point.step + 1) {
+        pl_policy_install(known->values, l->models.past);
+        *ret_weights = l->models.past;
+    }
+    return known != NULL;
+}
+
+/* Some of a batch that was read is computed again. *ret_again: not all of it may be used, and the
+ * batch is open again. */
+static int audit(struct learner *l, enum pl_purpose purpose, uint64_t batch, uint64_t version,
+                 const struct pl_rollouts *rollouts, struct pl_trust_audit *ret_audit,
+                 bool *ret_again, struct pl_error *err)
+{
+    const struct pl_trust_open open = what_is_open(l);
+    const struct pl_weights *weights;
+
+    *ret_again = false;
+    if (!pl_trust_audits(&l->trust) || rollouts->samples == 0)
+        return PL_OK;
+    if (!weights_of(l, version, &weights)) {
+        pl_warn("audit event=skipped batch=%s%llu reason=\"version %llu is gone\"",
+                purpose == PL_PURPOSE_EVALUATE ? "e" : "", (unsigned long long)batch,
+                (unsigned long long)version);
+        return PL_OK;
+    }
+    return pl_trust_audit(&l->trust, purpose, batch, rollouts, weights, &open, ret_audit, ret_again,
+                          err);
+}
+
 /* Report evaluations that are complete. */
 static int take_evals(struct learner *l, uint64_t wait_ms, struct pl_error *err)
 {
@@ -160,7 +216,9 @@ static int take_evals(struct learner *l, uint64_t wait_ms, struct pl_error *err)
         const uint64_t step = l->point.evals[i];
         const struct pl_rollouts_check check = check_of(l, step + 1, false);
         struct pl_rollouts rollouts = {0};
+        struct pl_trust_audit audited;
         struct pl_ready ready = {0};
+        bool again = false;
         char name[32];
         int rc;
 
@@ -171,7 +229,16 @@ static int take_evals(struct learner *l, uint64_t wait_ms, struct pl_error *err)
             continue;
         }
         if (rc == PL_OK)
-            rc = pl_rollouts_read(&ready, &check, &rollouts, err);
+            rc = pl_trust_read(&l->trust, PL_PURPOSE_EVALUATE, step, &ready, &check, &rollouts,
+                               &again, err);
+        if (rc == PL_OK && !again)
+            rc = audit(l, PL_PURPOSE_EVALUATE, step, step + 1, &rollouts, &audited, &again, err);
+        if (rc == PL_OK && again) { /* it is fed with the next batch, or while one is waited for */
+            pl_rollouts_release(&rollouts);
+            pl_ready_release(&ready);
+            i++;
+            continue;
+        }
         if (rc == PL_OK)
             rc = keep_if_best(l, step, rollouts.accuracy, err);
         if (rc == PL_OK)
@@ -218,10 +285,13 @@ static int take_batch(struct learner *l, struct pl_ready *ret_ready, double *ret
             rc = pl_queues_whole(l->stream, name, &whole, err);
         if (rc == PL_OK && (!whole || seconds() - fed > FEED_AGAIN_S)) {
             fed = seconds();
-            rc = feed(l, &fresh, err);
+            rc = sweep(l, err);
+            if (rc == PL_OK)
+                rc = feed(l, &fresh, err);
             if (rc == PL_OK && fresh > 0)
-                pl_warn("fed event=again batch=%s groups=%zu reason=\"Redis had lost them\"", name,
-                        fresh);
+                pl_warn("fed event=again batch=%s groups=%zu reason=\"Redis had lost them, or they "
+                        "were refused\"",
+                        name, fresh);
         }
         if (rc < 0)
             return rc;
@@ -253,11 +323,23 @@ static int take_rollouts(struct learner *l, struct pl_ready *ret_ready,
     for (;;) {
         size_t groups = 0, samples = 0;
         double waited = 0.0;
-        int rc = take_batch(l, ret_ready, &waited, err);
+        bool again = false;
+        int rc = sweep(l, err);
 
+        if (rc == PL_OK)
+            rc = take_batch(l, ret_ready, &waited, err);
         report->wait_s += waited;
         if (rc == PL_OK)
-            rc = pl_rollouts_read(ret_ready, &check, ret_rollouts, err);
+            rc = pl_trust_read(&l->trust, PL_PURPOSE_TRAIN, step, ret_ready, &check, ret_rollouts,
+                               &again, err);
+        if (rc == PL_OK && !again)
+            rc = audit(l, PL_PURPOSE_TRAIN, step, version, ret_rollouts, &report->audit, &again,
+                       err);
+        if (rc == PL_OK && again) {
+            pl_rollouts_release(ret_rollouts);
+            pl_ready_release(ret_ready);
+            continue;
+        }
         if (rc == PL_OK && is_latest(l))
             rc = pl_stale_redo(&l->feeder, step, ret_ready, ret_rollouts, version, &groups,
                                &samples, err);
@@ -274,14 +356,11 @@ static int take_rollouts(struct learner *l, struct pl_ready *ret_ready,
 /* Recorded against computed log-probabilities, at the version that sampled. NaN: it is gone. */
 static double difference(struct learner *l, const struct pl_rollouts *rollouts, uint64_t version)
 {
-    const struct pl_version *known = pl_versions_find(&l->versions, version);
+    const struct pl_weights *weights;
 
-    if (!known || rollouts->samples == 0)
+    if (rollouts->samples == 0 || !weights_of(l, version, &weights))
         return NAN;
-    if (version == l->point.step + 1)
-        return pl_update_difference(&l->update, rollouts, NULL);
-    pl_policy_install(known->values, l->models.past);
-    return pl_update_difference(&l->update, rollouts, l->models.past);
+    return pl_update_difference(&l->update, rollouts, weights);
 }
 
 /* ---- checkpoints ---- */
@@ -498,7 +577,9 @@ static int loop(struct learner *l, struct pl_error *err)
             rc = note_state(l, "running", err);
     }
     while (rc == PL_OK && l->point.eval_count > 0 && !pl_daemon_stopping(NULL)) {
-        rc = feed(l, &fresh, err);
+        rc = sweep(l, err);
+        if (rc == PL_OK)
+            rc = feed(l, &fresh, err);
         if (rc == PL_OK)
             rc = take_evals(l, WAIT_MS, err);
     }
@@ -699,9 +780,23 @@ static int open_all(struct learner *l, struct pl_error *err)
         rc = open_stream(l, err);
     if (rc == PL_OK)
         rc = pl_versions_init(&l->versions, c, l->models.shape, l->stream, err);
+    if (rc == PL_OK && c->audit_share > 0.0)
+        rc = pl_audit_create(&(struct pl_audit_opts){.dir = c->dir,
+                                                     .share = c->audit_share,
+                                                     .tolerance = c->audit_tolerance,
+                                                     .vocab = l->models.shape->config.vocab,
+                                                     .predictions = pl_pack_predictions_max(
+                                                         &l->models.pack->limits)},
+                             &l->trust.audit, err);
     if (rc < 0)
         return rc;
     pl_feeder_init(&l->feeder, c, &l->models.shape->config, l->stream, &l->train, &l->val);
+    l->trust = (struct pl_trust){.audit = l->trust.audit,
+                                 .conf = c,
+                                 .feeder = &l->feeder,
+                                 .stream = l->stream,
+                                 .trainer = l->models.trainer,
+                                 .pack = l->models.pack};
     l->saved = l->point.step;
     l->update = (struct pl_update){
         .conf = c,
@@ -720,6 +815,7 @@ static int open_all(struct learner *l, struct pl_error *err)
 
 static void close_all(struct learner *l)
 {
+    pl_audit_destroy(l->trust.audit);
     pl_feeder_release(&l->feeder);
     pl_versions_release(&l->versions);
     pl_queues_close(l->stream);

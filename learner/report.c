@@ -160,6 +160,16 @@ static void put_off_policy(struct line *l, const struct pl_report_step *step)
     real(l, "training/off_policy/evicted_samples", (double)step->evicted);
 }
 
+/* Nothing where nothing was computed again. */
+static void put_audit(struct line *l, const struct pl_report_step *step)
+{
+    if (step->audit.groups == 0)
+        return;
+    real(l, "audit/groups", (double)step->audit.groups);
+    real(l, "audit/tokens", (double)step->audit.tokens);
+    real(l, "audit/logp_difference/max", step->audit.most);
+}
+
 /* Nothing where there is no critic. */
 static void put_critic(struct line *l, const struct pl_report_step *step)
 {
@@ -219,6 +229,7 @@ int pl_report_train(struct pl_metrics *metrics, struct pl_queues *stream,
     put_update(&line, step);
     put_critic(&line, step);
     put_off_policy(&line, step);
+    put_audit(&line, step);
     real(&line, "training/dropped_groups", (double)step->dropped);
     real(&line, "timing_s/gen", generate_s); /* summed over groups, many at once */
     real(&line, "timing_s/gen_slowest", slowest_s);

@@ -11,6 +11,7 @@
 #include "learner/refill.h"
 #include "learner/rollouts.h"
 #include "learner/stale.h"
+#include "learner/trust.h"
 #include "learner/update.h"
 
 struct pl_report_step {
@@ -26,6 +27,7 @@ struct pl_report_step {
     size_t staleness_max;
     size_t evicted; /* samples that were too old and were made once more */
     uint64_t dropped;
+    struct pl_trust_audit audit; /* all 0 where there was none */
 };
 
 int pl_report_train(struct pl_metrics *metrics, struct pl_queues *stream,

@@ -169,28 +169,53 @@ static void fill(struct pl_rollouts *r)
     r->group_first[r->group_count] = i;
 }
 
+/* One group, counted if it is as it must be. */
+static int decode_group(const struct pl_ready_group *from, const struct pl_rollouts_check *check,
+                        struct pl_rollouts *r, struct pl_error *err)
+{
+    struct pl_rollout_group *group = &r->groups[r->group_count];
+    int rc = pl_rollout_group_decode(from->pb, from->pb_len, PL_STAGE_SCORED, &check->limits, group,
+                                     err);
+
+    if (rc == PL_OK)
+        rc = check_group(group, check, err);
+    if (rc == PL_OK && check->judge)
+        rc = check->judge(check->at, group, from->index, err);
+    if (rc < 0) {
+        pl_rollout_group_release(group);
+        return rc;
+    }
+    r->group_count++;
+    r->samples += group->samples;
+    for (size_t s = 0; s < group->samples; s++) {
+        r->tokens += group->rollouts[s].len;
+        if (r->by_segment)
+            r->answers += count_answers(&group->rollouts[s].score);
+    }
+    return PL_OK;
+}
+
 static int decode(const struct pl_ready *ready, const struct pl_rollouts_check *check,
                   struct pl_rollouts *r, struct pl_error *err)
 {
-    for (size_t g = 0; g < ready->count; g++) {
-        struct pl_rollout_group *group = &r->groups[g];
-        int rc = pl_rollout_group_decode(ready->groups[g].pb, ready->groups[g].pb_len,
-                                         PL_STAGE_SCORED, &check->limits, group, err);
+    size_t bad = 0;
 
-        if (rc == PL_OK) {
-            r->group_count++;
-            rc = check_group(group, check, err);
+    for (size_t g = 0; g < ready->count; g++) {
+        struct pl_error why = {0};
+        int rc = decode_group(&ready->groups[g], check, r, &why);
+
+        if (rc == PL_EFORMAT && check->bad) {
+            bad++;
+            rc = check->bad(check->at, &ready->groups[g], why.text, err);
+        } else if (rc < 0) {
+            pl_fail(err, rc, "%s", why.text);
         }
         if (rc < 0)
             return rc;
-        r->samples += group->samples;
-        for (size_t s = 0; s < group->samples; s++) {
-            r->tokens += group->rollouts[s].len;
-            if (r->by_segment)
-                r->answers += count_answers(&group->rollouts[s].score);
-        }
     }
-    return PL_OK;
+    return bad == 0 ? PL_OK
+                    : pl_fail(err, PL_EFORMAT, "%zu groups of batch %s are not as they must be",
+                              bad, ready->batch);
 }
 
 int pl_rollouts_read(const struct pl_ready *ready, const struct pl_rollouts_check *check,

@@ -57,6 +57,13 @@ struct pl_rollouts_check {
                                   log-probabilities are what counts */
     const unsigned char *hash; /* of that version; NULL: not known any more */
     bool by_segment;           /* credit goes to the segments that earned it */
+    /* What else a group must be, PL_EFORMAT: it is not; NULL: nothing. */
+    int (*judge)(void *at, const struct pl_rollout_group *group, uint32_t index,
+                 struct pl_error *err);
+    /* Told of every group that is not as it must be, with the sentence, before reading fails; NULL:
+     * it fails with the first. What it returns other than PL_OK ends reading. */
+    int (*bad)(void *at, const struct pl_ready_group *group, const char *why, struct pl_error *err);
+    void *at;
 };
 
 /*

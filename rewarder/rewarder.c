@@ -2,7 +2,10 @@
 
 #include "common/base/buf.h"
 #include "common/base/log.h"
+#include "common/link/guard.h"
 #include "common/link/queues.h"
+#include "common/model/config.h"
+#include "proto/inspect.h"
 #include "rewarder/desk.h"
 #include "rewarder/scorer.h"
 
@@ -21,7 +24,8 @@ struct rewarder {
     const struct pl_tokenizer *tokenizer;
     struct pl_reward_opts opts;
     char *redis;
-    _Atomic uint64_t groups, samples, buried, unverified;
+    size_t vocab; /* of the model: more than the tokenizer's where it is padded */
+    _Atomic uint64_t groups, samples, buried, refused, unverified;
     _Atomic int failed; /* a thread ended with this code */
 };
 
@@ -134,7 +138,10 @@ static void note_unverified(struct worker *w, const struct pl_lease *lease,
     atomic_fetch_add(&w->all->unverified, count);
 }
 
-static int score(struct worker *w, const struct pl_lease *lease)
+/* The group of a lease, if it is what was asked for. PL_EFORMAT: it is not; *ret_strikes: what it
+ * costs its actor. */
+static int take_in(struct worker *w, const struct pl_lease *lease, struct pl_rollout_group *group,
+                   uint32_t *ret_strikes, struct pl_error *err)
 {
     const struct pl_run_conf *conf = &w->all->daemon->conf;
     const struct pl_rollout_group_limits limits = {
@@ -142,23 +149,68 @@ static int score(struct worker *w, const struct pl_lease *lease)
         .samples = SAMPLES_MAX,
         .tokens = conf->prompt_tokens_max > conf->response_tokens_max ? conf->prompt_tokens_max
                                                                       : conf->response_tokens_max,
+        .vocab = w->all->vocab,
     };
+    struct pl_rollout_group prompt = {0};
+    struct pl_asked asked = {0};
+    struct pl_error why = {0};
+    int rc = pl_guard_asked(w->stream, lease, &asked, err);
+
+    *ret_strikes = 0;
+    if (rc < 0)
+        return rc;
+    if (!asked.pb || pl_rollout_group_decode(asked.pb, asked.pb_len, PL_STAGE_PROMPT, &limits,
+                                             &prompt, &why) < 0) {
+        rc = pl_fail(err, PL_EFORMAT, "group %s: what was asked for is not known%s%s", lease->group,
+                     why.text[0] ? ": " : "", why.text);
+        goto out;
+    }
+    *ret_strikes = (uint32_t)conf->audit_strikes;
+    rc = pl_rollout_group_decode(lease->pb, lease->pb_len, PL_STAGE_ROLLOUT, &limits, group, &why);
+    if (rc < 0)
+        pl_fail(err, rc, "by actor '%s': %s", asked.actor, why.text);
+    if (rc == PL_OK)
+        rc = pl_inspect_group(group,
+                              &(struct pl_inspect){.asked = &prompt,
+                                                   .actor = asked.actor,
+                                                   .version_max = conf->steps + 1},
+                              err);
+out:
+    pl_rollout_group_release(&prompt);
+    pl_asked_release(&asked);
+    return rc;
+}
+
+/* What an actor made is not what was asked of it: somebody is to make it anew. */
+static int refuse(struct worker *w, const struct pl_lease *lease, const char *reason,
+                  uint32_t strikes)
+{
+    pl_warn("refused group=%s reason=\"%s\"", lease->group, reason);
+    atomic_fetch_add(&w->all->refused, 1);
+    return pl_guard_refuse(w->stream, lease, reason, strikes, &w->err);
+}
+
+static int score(struct worker *w, const struct pl_lease *lease)
+{
     struct pl_rollout_group group = {0};
     const uint64_t before = pl_scorer_failures(w->scorer);
-    uint32_t right = 0, formatted = 0;
+    uint32_t right = 0, formatted = 0, strikes = 0;
     struct pl_error why = {0};
     int rc;
 
     w->lease = lease;
     w->renewed = now_s();
-    rc = pl_rollout_group_decode(lease->pb, lease->pb_len, PL_STAGE_ROLLOUT, &limits, &group, &why);
-
+    rc = take_in(w, lease, &group, &strikes, &why);
+    if (rc == PL_EFORMAT) {
+        pl_rollout_group_release(&group);
+        return refuse(w, lease, why.text, strikes);
+    }
     if (rc == PL_OK)
         rc = pl_scorer_group(w->scorer, &group, w->name, &right, &formatted, &why);
     if (rc == PL_OK) {
         note_unverified(w, lease, &group, pl_scorer_failures(w->scorer) - before);
         rc = commit(w, lease, &group, right, formatted);
-    } else if (rc == PL_EFORMAT) { /* nobody else would understand it either */
+    } else if (rc == PL_EFORMAT) { /* the task: nobody else would understand it either */
         pl_warn("buried group=%s reason=\"%s\"", lease->group, why.text);
         atomic_fetch_add(&w->all->buried, 1);
         rc = pl_queues_bury(w->stream, PL_QUEUE_ROLLOUTS, lease, why.text, &w->err);
@@ -232,13 +284,17 @@ static int worker_start(struct worker *w, struct rewarder *r, size_t number, str
 
 static void beat(struct rewarder *r, struct pl_queues *stream)
 {
-    char groups[32], samples[32], buried[32], unverified[32];
-    const struct pl_field fields[] = {
-        {"groups", groups}, {"samples", samples}, {"buried", buried}, {"unverified", unverified}};
+    char groups[32], samples[32], buried[32], refused[32], unverified[32];
+    const struct pl_field fields[] = {{"groups", groups},
+                                      {"samples", samples},
+                                      {"buried", buried},
+                                      {"refused", refused},
+                                      {"unverified", unverified}};
 
     snprintf(groups, sizeof groups, "%llu", (unsigned long long)atomic_load(&r->groups));
     snprintf(samples, sizeof samples, "%llu", (unsigned long long)atomic_load(&r->samples));
     snprintf(buried, sizeof buried, "%llu", (unsigned long long)atomic_load(&r->buried));
+    snprintf(refused, sizeof refused, "%llu", (unsigned long long)atomic_load(&r->refused));
     snprintf(unverified, sizeof unverified, "%llu",
              (unsigned long long)atomic_load(&r->unverified));
     (void)pl_queues_heartbeat(stream, fields, sizeof fields / sizeof *fields, NULL);
@@ -290,6 +346,7 @@ int pl_rewarder_run(struct pl_daemon *daemon, struct pl_error *err)
     struct pl_tokenizer *tokenizer = NULL;
     struct worker *workers = calloc(threads, sizeof *workers);
     struct pl_desk *desk = NULL;
+    struct pl_config config;
     size_t started = 0;
     int rc;
 
@@ -298,6 +355,10 @@ int pl_rewarder_run(struct pl_daemon *daemon, struct pl_error *err)
     rc = workers && r.redis ? pl_tokenizer_load(daemon->conf.model, &tokenizer, err)
                             : pl_fail(err, PL_ENOMEM, "no memory for the rewarder");
     r.tokenizer = tokenizer;
+    if (rc == PL_OK)
+        rc = pl_config_load(daemon->conf.model, &config, err);
+    if (rc == PL_OK)
+        r.vocab = config.vocab;
     if (rc == PL_OK)
         rc = open_desk(&r, &desk, err);
     while (rc == PL_OK && started < threads) {
@@ -317,9 +378,9 @@ int pl_rewarder_run(struct pl_daemon *daemon, struct pl_error *err)
         pl_queues_close(workers[i].stream);
         pl_scorer_destroy(workers[i].scorer);
     }
-    pl_info("scored groups=%llu samples=%llu buried=%llu unverified=%llu",
+    pl_info("scored groups=%llu samples=%llu buried=%llu refused=%llu unverified=%llu",
             (unsigned long long)atomic_load(&r.groups), (unsigned long long)atomic_load(&r.samples),
-            (unsigned long long)atomic_load(&r.buried),
+            (unsigned long long)atomic_load(&r.buried), (unsigned long long)atomic_load(&r.refused),
             (unsigned long long)atomic_load(&r.unverified));
     pl_desk_destroy(desk);
     pl_tokenizer_destroy(tokenizer);

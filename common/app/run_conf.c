@@ -194,6 +194,19 @@ static const struct pl_option rows[] = {
     SIZE(rollouts_kept, "trainer.rollout_freq", "1", 0, 1e9,
          "write the rollouts of every N-th step; 0: none"),
 
+    GROUP("Trust in actors"),
+    SIZE(audit_strikes, "audit.strikes", "1", 0, 1e6,
+         "groups that are not what was asked for after which an actor is quarantined; 0: never"),
+    REAL(audit_share, "audit.share", "0", 0, 1,
+         "share of groups, drawn by a secret of the learner's, whose every token and "
+         "log-probability is computed again; an actor whose numbers are others is quarantined"),
+    REAL(audit_tolerance, "audit.tolerance", "0", 0, 1,
+         "how far log-probabilities may be off in an audit; 0: equal to the bit, which machines "
+         "of one build are"),
+    REAL(audit_difference, "audit.logp_difference", "0", 0, 100,
+         "mean |recorded - computed| log-probability of an actor's tokens in a batch over which "
+         "it is quarantined; 0: off"),
+
     GROUP("Processes"),
     SIZE(actors, "workers.actors", "1", 1, 1024, "actors that plait up starts"),
     SIZE(actor_threads, "workers.actor_threads", "0", 0, 1024, "threads of each; 0: all"),
@@ -271,6 +284,11 @@ static int check(const struct pl_run_conf *c, struct pl_error *err)
                        "'rollout.staleness_max' is %zu, but 'rollout.staleness' lets batches be "
                        "sampled %zu steps ahead, which would be dropped",
                        c->staleness_max, c->staleness);
+    if (c->rollout_mode == PL_ROLLOUT_LATEST && (c->audit_share > 0 || c->audit_difference > 0))
+        return pl_fail(err, PL_EINVAL,
+                       "'%s' is over 0, but samples of 'rollout.mode' latest are of several "
+                       "versions, and cannot be computed again",
+                       c->audit_share > 0 ? "audit.share" : "audit.logp_difference");
     if (c->gdpo_weights.count != 3)
         return pl_fail(err, PL_EINVAL, "'algorithm.gdpo_reward_weights' needs 3 numbers, not %zu",
                        c->gdpo_weights.count);
@@ -331,6 +349,7 @@ static bool enters_the_bits(const char *line)
                                       "run.memory_max",
                                       "workers.",
                                       "link.",
+                                      "audit.",
                                       "trainer.save_freq",
                                       "trainer.max_ckpt_to_keep",
                                       "trainer.rollout_freq",

@@ -104,6 +104,10 @@ struct pl_run_conf {
     size_t save_freq, test_freq, keep; /* trainer.save_freq, test_freq, max_ckpt_to_keep */
     bool val_before_train;
     size_t rollouts_kept; /* trainer.rollout_data: write rollouts of every n-th step, 0: none */
+    /* trust in actors */
+    double audit_share, audit_tolerance; /* audit.share, audit.tolerance */
+    size_t audit_strikes;                /* audit.strikes */
+    double audit_difference;             /* audit.logp_difference */
     /* processes */
     size_t actors, actor_threads, actor_slots, rewarders, rewarder_threads, learner_threads;
     const char *redis;            /* link.redis: "" a private one in run.dir */

@@ -10,12 +10,16 @@ All keys of a run share one hash tag and are named from their prefix, KEYS[1] = 
                       "dead <entry>"
   batch:<b>           hash: expected fed arrived dropped samples right formatted accuracy previous
                       gate state (open, complete, ready) after next epsilon gated retried
-  scored:<b>          hash, index -> scored group, "<index>:text" -> its rewards for people
+  scored:<b>          hash, index -> scored group, "<index>:text" -> its rewards for people, and of each
+                      group from its finish on "<index>:actor", "<index>:asked" (the prompt as it was fed),
+                      from its commit on "<index>:counts" (samples right formatted)
   ready               stream, one entry a batch that is complete and whose gate is decided
   dead                stream, groups that failed, with the reason and the fields of their entry
   events              short stream of what happened, for people
   retired             set of batches that are trained and durable
   ledger              hash: fed trained dropped scored, dropped:<reason>
+  strikes             hash, actor -> groups of it that were not what was asked for
+  quarantine          hash, actor -> why what it hands over is not taken any more
 
 The gate is decided in the order of batches: batch b waits for the one it comes `after`, whose
 accuracy becomes its `previous`.
@@ -78,6 +82,12 @@ local function entry_of(b, index, fields, pb)
     return list
 end
 
+-- The entries beside a group's scores, and those as well.
+local function forget(prefix, b, index)
+    redis.call('HDEL', prefix .. 'scored:' .. b, index, index .. ':text', index .. ':actor', index .. ':asked',
+        index .. ':counts')
+end
+
 -- The gate of a batch that is complete, once the one before it is decided; then of those after it.
 local function decide(prefix, b)
     while b do
@@ -110,6 +120,65 @@ local function settle(prefix, b)
     decide(prefix, b)
 end
 
+-- A batch waits for one of its groups again: its gate is not decided any more, nor is that of the batch
+-- behind it, which was compared with an accuracy that changes now. The learner has trained neither.
+local function reopen(prefix, b)
+    local key = prefix .. 'batch:' .. b
+    local f = redis.call('HMGET', key, 'state', 'entry', 'next')
+    if f[1] == 'ready' then
+        redis.call('XDEL', prefix .. 'ready', f[2])
+    end
+    redis.call('HDEL', key, 'entry', 'gate', 'accuracy')
+    redis.call('HSET', key, 'state', 'open')
+    local behind = f[3] and prefix .. 'batch:' .. f[3]
+    local g = behind and redis.call('HMGET', behind, 'state', 'entry', 'after')
+    if not g or not g[1] or g[3] ~= b then
+        return
+    end
+    if g[1] == 'ready' then
+        redis.call('XDEL', prefix .. 'ready', g[2])
+        redis.call('HSET', behind, 'state', 'complete')
+    end
+    redis.call('HDEL', behind, 'entry', 'gate', 'previous')
+end
+
+-- What was made of a group, a rollout or its score, is taken back: it counts as dropped, and the group is
+-- as if it had not been fed yet, so that the learner feeds it again.
+local function unmake(prefix, b, index, kind, held, reason)
+    local key, scored = prefix .. 'batch:' .. b, prefix .. 'scored:' .. b
+    if kind == 'rollout' then
+        done_with(prefix, 'rollouts', held)
+    else
+        local counts = redis.call('HGET', scored, index .. ':counts') or '0 0 0'
+        local n = {string.match(counts, '^(%d+) (%d+) (%d+)$')}
+        reopen(prefix, b)
+        redis.call('HINCRBY', key, 'arrived', -1)
+        for i, name in ipairs({'samples', 'right', 'formatted'}) do
+            redis.call('HINCRBY', key, name, string.format('%d', -tonumber(n[i] or 0)))
+        end
+        redis.call('HINCRBY', prefix .. 'ledger', 'scored', -1)
+    end
+    forget(prefix, b, index)
+    redis.call('HDEL', prefix .. 'groups:' .. b, index)
+    redis.call('HINCRBY', key, 'fed', -1)
+    redis.call('HINCRBY', prefix .. 'ledger', 'dropped', 1)
+    count_dropped(prefix, reason, 1)
+    note(prefix, 'event', 'unmade', 'group', b .. ':' .. index, 'reason', reason)
+end
+
+local function bar(prefix, actor, reason)
+    if redis.call('HSETNX', prefix .. 'quarantine', actor, reason) == 1 then
+        note(prefix, 'event', 'quarantined', 'actor', actor, 'reason', reason)
+    end
+end
+
+-- The group of an entry that waits as a prompt, in a new entry that nobody holds.
+local function queue_again(prefix, queue, b, index, entry, fields)
+    local made = redis.call('XADD', prefix .. queue, '*', unpack(fields))
+    done_with(prefix, queue, entry)
+    redis.call('HSET', prefix .. 'groups:' .. b, index, STATE[queue] .. ' ' .. made)
+end
+
 -- batch index expected after previous epsilon gated | fields | pb
 -- Where the feeder knows what the batch before came to, `after` is empty and `previous` says so; that
 -- holds for a batch that is there and still waits for it, too.
@@ -134,9 +203,8 @@ local function feed(keys, argv)
             local of = redis.call('HMGET', before, 'state', 'accuracy')
             if of[1] == 'ready' then
                 redis.call('HSET', key, 'previous', of[2])
-            else
-                redis.call('HSET', before, 'next', b)
             end
+            redis.call('HSET', before, 'next', b)
         end
     end
     if redis.call('HEXISTS', groups, index) == 1 then
@@ -149,20 +217,35 @@ local function feed(keys, argv)
     return 'DONE'
 end
 
--- batch index entry | fields | pb
+-- batch index entry actor | fields | pb
+-- What a quarantined actor hands over is not taken: what it holds is anybody else's at once.
 local function finish(keys, argv)
-    local prefix, b, index, entry = keys[1], argv[1], argv[2], argv[3]
+    local prefix, b, index, entry, actor = keys[1], argv[1], argv[2], argv[3], argv[4]
     local groups = prefix .. 'groups:' .. b
     local state = redis.call('HGET', groups, index)
     local kind, held = nil, nil
     if state then
         kind, held = word(state)
     end
+    if redis.call('HEXISTS', prefix .. 'quarantine', actor) == 1 then
+        local found = kind == 'prompt' and held == entry and redis.call('XRANGE', prefix .. 'prompts', entry, entry)
+        if found and #found == 1 then
+            queue_again(prefix, 'prompts', b, index, entry, found[1][2])
+        end
+        return 'REFUSED'
+    end
     if kind ~= 'prompt' then
         done_with(prefix, 'prompts', entry)
         return state and 'REPEATED' or 'RETIRED'
     end
-    local fields, at = pairs_at(argv, 4)
+    local fields, at = pairs_at(argv, 5)
+    local asked = redis.call('XRANGE', prefix .. 'prompts', held, held)
+    for i = 1, #asked == 1 and #asked[1][2] or 0, 2 do
+        if asked[1][2][i] == 'pb' then
+            redis.call('HSET', prefix .. 'scored:' .. b, index .. ':asked', asked[1][2][i + 1])
+        end
+    end
+    redis.call('HSET', prefix .. 'scored:' .. b, index .. ':actor', actor)
     local made = redis.call('XADD', prefix .. 'rollouts', '*', unpack(entry_of(b, index, fields, argv[at])))
     done_with(prefix, 'prompts', held)
     if entry ~= held then
@@ -185,7 +268,9 @@ local function commit(keys, argv)
         done_with(prefix, 'rollouts', entry)
         return state and 'REPEATED' or 'RETIRED'
     end
-    redis.call('HSET', prefix .. 'scored:' .. b, index, argv[8], index .. ':text', argv[7])
+    redis.call('HSET', prefix .. 'scored:' .. b, index, argv[8], index .. ':text', argv[7], index .. ':counts',
+        argv[4] .. ' ' .. argv[5] .. ' ' .. argv[6])
+    redis.call('HDEL', prefix .. 'scored:' .. b, index .. ':asked')
     redis.call('HINCRBY', key, 'arrived', 1)
     redis.call('HINCRBY', key, 'samples', argv[4])
     redis.call('HINCRBY', key, 'right', argv[5])
@@ -343,16 +428,90 @@ local function give_back(keys, argv)
     if #found == 0 then
         return 'RETIRED'
     end
-    local made = redis.call('XADD', prefix .. queue, '*', unpack(found[1][2]))
-    done_with(prefix, queue, entry)
-    redis.call('HSET', groups, index, STATE[queue] .. ' ' .. made)
+    queue_again(prefix, queue, b, index, entry, found[1][2])
     return 'DONE'
+end
+
+-- batch index entry sha1 reason worker strikes pb: what an actor made of a group is not what was asked for,
+-- as a rewarder says of the rollout `entry`, or the learner (entry '') of the scored group of that sha1. It
+-- goes to `dead`, the group is to be made anew, and the actor has a strike; at that many of them, 0: never,
+-- it is quarantined.
+local function refuse(keys, argv)
+    local prefix, b, index, entry, strikes = keys[1], argv[1], argv[2], argv[3], tonumber(argv[7])
+    local state = redis.call('HGET', prefix .. 'groups:' .. b, index)
+    local kind, held = nil, nil
+    if state then
+        kind, held = word(state)
+    end
+    if entry ~= '' and (kind ~= 'rollout' or held ~= entry) then
+        done_with(prefix, 'rollouts', entry)
+        return state and 'REPEATED' or 'RETIRED'
+    end
+    local made = entry == '' and redis.call('HGET', prefix .. 'scored:' .. b, index)
+    if entry == '' and (kind ~= 'scored' or not made or redis.sha1hex(made) ~= argv[4]) then
+        return state and 'REPEATED' or 'RETIRED'
+    end
+    local actor = redis.call('HGET', prefix .. 'scored:' .. b, index .. ':actor') or '?'
+    redis.call('XADD', prefix .. 'dead', '*', 'id', b .. ':' .. index, 'reason', argv[5], 'where',
+        entry == '' and 'scored' or 'rollouts', 'worker', argv[6], 'deliveries', 1, 'actor', actor, 'pb', argv[8])
+    unmake(prefix, b, index, kind, held, 'refused')
+    if redis.call('HINCRBY', prefix .. 'strikes', actor, 1) >= strikes and strikes > 0 then
+        bar(prefix, actor, argv[5])
+    end
+    return 'DONE'
+end
+
+-- actor reason batch...: the actor is quarantined, or, with an empty reason, it is only seen to that nothing
+-- is left of one that is. The prompts that it holds are anybody else's at once; what it made of these batches,
+-- which are not trained yet, is to be made anew. How many these were, prompts and groups.
+local function quarantine(keys, argv)
+    local prefix, actor, reason = keys[1], argv[1], argv[2]
+    if reason == '' and redis.call('HEXISTS', prefix .. 'quarantine', actor) == 0 then
+        return {0, 0}
+    end
+    local held = {}
+    if redis.call('EXISTS', prefix .. 'prompts') == 1 then
+        held = redis.pcall('XPENDING', prefix .. 'prompts', GROUP.prompts, '-', '+', 100000, actor)
+    end
+    if reason ~= '' then
+        bar(prefix, actor, reason)
+    end
+    local leases, groups = 0, 0
+    for i = 1, held.err and 0 or #held do
+        local entry = held[i][1]
+        local found = redis.call('XRANGE', prefix .. 'prompts', entry, entry)
+        local b, index = nil, nil
+        if #found == 1 then
+            b, index = string.match(found[1][2][2] or '', '^(%w+):(%d+)$')
+        end
+        if b and redis.call('HGET', prefix .. 'groups:' .. b, index) == 'prompt ' .. entry then
+            queue_again(prefix, 'prompts', b, index, entry, found[1][2])
+            leases = leases + 1
+        else
+            done_with(prefix, 'prompts', entry)
+        end
+    end
+    for i = 3, #argv do
+        local b = argv[i]
+        local names = redis.call('HKEYS', prefix .. 'scored:' .. b)
+        for k = 1, #names do
+            local index = string.match(names[k], '^(%d+):actor$')
+            if index and redis.call('HGET', prefix .. 'scored:' .. b, names[k]) == actor then
+                local kind, entry = word(redis.call('HGET', prefix .. 'groups:' .. b, index) or '- ')
+                if kind == 'rollout' or kind == 'scored' then
+                    unmake(prefix, b, index, kind, entry, 'quarantined')
+                    groups = groups + 1
+                end
+            end
+        end
+    end
+    return {leases, groups}
 end
 
 -- batch index sha1 samples right formatted reason | fields | pb: a scored group is to be made once more.
 -- What is scored must be what the caller read, by its sha1, or this was done already. The made one counts as
 -- dropped, the new one as fed. The batch is open again; its gate is decided anew, with the accuracy that it
--- comes to then, while a batch behind it that is decided already stays as it was.
+-- comes to then, and so is the gate of the batch behind it.
 local function redo(keys, argv)
     local prefix, b, index = keys[1], argv[1], argv[2]
     local key, groups, scored = prefix .. 'batch:' .. b, prefix .. 'groups:' .. b, prefix .. 'scored:' .. b
@@ -362,17 +521,12 @@ local function redo(keys, argv)
         return state and 'REPEATED' or 'RETIRED'
     end
     local fields, at = pairs_at(argv, 8)
-    local f = redis.call('HMGET', key, 'state', 'entry')
-    if f[1] == 'ready' then
-        redis.call('XDEL', prefix .. 'ready', f[2])
-    end
-    redis.call('HDEL', key, 'entry', 'gate', 'accuracy')
-    redis.call('HSET', key, 'state', 'open')
+    reopen(prefix, b)
     redis.call('HINCRBY', key, 'arrived', -1)
     for i, name in ipairs({'samples', 'right', 'formatted'}) do
         redis.call('HINCRBY', key, name, string.format('%d', -tonumber(argv[3 + i])))
     end
-    redis.call('HDEL', scored, index, index .. ':text')
+    forget(prefix, b, index)
     local entry = redis.call('XADD', prefix .. 'prompts', '*', unpack(entry_of(b, index, fields, argv[at])))
     redis.call('HSET', groups, index, 'prompt ' .. entry)
     redis.call('HINCRBY', prefix .. 'ledger', 'fed', 1)
@@ -463,6 +617,8 @@ redis.register_function('plait1_retry', retry)
 redis.register_function{function_name = 'plait1_commit', callback = commit, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_bury', callback = bury, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_drop', callback = drop, flags = {'allow-oom'}}
+redis.register_function{function_name = 'plait1_refuse', callback = refuse, flags = {'allow-oom'}}
+redis.register_function{function_name = 'plait1_quarantine', callback = quarantine, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_give_back', callback = give_back, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_renew', callback = renew, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_retire', callback = retire, flags = {'allow-oom'}}

@@ -1,7 +1,7 @@
 #include "common/link/queues.h"
 
 #include "common/base/check.h"
-#include "common/link/redis.h"
+#include "common/link/queues_impl.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -11,13 +11,7 @@
 
 #include <openssl/evp.h>
 
-enum {
-    FIELDS_MAX = 120,
-    BATCH_MAX = 32,
-    WAIT_SLICE_MS = 1000,
-    METRICS_KEPT = 10000,
-    GROUPS_MAX = 1 << 20
-};
+enum { FIELDS_MAX = 120, WAIT_SLICE_MS = 1000, METRICS_KEPT = 10000, GROUPS_MAX = 1 << 20 };
 
 static const char library[] =
 #include <functions.inc> /* made from functions.lua */
@@ -25,20 +19,6 @@ static const char library[] =
 
 static const char *const queue_names[] = {"prompts", "rollouts"};
 static const char *const group_names[] = {"actors", "rewarders"};
-
-/* What a worker still has from before it was started, and what it takes from those that died. */
-struct reclaim {
-    char from[48];    /* own history is read behind this entry; "" : all of it was read */
-    uint64_t next_ms; /* when abandoned entries are looked for again */
-};
-
-struct pl_queues {
-    struct pl_queues_opts opts;
-    struct pl_redis *redis;
-    char *prefix, *worker, *role, *url, *run;
-    struct reclaim reclaim[2];
-    uint64_t jitter;
-};
 
 static uint64_t now_ms(void)
 {
@@ -200,7 +180,7 @@ void pl_queues_close(struct pl_queues *stream)
 
 /* ---- calls of the library ---- */
 
-static void begin(const struct pl_queues *s, struct pl_redis_args *args, const char *function)
+void pl_queues_begin(const struct pl_queues *s, struct pl_redis_args *args, const char *function)
 {
     pl_redis_begin(args, "FCALL");
     pl_redis_word(args, function);
@@ -218,17 +198,17 @@ static void add_fields(struct pl_redis_args *args, const struct pl_field *fields
     }
 }
 
-static int outcome_of(struct pl_queues *s, const struct pl_redis_args *args,
+int pl_queues_outcome(struct pl_queues *s, const struct pl_redis_args *args,
                       enum pl_outcome *ret_outcome, struct pl_error *err)
 {
-    static const char *const names[] = {"DONE", "REPEATED", "RETIRED"};
+    static const char *const names[] = {"DONE", "REPEATED", "RETIRED", "REFUSED"};
     redisReply *reply;
     int rc = pl_redis_call(s->redis, args, &reply, err);
 
     if (rc < 0)
         return rc;
     rc = PL_EIO;
-    for (int i = PL_OUTCOME_DONE; reply->str && i <= PL_OUTCOME_RETIRED; i++)
+    for (int i = PL_OUTCOME_DONE; reply->str && i <= PL_OUTCOME_REFUSED; i++)
         if (strcmp(reply->str, names[i]) == 0) {
             *ret_outcome = (enum pl_outcome)i;
             rc = PL_OK;
@@ -240,12 +220,7 @@ static int outcome_of(struct pl_queues *s, const struct pl_redis_args *args,
     return rc;
 }
 
-/* "12:3" in two. */
-struct place {
-    char batch[BATCH_MAX], index[16];
-};
-
-static int place_of(const char *group, struct place *ret_place, struct pl_error *err)
+int pl_queues_place(const char *group, struct pl_queues_place *ret_place, struct pl_error *err)
 {
     if (sscanf(group, "%31[a-z0-9]:%15[0-9]", ret_place->batch, ret_place->index) == 2)
         return PL_OK;
@@ -259,7 +234,7 @@ int pl_queues_feed(struct pl_queues *stream, const struct pl_feed *feed, bool *r
     enum pl_outcome outcome = PL_OUTCOME_DONE;
     int rc;
 
-    begin(stream, &args, "plait1_feed");
+    pl_queues_begin(stream, &args, "plait1_feed");
     pl_redis_word(&args, feed->batch);
     pl_redis_count(&args, feed->index);
     pl_redis_count(&args, feed->expected);
@@ -269,25 +244,36 @@ int pl_queues_feed(struct pl_queues *stream, const struct pl_feed *feed, bool *r
     pl_redis_word(&args, feed->gated ? "1" : "0");
     add_fields(&args, feed->fields, feed->field_count);
     pl_redis_bytes(&args, feed->pb, feed->pb_len);
-    rc = outcome_of(stream, &args, &outcome, err);
+    rc = pl_queues_outcome(stream, &args, &outcome, err);
     if (rc == PL_OK)
         *ret_new = outcome == PL_OUTCOME_DONE;
     return rc;
+}
+
+/* As redis.sha1hex() gives it. */
+int pl_queues_sha1(const void *bytes, size_t len, char ret_hex[PL_QUEUES_SHA1],
+                   struct pl_error *err)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+
+    if (EVP_Digest(bytes, len, digest, &n, EVP_sha1(), NULL) != 1)
+        return pl_fail(err, PL_ENOMEM, "no memory for the hash of a group");
+    for (unsigned i = 0; i < n && 2 * i + 2 < PL_QUEUES_SHA1; i++)
+        snprintf(ret_hex + (size_t)2 * i, 3, "%02x", digest[i]);
+    return PL_OK;
 }
 
 int pl_queues_redo(struct pl_queues *stream, const struct pl_redo *redo, struct pl_error *err)
 {
     struct pl_redis_args args;
     enum pl_outcome outcome = PL_OUTCOME_DONE;
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    char hex[2 * EVP_MAX_MD_SIZE + 1];
-    unsigned n = 0;
+    char hex[PL_QUEUES_SHA1];
+    int rc = pl_queues_sha1(redo->scored, redo->scored_len, hex, err);
 
-    if (EVP_Digest(redo->scored, redo->scored_len, digest, &n, EVP_sha1(), NULL) != 1)
-        return pl_fail(err, PL_ENOMEM, "no memory for the hash of a group");
-    for (unsigned i = 0; i < n; i++)
-        snprintf(hex + (size_t)2 * i, 3, "%02x", digest[i]);
-    begin(stream, &args, "plait1_redo");
+    if (rc < 0)
+        return rc;
+    pl_queues_begin(stream, &args, "plait1_redo");
     pl_redis_word(&args, redo->batch);
     pl_redis_count(&args, redo->index);
     pl_redis_word(&args, hex);
@@ -297,7 +283,7 @@ int pl_queues_redo(struct pl_queues *stream, const struct pl_redo *redo, struct 
     pl_redis_word(&args, redo->reason);
     add_fields(&args, redo->fields, redo->field_count);
     pl_redis_bytes(&args, redo->pb, redo->pb_len);
-    return outcome_of(stream, &args, &outcome, err);
+    return pl_queues_outcome(stream, &args, &outcome, err);
 }
 
 int pl_queues_finish(struct pl_queues *stream, const struct pl_lease *lease,
@@ -305,18 +291,19 @@ int pl_queues_finish(struct pl_queues *stream, const struct pl_lease *lease,
                      enum pl_outcome *ret_outcome, struct pl_error *err)
 {
     struct pl_redis_args args;
-    struct place place;
-    int rc = place_of(lease->group, &place, err);
+    struct pl_queues_place place;
+    int rc = pl_queues_place(lease->group, &place, err);
 
     if (rc < 0)
         return rc;
-    begin(stream, &args, "plait1_finish");
+    pl_queues_begin(stream, &args, "plait1_finish");
     pl_redis_word(&args, place.batch);
     pl_redis_word(&args, place.index);
     pl_redis_word(&args, lease->entry);
+    pl_redis_word(&args, stream->worker);
     add_fields(&args, fields, count);
     pl_redis_bytes(&args, pb, pb_len);
-    return outcome_of(stream, &args, ret_outcome, err);
+    return pl_queues_outcome(stream, &args, ret_outcome, err);
 }
 
 int pl_queues_commit(struct pl_queues *stream, const struct pl_lease *lease, uint32_t samples,
@@ -324,12 +311,12 @@ int pl_queues_commit(struct pl_queues *stream, const struct pl_lease *lease, uin
                      size_t pb_len, enum pl_outcome *ret_outcome, struct pl_error *err)
 {
     struct pl_redis_args args;
-    struct place place;
-    int rc = place_of(lease->group, &place, err);
+    struct pl_queues_place place;
+    int rc = pl_queues_place(lease->group, &place, err);
 
     if (rc < 0)
         return rc;
-    begin(stream, &args, "plait1_commit");
+    pl_queues_begin(stream, &args, "plait1_commit");
     pl_redis_word(&args, place.batch);
     pl_redis_word(&args, place.index);
     pl_redis_word(&args, lease->entry);
@@ -338,7 +325,7 @@ int pl_queues_commit(struct pl_queues *stream, const struct pl_lease *lease, uin
     pl_redis_count(&args, formatted);
     pl_redis_word(&args, text);
     pl_redis_bytes(&args, pb, pb_len);
-    return outcome_of(stream, &args, ret_outcome, err);
+    return pl_queues_outcome(stream, &args, ret_outcome, err);
 }
 
 int pl_queues_bury(struct pl_queues *stream, enum pl_queue queue, const struct pl_lease *lease,
@@ -346,12 +333,12 @@ int pl_queues_bury(struct pl_queues *stream, enum pl_queue queue, const struct p
 {
     struct pl_redis_args args;
     enum pl_outcome outcome = PL_OUTCOME_DONE;
-    struct place place;
-    int rc = place_of(lease->group, &place, err);
+    struct pl_queues_place place;
+    int rc = pl_queues_place(lease->group, &place, err);
 
     if (rc < 0)
         return rc;
-    begin(stream, &args, "plait1_bury");
+    pl_queues_begin(stream, &args, "plait1_bury");
     pl_redis_word(&args, queue_names[queue]);
     pl_redis_word(&args, place.batch);
     pl_redis_word(&args, place.index);
@@ -360,7 +347,7 @@ int pl_queues_bury(struct pl_queues *stream, enum pl_queue queue, const struct p
     pl_redis_word(&args, stream->worker);
     pl_redis_count(&args, lease->deliveries);
     pl_redis_bytes(&args, lease->pb, lease->pb_len);
-    return outcome_of(stream, &args, &outcome, err);
+    return pl_queues_outcome(stream, &args, &outcome, err);
 }
 
 int pl_queues_return(struct pl_queues *stream, enum pl_queue queue, const struct pl_lease *lease,
@@ -368,17 +355,17 @@ int pl_queues_return(struct pl_queues *stream, enum pl_queue queue, const struct
 {
     struct pl_redis_args args;
     enum pl_outcome outcome = PL_OUTCOME_DONE;
-    struct place place;
-    int rc = place_of(lease->group, &place, err);
+    struct pl_queues_place place;
+    int rc = pl_queues_place(lease->group, &place, err);
 
     if (rc < 0)
         return rc;
-    begin(stream, &args, "plait1_give_back");
+    pl_queues_begin(stream, &args, "plait1_give_back");
     pl_redis_word(&args, queue_names[queue]);
     pl_redis_word(&args, place.batch);
     pl_redis_word(&args, place.index);
     pl_redis_word(&args, lease->entry);
-    return outcome_of(stream, &args, &outcome, err);
+    return pl_queues_outcome(stream, &args, &outcome, err);
 }
 
 int pl_queues_retire(struct pl_queues *stream, const char *batch, struct pl_error *err)
@@ -386,9 +373,9 @@ int pl_queues_retire(struct pl_queues *stream, const char *batch, struct pl_erro
     struct pl_redis_args args;
     enum pl_outcome outcome = PL_OUTCOME_DONE;
 
-    begin(stream, &args, "plait1_retire");
+    pl_queues_begin(stream, &args, "plait1_retire");
     pl_redis_word(&args, batch);
-    return outcome_of(stream, &args, &outcome, err);
+    return pl_queues_outcome(stream, &args, &outcome, err);
 }
 
 int pl_queues_renew(struct pl_queues *stream, enum pl_queue queue,
@@ -404,7 +391,7 @@ int pl_queues_renew(struct pl_queues *stream, enum pl_queue queue,
         redisReply *reply;
         int rc;
 
-        begin(stream, &args, "plait1_renew");
+        pl_queues_begin(stream, &args, "plait1_renew");
         pl_redis_word(&args, queue_names[queue]);
         pl_redis_word(&args, stream->worker);
         for (size_t i = 0; i < n; i++)
@@ -572,7 +559,7 @@ static int count_deliveries(struct pl_queues *s, enum pl_queue queue, struct pl_
 static int lease_again(struct pl_queues *s, enum pl_queue queue, struct pl_lease *ret_lease,
                        struct pl_error *err)
 {
-    struct reclaim *r = &s->reclaim[queue];
+    struct pl_queues_reclaim *r = &s->reclaim[queue];
     int rc = PL_ENOENT;
 
     if (r->from[0]) {
@@ -853,7 +840,7 @@ int pl_queues_ledger(struct pl_queues *stream, struct pl_ledger *ret_ledger, str
     redisReply *reply;
     int rc;
 
-    begin(stream, &args, "plait1_ledger");
+    pl_queues_begin(stream, &args, "plait1_ledger");
     rc = pl_redis_call(stream->redis, &args, &reply, err);
     if (rc < 0)
         return rc;

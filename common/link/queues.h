@@ -158,8 +158,9 @@ enum pl_outcome {
     PL_OUTCOME_DONE,     /* it was the first */
     PL_OUTCOME_REPEATED, /* the group has come this far already; nothing was changed */
     PL_OUTCOME_RETIRED,  /* its batch is retired or unknown; the lease was taken off the queue */
+    PL_OUTCOME_REFUSED,  /* nothing is taken of this worker: it is quarantined (guard.h) */
 };
-/* prompts → rollouts. */
+/* prompts → rollouts. What was asked, and by whom it was done, is kept beside it (guard.h). */
 int pl_queues_finish(struct pl_queues *stream, const struct pl_lease *lease,
                      const struct pl_field *fields, size_t count, const void *pb, size_t pb_len,
                      enum pl_outcome *ret_outcome, struct pl_error *err);

@@ -168,6 +168,27 @@ static int read_ledger(struct pl_surveyor *s, struct pl_survey *v, struct pl_err
     return rc == PL_OK ? ask_number(s, "XLEN", "dead", &l->dead, err) : rc;
 }
 
+static int read_barred(struct pl_surveyor *s, struct pl_survey *v, struct pl_error *err)
+{
+    redisReply *reply;
+    int rc = ask(s, &reply, err, "HGETALL", "quarantine", NULL);
+
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; is_array(reply, 0) && i + 1 < reply->elements; i += 2) {
+        struct pl_survey_barred *b = &v->barred[v->barred_count];
+
+        if (!reply->element[i]->str || !reply->element[i + 1]->str ||
+            v->barred_count == PL_SURVEY_BARRED_MAX)
+            continue;
+        keep_text(b->actor, sizeof b->actor, reply->element[i]->str);
+        keep_text(b->reason, sizeof b->reason, reply->element[i + 1]->str);
+        v->barred_count++;
+    }
+    freeReplyObject(reply);
+    return PL_OK;
+}
+
 /* Whether a client named plait-learner is connected. */
 static int read_clients(struct pl_surveyor *s, struct pl_survey *v, struct pl_error *err)
 {
@@ -520,6 +541,8 @@ int pl_surveyor_take(struct pl_surveyor *surveyor, struct pl_survey *ret_survey,
         rc = read_run(surveyor, v, err);
     if (rc == PL_OK)
         rc = read_ledger(surveyor, v, err);
+    if (rc == PL_OK)
+        rc = read_barred(surveyor, v, err);
     for (enum pl_queue q = PL_QUEUE_PROMPTS; rc == PL_OK && q <= PL_QUEUE_ROLLOUTS; q++)
         rc = read_queue(surveyor, v, q, now_ms, err);
     if (rc == PL_OK)

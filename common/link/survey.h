@@ -18,6 +18,7 @@ enum {
     PL_SURVEY_WORKERS_MAX = 256,
     PL_SURVEY_HOLDERS_MAX = 256,
     PL_SURVEY_REASONS_MAX = 8,
+    PL_SURVEY_BARRED_MAX = 16,
 };
 
 /* A batch that is not retired. Its groups: waiting or leased as prompts, as rollouts, scored, dead.
@@ -55,6 +56,11 @@ struct pl_survey_reason {
     uint64_t count;
 };
 
+/* An actor in quarantine (guard.h). */
+struct pl_survey_barred {
+    char actor[72], reason[256];
+};
+
 struct pl_survey {
     char state[16];   /* of the learner: "running", "stopped", "finished"; "" before it began */
     uint64_t step;    /* steps done, as the learner notes them */
@@ -70,6 +76,8 @@ struct pl_survey {
     size_t holder_count;
     struct pl_survey_reason reasons[PL_SURVEY_REASONS_MAX]; /* why groups were dropped */
     size_t reason_count;
+    struct pl_survey_barred barred[PL_SURVEY_BARRED_MAX];
+    size_t barred_count;
 };
 
 struct pl_surveyor;

@@ -204,6 +204,9 @@ static int print_queues(const struct pl_overview *o, const struct pl_style *styl
         rc = pl_buf_printf(buf, "%sdropped %llu: %s%s\n", style->red,
                            (unsigned long long)o->survey.reasons[i].count,
                            o->survey.reasons[i].text, style->reset);
+    for (size_t i = 0; rc == PL_OK && i < o->survey.barred_count; i++)
+        rc = pl_buf_printf(buf, "%squarantined %s: %s%s\n", style->red, o->survey.barred[i].actor,
+                           o->survey.barred[i].reason, style->reset);
     return rc;
 }
 
@@ -322,7 +325,7 @@ static json_t *survey_json(const struct pl_overview *o)
     const struct pl_survey *s = &o->survey;
     const struct pl_ledger *l = &s->ledger;
     json_t *batches = json_array(), *holders = json_array(), *workers = json_array();
-    json_t *reasons = json_object();
+    json_t *reasons = json_object(), *barred = json_object();
 
     for (size_t i = 0; i < s->batch_count; i++)
         json_array_append_new(batches, batch_json(&s->batches[i]));
@@ -332,14 +335,17 @@ static json_t *survey_json(const struct pl_overview *o)
         json_array_append_new(workers, worker_json(o, &s->workers[i]));
     for (size_t i = 0; i < s->reason_count; i++)
         json_object_set_new(reasons, s->reasons[i].text, count(s->reasons[i].count));
+    for (size_t i = 0; i < s->barred_count; i++)
+        json_object_set_new(barred, s->barred[i].actor, json_string(s->barred[i].reason));
     return json_pack(
-        "{s:s, s:b, s:o, s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}, s:o, s:o, s:o, s:o}",
+        "{s:s, s:b, s:o, s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}, s:o, s:o, s:o, s:o, "
+        "s:o}",
         "state", s->state, "learner_connected", (int)s->learner, "version", count(s->version),
         "groups", "fed", count(l->fed), "trained", count(l->trained), "dropped", count(l->dropped),
         "prompts_waiting", count(l->queued), "prompts_leased", count(l->leased), "rollouts_waiting",
         count(l->rolled), "rollouts_leased", count(l->scoring), "scored", count(l->scored),
         "ready_batches", count(l->ready), "dead", count(l->dead), "dropped_because", reasons,
-        "batches", batches, "leases", holders, "workers", workers);
+        "quarantined", barred, "batches", batches, "leases", holders, "workers", workers);
 }
 
 static json_t *evals_json(const struct pl_overview *o)

@@ -1,0 +1,41 @@
+/*
+ * What queues.c and guard.c share.
+ */
+#ifndef PL_LINK_QUEUES_IMPL_H
+#define PL_LINK_QUEUES_IMPL_H
+
+#include "common/link/queues.h"
+#include "common/link/redis.h"
+
+enum { PL_QUEUES_SHA1 = 41 };
+
+/* What a worker still has from before it was started, and what it takes from those that died. */
+struct pl_queues_reclaim {
+    char from[48];    /* own history is read behind this entry; "" : all of it was read */
+    uint64_t next_ms; /* when abandoned entries are looked for again */
+};
+
+struct pl_queues {
+    struct pl_queues_opts opts;
+    struct pl_redis *redis;
+    char *prefix, *worker, *role, *url, *run;
+    struct pl_queues_reclaim reclaim[2];
+    uint64_t jitter;
+};
+
+/* "12:3" in two. PL_EFORMAT. */
+struct pl_queues_place {
+    char batch[32], index[16];
+};
+int pl_queues_place(const char *group, struct pl_queues_place *ret_place, struct pl_error *err);
+
+/* FCALL with the run's prefix as its key; what it answered, a word. */
+void pl_queues_begin(const struct pl_queues *stream, struct pl_redis_args *args,
+                     const char *function);
+int pl_queues_outcome(struct pl_queues *stream, const struct pl_redis_args *args,
+                      enum pl_outcome *ret_outcome, struct pl_error *err);
+
+int pl_queues_sha1(const void *bytes, size_t len, char ret_hex[PL_QUEUES_SHA1],
+                   struct pl_error *err);
+
+#endif
