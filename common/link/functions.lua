@@ -62,6 +62,15 @@ local function done_with(prefix, queue, entry)
     redis.call('XDEL', prefix .. queue, entry)
 end
 
+-- An entry that somebody held of a group that is further on by now. A Redis that was emptied gives ids out
+-- once more: it goes only if it is this group's.
+local function done_late(prefix, queue, b, index, entry)
+    local found = redis.call('XRANGE', prefix .. queue, entry, entry)
+    if #found == 0 or found[1][2][2] == b .. ':' .. index then
+        done_with(prefix, queue, entry)
+    end
+end
+
 -- ARGV[from], ARGV[from + 1], ... : a count, that many name/value pairs; returns them and what is next
 local function pairs_at(argv, from)
     local list, n = {}, tonumber(argv[from])
@@ -235,7 +244,7 @@ local function finish(keys, argv)
         return 'REFUSED'
     end
     if kind ~= 'prompt' then
-        done_with(prefix, 'prompts', entry)
+        done_late(prefix, 'prompts', b, index, entry)
         return state and 'REPEATED' or 'RETIRED'
     end
     local fields, at = pairs_at(argv, 5)
@@ -249,7 +258,7 @@ local function finish(keys, argv)
     local made = redis.call('XADD', prefix .. 'rollouts', '*', unpack(entry_of(b, index, fields, argv[at])))
     done_with(prefix, 'prompts', held)
     if entry ~= held then
-        done_with(prefix, 'prompts', entry)
+        done_late(prefix, 'prompts', b, index, entry)
     end
     redis.call('HSET', groups, index, 'rollout ' .. made)
     return 'DONE'
@@ -265,7 +274,7 @@ local function commit(keys, argv)
         kind, held = word(state)
     end
     if kind ~= 'rollout' then
-        done_with(prefix, 'rollouts', entry)
+        done_late(prefix, 'rollouts', b, index, entry)
         return state and 'REPEATED' or 'RETIRED'
     end
     redis.call('HSET', prefix .. 'scored:' .. b, index, argv[8], index .. ':text', argv[7], index .. ':counts',
@@ -277,7 +286,7 @@ local function commit(keys, argv)
     redis.call('HINCRBY', key, 'formatted', argv[6])
     done_with(prefix, 'rollouts', held)
     if entry ~= held then
-        done_with(prefix, 'rollouts', entry)
+        done_late(prefix, 'rollouts', b, index, entry)
     end
     redis.call('HSET', groups, index, 'scored')
     redis.call('HINCRBY', prefix .. 'ledger', 'scored', 1)
@@ -298,7 +307,7 @@ local function bury(keys, argv)
         return redis.error_reply('ERR plait: no queue ' .. queue)
     end
     if state and kind ~= STATE[queue] then
-        done_with(prefix, queue, entry)
+        done_late(prefix, queue, b, index, entry)
         return 'REPEATED'
     end
     local list = {'id', b .. ':' .. index, 'reason', argv[5], 'where', queue, 'worker', argv[6],
@@ -317,7 +326,7 @@ local function bury(keys, argv)
     list[#list + 1] = 'pb'
     list[#list + 1] = argv[8]
     local made = redis.call('XADD', prefix .. 'dead', '*', unpack(list))
-    done_with(prefix, queue, entry)
+    done_late(prefix, queue, b, index, entry)
     note(prefix, 'event', 'buried', 'group', b .. ':' .. index, 'worker', argv[6], 'reason', argv[5])
     if not state then
         return 'RETIRED'
@@ -421,7 +430,7 @@ local function give_back(keys, argv)
         return redis.error_reply('ERR plait: no queue ' .. queue)
     end
     if state ~= STATE[queue] .. ' ' .. entry then
-        done_with(prefix, queue, entry)
+        done_late(prefix, queue, b, index, entry)
         return state and 'REPEATED' or 'RETIRED'
     end
     local found = redis.call('XRANGE', prefix .. queue, entry, entry)
@@ -444,7 +453,7 @@ local function refuse(keys, argv)
         kind, held = word(state)
     end
     if entry ~= '' and (kind ~= 'rollout' or held ~= entry) then
-        done_with(prefix, 'rollouts', entry)
+        done_late(prefix, 'rollouts', b, index, entry)
         return state and 'REPEATED' or 'RETIRED'
     end
     local made = entry == '' and redis.call('HGET', prefix .. 'scored:' .. b, index)

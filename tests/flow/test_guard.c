@@ -276,6 +276,34 @@ static void a_scored_group_that_is_refused_opens_its_batch_again(void **state)
     assert_int_equal(ledger().scored, 0);
 }
 
+/* The batch behind is complete first: it waits for the accuracy that changes. */
+static void the_batch_behind_waits_for_what_is_made_anew(void **state)
+{
+    struct pl_ready zero = {0}, one = {0};
+    struct pl_error err = {0};
+
+    (void)state;
+    feed("0", 0, "");
+    feed("0", 1, "");
+    feed("1", 0, "0");
+    feed("1", 1, "0");
+    carry(honest, 2, "a");
+    carry(liar, 4, "lie");
+    carry(honest, 2, "c");
+    assert_true(is_ready("0", &zero));
+    must(pl_guard_refuse_scored(learner, "0", &zero.groups[1], "its hash", 0, &err), &err);
+    pl_ready_release(&zero);
+    carry(honest, 2, "d");
+    assert_false(is_ready("1", &one));
+    assert_true(feed("0", 1, ""));
+    carry(honest, 2, "b");
+    assert_true(is_ready("0", &zero) && is_ready("1", &one));
+    assert_true(one.gate && one.previous >= 0.5 && one.previous <= 0.5);
+    pl_ready_release(&zero);
+    pl_ready_release(&one);
+    ledger();
+}
+
 static void nothing_is_left_of_an_actor_in_quarantine(void **state)
 {
     struct pl_ready ready = {0};
@@ -362,6 +390,7 @@ int main(void)
                                         end),
         cmocka_unit_test_setup_teardown(a_scored_group_that_is_refused_opens_its_batch_again, begin,
                                         end),
+        cmocka_unit_test_setup_teardown(the_batch_behind_waits_for_what_is_made_anew, begin, end),
         cmocka_unit_test_setup_teardown(nothing_is_left_of_an_actor_in_quarantine, begin, end),
         cmocka_unit_test_setup_teardown(quarantine_is_lifted_by_hand, begin, end),
     };

@@ -271,6 +271,36 @@ static void a_scored_group_is_made_once_more(void **state)
     pl_queues_close(s);
 }
 
+/* A Redis that was emptied gives ids out once more: what is late for one group must not take away
+ * another's entry. */
+static void a_late_call_leaves_what_has_its_entry_now(void **state)
+{
+    struct pl_queues *s;
+    struct pl_lease l, late;
+
+    (void)state;
+    new_run();
+    s = worker("actor-a");
+    feed(s, "0", 0, 2, "", 0);
+    l = lease(s, PL_QUEUE_PROMPTS);
+    late = l;
+    snprintf(late.group, sizeof late.group, "0:1");
+    assert_int_equal(finish(s, &late), PL_OUTCOME_RETIRED);
+    assert_int_equal(pl_queues_return(s, PL_QUEUE_PROMPTS, &late, NULL), PL_OK);
+    assert_int_equal(ledger(s).leased, 1);
+    assert_int_equal(finish(s, &l), PL_OUTCOME_DONE);
+    pl_lease_release(&l);
+    l = lease(s, PL_QUEUE_ROLLOUTS);
+    late = l;
+    snprintf(late.group, sizeof late.group, "0:1");
+    assert_int_equal(commit(s, &late, 4), PL_OUTCOME_RETIRED);
+    assert_int_equal(ledger(s).scoring, 1);
+    assert_int_equal(commit(s, &l, 4), PL_OUTCOME_DONE);
+    assert_int_equal(commit(s, &l, 4), PL_OUTCOME_REPEATED);
+    pl_lease_release(&l);
+    pl_queues_close(s);
+}
+
 static void two_actors_with_the_same_lease_make_one_rollout(void **state)
 {
     struct pl_queues *a, *b;
@@ -683,6 +713,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_group_goes_all_the_way),
         cmocka_unit_test(a_scored_group_is_made_once_more),
+        cmocka_unit_test(a_late_call_leaves_what_has_its_entry_now),
         cmocka_unit_test(two_actors_with_the_same_lease_make_one_rollout),
         cmocka_unit_test(a_restarted_worker_finds_its_own_work_first),
         cmocka_unit_test(what_is_given_back_is_anothers_at_once),
