@@ -21,7 +21,7 @@ struct conf {
 };
 
 static const struct pl_option options[] = {
-    PL_OPTION_STRING(struct conf, scale, "scale", "tiny|small|FILE", "small",
+    PL_OPTION_STRING(struct conf, scale, "scale", "tiny|small|rare|FILE", "small",
                      "how large problems, model and training are: a file of recipes/scales, or one "
                      "like those"),
     PL_OPTION_LIST(struct conf, seeds, "seeds", "N,...", "0,1,42",
@@ -184,10 +184,11 @@ static int open_all(const struct conf *conf, struct pl_error *err)
     if (rc == PL_OK)
         rc = check_rows(conf, err);
     if (rc == PL_OK && !pl_path_exists(path))
-        rc = pl_fail(err, PL_EINVAL,
-                     "--scale: there is no '%s'; plait has tiny and small, and DIR/NAME.yaml is a "
-                     "file of yours",
-                     conf->scale);
+        rc = pl_fail(
+            err, PL_EINVAL,
+            "--scale: there is no '%s'; plait has tiny, small and rare, and DIR/NAME.yaml is a "
+            "file of yours",
+            conf->scale);
     if (rc == PL_OK) {
         rc = pl_scale_load(path, &scale, err);
         if (rc == PL_OK) {

@@ -65,7 +65,7 @@ made=$dir/made
 
 # ---- what is wrong ----
 
-refused 2 "--scale: there is no 'nope'; plait has tiny and small" --scale nope
+refused 2 "--scale: there is no 'nope'; plait has tiny, small and rare" --scale nope
 refused 2 "--scale: there is no './nope.yaml'" --scale ./nope.yaml
 refused 2 "--only: there is no row 'interleave-ri'; did you mean 'interleave-ir'?" \
     --only interleave-ri
