@@ -313,7 +313,8 @@ local function bury(keys, argv)
     local list = {'id', b .. ':' .. index, 'reason', argv[5], 'where', queue, 'worker', argv[6],
         'deliveries', argv[7]}
     local found = redis.call('XRANGE', prefix .. queue, entry, entry)
-    for i = 1, #found > 0 and #found[1][2] or 0, 2 do
+    local own = #found > 0 and found[1][2][2] == b .. ':' .. index -- ids are given out anew by an emptied Redis
+    for i = 1, own and #found[1][2] or 0, 2 do
         if not OWN[found[1][2][i]] then
             list[#list + 1] = found[1][2][i]
             list[#list + 1] = found[1][2][i + 1]
@@ -369,8 +370,8 @@ local function retry(keys, argv)
     if kind ~= 'dead' or (held ~= '' and held ~= entry) then
         return 'REPLACED'
     end
-    local of = redis.call('HMGET', key, 'state', 'entry')
-    if not of[1] or not may_reopen(prefix, b, of[1]) then
+    local of = redis.call('HGET', key, 'state')
+    if not of or not may_reopen(prefix, b, of) then
         return 'TAKEN'
     end
     local fields = {}
@@ -380,11 +381,7 @@ local function retry(keys, argv)
             fields[#fields + 1] = found[1][2][i + 1]
         end
     end
-    if of[1] == 'ready' then
-        redis.call('XDEL', prefix .. 'ready', of[2])
-    end
-    redis.call('HDEL', key, 'entry', 'gate', 'accuracy')
-    redis.call('HSET', key, 'state', 'open')
+    reopen(prefix, b)
     redis.call('HINCRBY', key, 'dropped', -1)
     redis.call('HINCRBY', key, 'retried', 1)
     local made = redis.call('XADD', prefix .. f.where, '*', unpack(entry_of(b, index, fields, f.pb)))

@@ -64,7 +64,8 @@ static int end_run(void **state)
     return 0;
 }
 
-static void feed_pb(const char *batch, uint32_t index, size_t expected, const void *pb, size_t len)
+static void feed_one(const char *batch, uint32_t index, size_t expected, const char *after,
+                     const void *pb, size_t len)
 {
     const struct pl_field fields[] = {{"version", "3"}, {"source", "kk"}};
     struct pl_error err = {0};
@@ -74,7 +75,7 @@ static void feed_pb(const char *batch, uint32_t index, size_t expected, const vo
                         &(struct pl_feed){.batch = batch,
                                           .expected = expected,
                                           .index = index,
-                                          .after = "",
+                                          .after = after,
                                           .epsilon = 0.05,
                                           .gated = true,
                                           .fields = fields,
@@ -83,6 +84,17 @@ static void feed_pb(const char *batch, uint32_t index, size_t expected, const vo
                                           .pb_len = len},
                         &fresh, &err),
          &err);
+}
+
+static void feed_pb(const char *batch, uint32_t index, size_t expected, const void *pb, size_t len)
+{
+    feed_one(batch, index, expected, "", pb, len);
+}
+
+/* A batch of one group. */
+static void feed_after(const char *batch, const char *after)
+{
+    feed_one(batch, 0, 1, after, "prompt", 6);
 }
 
 static void feed(const char *batch, size_t count)
@@ -325,6 +337,35 @@ static void a_batch_not_yet_taken_is_opened_again(void **state)
     assert_int_equal(ready.count, 2);
     pl_ready_release(&ready);
     assert_int_equal(ledger().ready, 1);
+}
+
+/* Batch 4's gate was decided against what batch 3 came to without the group. */
+static void the_gate_behind_it_is_decided_anew(void **state)
+{
+    struct pl_ready ready = {0};
+
+    (void)state;
+    say("HSET", "run", "step 2");
+    feed("3", 2);
+    feed_after("4", "3");
+    bury(PL_QUEUE_PROMPTS, "odd");
+    for (int i = 0; i < 2; i++) {
+        sample();
+        score(i == 0 ? 4 : 3);
+    }
+    assert_int_equal(take("4", &ready), PL_OK); /* 0.75 after 1 */
+    assert_true(ready.previous == 1.0 && !ready.gate);
+    pl_ready_release(&ready);
+    look();
+    assert_int_equal(retry(last.entry), PL_DEAD_DONE);
+    assert_int_equal(take("4", &ready), PL_ENOENT);
+    assert_int_equal(ledger().ready, 0);
+    sample();
+    score(0);
+    assert_int_equal(take("4", &ready), PL_OK); /* 0.75 after 0.5 */
+    assert_true(ready.previous == 0.5 && ready.gate);
+    pl_ready_release(&ready);
+    assert_int_equal(ledger().ready, 2);
 }
 
 static void what_the_learner_may_have_stays(void **state)
@@ -650,6 +691,7 @@ int main(int argc, char **argv)
         ON_A_RUN(a_prompt_goes_back_and_all_the_way),
         ON_A_RUN(a_rollout_goes_back_to_the_rollouts),
         ON_A_RUN(a_batch_not_yet_taken_is_opened_again),
+        ON_A_RUN(the_gate_behind_it_is_decided_anew),
         ON_A_RUN(what_the_learner_may_have_stays),
         ON_A_RUN(what_is_over_is_refused),
         ON_A_RUN(a_group_made_another_time_is_not_made_twice),
