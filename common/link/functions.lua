@@ -313,7 +313,8 @@ local function bury(keys, argv)
     local list = {'id', b .. ':' .. index, 'reason', argv[5], 'where', queue, 'worker', argv[6],
         'deliveries', argv[7]}
     local found = redis.call('XRANGE', prefix .. queue, entry, entry)
-    local own = #found > 0 and found[1][2][2] == b .. ':' .. index -- ids are given out anew by an emptied Redis
+    -- A Redis that was emptied gives ids out anew: what is there may be another group's.
+    local own = #found > 0 and found[1][2][2] == b .. ':' .. index
     for i = 1, own and #found[1][2] or 0, 2 do
         if not OWN[found[1][2][i]] then
             list[#list + 1] = found[1][2][i]
