@@ -6,17 +6,20 @@ build="build-essential meson ninja-build pkg-config libopenblas-openmp-dev libja
 libpcre2-dev libutf8proc-dev libprotobuf-c-dev protobuf-c-compiler libhiredis-dev libzmq3-dev
 libzstd-dev libxxhash-dev libssl-dev libyaml-dev redis-server"
 test="procps libcmocka-dev clang clang-format libclang-rt-14-dev libomp-14-dev git libxml2-utils"
+full="systemd-container dbus buildah iproute2 nftables prometheus openssl"
 # Needed as commands, whoever packaged them: Debian's npm does not go with another nodejs.
 test_commands="nodejs:node npm:npm"
 
 usage() {
     cat <<'EOF'
-Usage: deploy/install-deps.sh [--test] [--list]
+Usage: deploy/install-deps.sh [--test | --full] [--list]
 
 Installs with apt-get, as root or through sudo, the Debian 12 packages to build plait.
 Does nothing, quickly, when all of them are there.
 
   --test   those to run the tests as well
+  --full   and those of the suite full: containers, network namespaces, Prometheus
+           (Debian's prometheus starts a service of its own on port 9090)
   --list   print the packages and leave
 EOF
 }
@@ -35,13 +38,17 @@ for word in "$@"; do
         packages="$packages $test"
         commands=$test_commands
         ;;
+    --full)
+        packages="$packages $test $full"
+        commands=$test_commands
+        ;;
     --list) list=yes ;;
     -h | --help)
         usage
         exit 0
         ;;
     *)
-        echo "install-deps: unknown option '$word'; it takes --test, --list and --help." >&2
+        echo "install-deps: unknown option '$word'; it takes --test, --full, --list and --help." >&2
         exit 2
         ;;
     esac

@@ -5,7 +5,7 @@ set -u
 here=$(dirname "$(readlink -f "$0")")
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
-wrong=0
+wrong=0 suite=unit stage=gcc
 # What tells meson how to behave when it runs within a test of its own.
 unset MESON_TESTTHREADS MALLOC_PERTURB_ CFLAGS LDFLAGS
 
@@ -41,8 +41,10 @@ int main(int argc, char **argv)
         return raise(SIGSEGV);
     if (strcmp(argv[1], "hang") == 0)
         pause();
-    if (strcmp(argv[1], "skip") == 0)
+    if (strcmp(argv[1], "skip") == 0) {
+        printf("skipped: this needs \"root\"\nand more\n");
         return 77;
+    }
     return strstr(argv[1], "fail") || strcmp(argv[1], "quote") == 0;
 }
 END
@@ -55,10 +57,10 @@ expect() {
         echo "project('p', 'c')"
         echo "exe = executable('main', 'main.c')"
         for name in "$@"; do
-            echo "test('$name', exe, args: '$name', suite: 'unit', timeout: 1)"
+            echo "test('$name', exe, args: '$name', suite: '$suite', timeout: 1)"
         done
     } >"$tree/meson.build"
-    "$tree/tests/run" --only gcc >"$tree/log" 2>&1
+    "$tree/tests/run" --only "$stage" >"$tree/log" 2>&1
     found=$?
     if [ $found -eq "$status" ] && [ "$(tail -n 1 "$tree/log")" = "$last" ] &&
         grep -qF -e "$text" "$tree/log"; then
@@ -75,6 +77,15 @@ expect 0 "6 passed, 0 failed, 2 skipped" "==== 1 of 1: gcc" pass cmocka-pass cmo
 expect 1 "3 passed, 6 failed, 0 skipped" "FAILED  gcc: hang (TIMEOUT, signal 15)" \
     fail cmocka-fail crash hang quote pass
 expect 1 "0 passed, 0 failed, 1 skipped" "No test ran." skip
+expect 0 "1 passed, 0 failed, 1 skipped" "SKIPPED  gcc: skip: this needs \"root\"" skip pass
+# What is in the suite full runs in its stage only.
+suite=full
+expect 1 "0 passed, 1 failed, 0 skipped" "FAILED  gcc: no test ran" pass
+stage=full
+expect 0 "1 passed, 0 failed, 0 skipped" "==== 1 of 1: full" pass
+suite=unit
+expect 1 "0 passed, 1 failed, 0 skipped" "FAILED  full: no test ran" pass
+stage=gcc
 expect 1 "0 passed, 1 failed, 0 skipped" "FAILED  gcc: no test ran"
 echo "int main(void) { return undeclared; }" >"$tree/main.c"
 expect 1 "0 passed, 1 failed, 0 skipped" "FAILED  gcc: it does not build" pass
