@@ -310,7 +310,9 @@ static void two_actors_with_the_same_lease_make_one_rollout(void **state)
 
     (void)state;
     new_run();
-    a = worker_with("actor-a", 60, 5);
+    /* What b takes for silence is short; a itself takes nothing back, however slow this machine is.
+     */
+    a = worker_with("actor-a", 600000, 5);
     b = worker_with("actor-b", 60, 5);
     feed(a, "0", 0, 1, "", 0);
     la = lease(a, PL_QUEUE_PROMPTS);
