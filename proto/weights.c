@@ -200,6 +200,49 @@ int pl_announcement_decode(const void *bytes, size_t len, struct pl_announcement
     return rc;
 }
 
+int pl_sealed_encode(const struct pl_sealed *sealed, struct pl_buf *out)
+{
+    Plait__Sealed message;
+
+    plait__sealed__init(&message);
+    message.body = (ProtobufCBinaryData){sealed->len, sealed->body};
+    if (sealed->has_signature)
+        message.signature = (ProtobufCBinaryData){PL_SIGNATURE_BYTES, (uint8_t *)sealed->signature};
+    return pack(&message.base, out);
+}
+
+int pl_sealed_decode(const void *bytes, size_t len, struct pl_sealed *ret_sealed,
+                     struct pl_error *err)
+{
+    Plait__Sealed *message = (Plait__Sealed *)unpack(&plait__sealed__descriptor, bytes, len, err);
+    struct pl_sealed s = {0};
+    int rc = PL_OK;
+
+    if (!message)
+        return PL_EFORMAT;
+    s.len = message->body.len;
+    s.has_signature = message->signature.len > 0;
+    if (s.has_signature && message->signature.len != PL_SIGNATURE_BYTES)
+        rc = pl_fail(err, PL_EFORMAT, "a signature has %zu bytes; %d are expected",
+                     message->signature.len, PL_SIGNATURE_BYTES);
+    if (rc == PL_OK && s.has_signature)
+        memcpy(s.signature, message->signature.data, sizeof s.signature);
+    if (rc == PL_OK && !(s.body = malloc(s.len + 1)))
+        rc = pl_fail(err, PL_ENOMEM, "no memory for a manifest");
+    if (rc == PL_OK && s.len > 0)
+        memcpy(s.body, message->body.data, s.len);
+    protobuf_c_message_free_unpacked(&message->base, NULL);
+    if (rc == PL_OK)
+        *ret_sealed = s;
+    return rc;
+}
+
+void pl_sealed_release(struct pl_sealed *sealed)
+{
+    free(sealed->body);
+    *sealed = (struct pl_sealed){0};
+}
+
 int pl_weights_request_encode(const struct pl_weights_request *request, bool answer,
                               struct pl_buf *out)
 {

@@ -18,6 +18,7 @@ enum {
     PL_WEIGHTS_CHUNKS_MAX = 1 << 17,
     PL_WEIGHTS_ENDPOINTS_MAX = 8,
     PL_WEIGHTS_NAME_MAX = 128,
+    PL_SIGNATURE_BYTES = 64, /* Ed25519 */
 };
 
 struct pl_chunk {
@@ -59,6 +60,20 @@ struct pl_announcement {
 int pl_announcement_encode(const struct pl_announcement *announcement, struct pl_buf *out);
 int pl_announcement_decode(const void *bytes, size_t len, struct pl_announcement *ret,
                            struct pl_error *err);
+
+/* A manifest or an announcement as it travels. */
+struct pl_sealed {
+    unsigned char *body; /* from malloc() */
+    size_t len;
+    bool has_signature;
+    unsigned char signature[PL_SIGNATURE_BYTES];
+};
+/* body is only read. PL_ENOMEM, PL_EFULL. */
+int pl_sealed_encode(const struct pl_sealed *sealed, struct pl_buf *out);
+/* Ended with pl_sealed_release(). PL_EFORMAT, PL_ENOMEM. */
+int pl_sealed_decode(const void *bytes, size_t len, struct pl_sealed *ret_sealed,
+                     struct pl_error *err);
+void pl_sealed_release(struct pl_sealed *sealed); /* zeroed is fine */
 
 enum pl_weights_what { PL_WEIGHTS_MANIFEST, PL_WEIGHTS_CHUNK };
 enum pl_weights_error { PL_WEIGHTS_FINE, PL_WEIGHTS_ABSENT, PL_WEIGHTS_BAD_REQUEST };

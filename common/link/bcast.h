@@ -14,6 +14,10 @@
  * version before and from bytes whose SHA-256 holds; hashing it once more by SHA-256 would take
  * longer than all the rest.)
  *
+ * With keys all connections are CURVE, the source lets in whom its list names (door.h) and signs
+ * what it publishes (seal.h); a sink believes nothing else. What is announced never makes a sink go
+ * back to an older version.
+ *
  * Source and sink each have a thread of their own; functions here may be called from one other
  * thread.
  */
@@ -21,6 +25,7 @@
 #define PL_LINK_BCAST_H
 
 #include "common/base/err.h"
+#include "common/link/keys.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -47,7 +52,10 @@ struct pl_weights_source_opts {
     const char *run;
     const char *pub_bind, *serve_bind; /* "ipc:///run/x.pub", "tcp://127.0.0.1:0" */
     struct pl_bcast_table table;
-    size_t versions_max; /* kept in memory; older ones must be dropped first */
+    size_t versions_max;        /* kept in memory; older ones must be dropped first */
+    const struct pl_keys *keys; /* borrowed; NULL: none, everybody is let in */
+    void (*event)(void *at, const char *line); /* who was refused, for the log; NULL: none */
+    void *at;
 };
 
 struct pl_weights_source;
@@ -94,6 +102,9 @@ struct pl_weights_sink_opts {
     size_t window;       /* MiB asked for ahead; 0: 8 */
     size_t versions_max; /* kept ready besides the one that is lent, the newest ones that were
                             announced or asked for; 0: 3 */
+    const struct pl_keys *keys; /* borrowed; those that connect, see keys.h; NULL: none */
+    void (*event)(void *at, const char *line); /* what was refused, for the log; NULL: none */
+    void *at;
 };
 
 struct pl_weights_sink;
@@ -122,7 +133,8 @@ void pl_weights_sink_wake(
 
 struct pl_weights_sink_stats {
     uint64_t snapshots, deltas, bytes, retries, refused; /* refused: a hash or a value was wrong */
-    double last_s;                                       /* how long the last version took */
+    uint64_t forged; /* manifests and announcements that the learner did not sign */
+    double last_s;   /* how long the last version took */
 };
 struct pl_weights_sink_stats pl_weights_sink_stats(const struct pl_weights_sink *sink);
 

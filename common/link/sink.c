@@ -8,11 +8,13 @@
 #include "common/base/check.h"
 #include "common/link/bcast.h"
 #include "common/link/delta.h"
+#include "common/link/seal.h"
 #include "common/link/version.h"
 
 #include <errno.h>
 #include <omp.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -30,6 +32,7 @@ enum {
     ABSENT_MS = 50,    /* before asking again for what was not there */
     TICK_MS = 25,
     TRIES_MAX = 40, /* time-outs in a row before the connection is made anew */
+    SAY_MS = 60000, /* between two lines about what is forged */
 };
 
 /* A version that is there, whole and checked. */
@@ -78,7 +81,8 @@ struct pl_weights_sink {
     struct pull pull;      /* the thread's */
     struct bench *benches; /* the thread's: one for each thread that works for it */
     int bench_count;
-    uint16_t *spare; /* the thread's: values of a version that is not kept any more */
+    uint16_t *spare;  /* the thread's: values of a version that is not kept any more */
+    uint64_t said_ms; /* the thread's: when it last said that something is forged; 0: never */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct ready ready[VERSIONS_MAX + 1]; /* oldest first; the one that is lent is one more */
@@ -313,12 +317,48 @@ static void choose_transfer(struct pl_weights_sink *s)
     pthread_mutex_unlock(&s->lock);
 }
 
+/* What is in a signed message; what is not of the learner is counted, and said. */
+static int unseal(struct pl_weights_sink *s, enum pl_seal_kind kind, const void *bytes, size_t len,
+                  struct pl_sealed *ret_sealed, struct pl_error *err)
+{
+    const int rc = pl_unseal(s->opts.keys, kind, bytes, len, ret_sealed, err);
+    const uint64_t now = now_ms();
+
+    if (rc != PL_EINVAL)
+        return rc;
+    pthread_mutex_lock(&s->lock);
+    s->stats.forged++;
+    pthread_mutex_unlock(&s->lock);
+    if (s->opts.event && (s->said_ms == 0 || now - s->said_ms >= SAY_MS)) {
+        char line[sizeof err->text + 64];
+
+        snprintf(line, sizeof line, "weights event=forged count=%llu reason=\"%s\"",
+                 (unsigned long long)s->stats.forged, err->text);
+        s->opts.event(s->opts.at, line);
+        s->said_ms = now;
+    }
+    return rc;
+}
+
+/* The manifest that came, checked. */
+static int read_manifest(struct pl_weights_sink *s, const void *bytes, size_t len,
+                         struct pl_error *err)
+{
+    struct pl_sealed sealed = {0};
+    int rc = unseal(s, PL_SEAL_MANIFEST, bytes, len, &sealed, err);
+
+    if (rc == PL_OK)
+        rc = pl_manifest_decode(sealed.body, sealed.len, &s->pull.manifest, err);
+    pl_sealed_release(&sealed);
+    return rc == PL_OK ? check_manifest(s, err) : rc;
+}
+
 static void take_manifest(struct pl_weights_sink *s, const void *bytes, size_t len)
 {
     struct pull *p = &s->pull;
     struct pl_error err = {0};
 
-    if (pl_manifest_decode(bytes, len, &p->manifest, &err) < 0 || check_manifest(s, &err) < 0) {
+    if (read_manifest(s, bytes, len, &err) < 0) {
         pull_fail(s, err.text, true);
         return;
     }
@@ -498,9 +538,24 @@ static void *open_dealer(struct pl_weights_sink *s)
     return socket;
 }
 
+static void take_announcement(struct pl_weights_sink *s, const void *bytes, size_t len)
+{
+    struct pl_sealed sealed = {0};
+    struct pl_announcement a;
+    struct pl_error err;
+
+    if (unseal(s, PL_SEAL_ANNOUNCEMENT, bytes, len, &sealed, &err) == PL_OK &&
+        pl_announcement_decode(sealed.body, sealed.len, &a, NULL) == PL_OK &&
+        strcmp(a.run, s->run) == 0) {
+        pthread_mutex_lock(&s->lock);
+        s->newest = a.version > s->newest ? a.version : s->newest;
+        pthread_mutex_unlock(&s->lock);
+    }
+    pl_sealed_release(&sealed);
+}
+
 static void take_announcements(struct pl_weights_sink *s)
 {
-    struct pl_announcement a;
     zmq_msg_t m;
 
     for (;;) {
@@ -509,12 +564,7 @@ static void take_announcements(struct pl_weights_sink *s)
             zmq_msg_close(&m);
             return;
         }
-        if (pl_announcement_decode(zmq_msg_data(&m), zmq_msg_size(&m), &a, NULL) == PL_OK &&
-            strcmp(a.run, s->run) == 0) {
-            pthread_mutex_lock(&s->lock);
-            s->newest = a.version > s->newest ? a.version : s->newest;
-            pthread_mutex_unlock(&s->lock);
-        }
+        take_announcement(s, zmq_msg_data(&m), zmq_msg_size(&m));
         zmq_msg_close(&m);
     }
 }

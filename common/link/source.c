@@ -6,6 +6,7 @@
 #include "common/base/check.h"
 #include "common/link/bcast.h"
 #include "common/link/delta.h"
+#include "common/link/seal.h"
 #include "common/link/version.h"
 
 #include <errno.h>
@@ -27,7 +28,7 @@ struct version {
     struct pl_chunk *snapshot;   /* (blocks) */
     struct pl_chunk *delta;      /* (blocks) from the version before; NULL: there is none */
     unsigned char **delta_bytes; /* (blocks) as sent */
-    struct pl_buf manifest;
+    struct pl_buf manifest;      /* as it is sent */
 };
 
 struct pl_weights_source {
@@ -73,7 +74,7 @@ static struct version *find(struct pl_weights_source *s, uint64_t number)
 static void announce(struct pl_weights_source *s)
 {
     struct pl_announcement a = {0};
-    struct pl_buf buf;
+    struct pl_buf body, buf;
 
     pthread_mutex_lock(&s->lock);
     if (s->count > 0) {
@@ -85,9 +86,12 @@ static void announce(struct pl_weights_source *s)
     if (a.version == 0)
         return;
     strcpy(a.run, s->run);
+    pl_buf_init(&body, PL_WEIGHTS_MESSAGE_MAX);
     pl_buf_init(&buf, PL_WEIGHTS_MESSAGE_MAX);
-    if (pl_announcement_encode(&a, &buf) == PL_OK)
+    if (pl_announcement_encode(&a, &body) == PL_OK &&
+        pl_seal(s->opts.keys, PL_SEAL_ANNOUNCEMENT, &body, &buf) == PL_OK)
         (void)zmq_send(s->pub, buf.data, buf.len, ZMQ_DONTWAIT);
+    pl_buf_release(&body);
     pl_buf_release(&buf);
 }
 
@@ -396,6 +400,7 @@ static int make_manifest(struct pl_weights_source *s, struct version *v, struct 
                             .step = v->step,
                             .values = s->opts.table.values,
                             .transfer_count = v->delta ? 2 : 1};
+    struct pl_buf body;
     int rc;
 
     strcpy(m.run, s->run);
@@ -404,8 +409,12 @@ static int make_manifest(struct pl_weights_source *s, struct version *v, struct 
         (struct pl_transfer){.snapshot = true, .chunks = v->snapshot, .chunk_count = v->blocks};
     m.transfers[1] = (struct pl_transfer){
         .against = v->number - 1, .chunks = v->delta, .chunk_count = v->blocks};
+    pl_buf_init(&body, PL_WEIGHTS_MESSAGE_MAX);
     pl_buf_init(&v->manifest, PL_WEIGHTS_MESSAGE_MAX);
-    rc = pl_manifest_encode(&m, &v->manifest);
+    rc = pl_manifest_encode(&m, &body);
+    if (rc == PL_OK)
+        rc = pl_seal(s->opts.keys, PL_SEAL_MANIFEST, &body, &v->manifest);
+    pl_buf_release(&body);
     return rc < 0 ? pl_fail(err, rc, "no memory for the manifest of version %llu",
                             (unsigned long long)v->number)
                   : PL_OK;

@@ -12,6 +12,7 @@
 #include "common/base/rng.h"
 #include "common/link/bcast.h"
 #include "common/link/delta.h"
+#include "common/link/seal.h"
 #include "common/link/version.h"
 
 #include <math.h>
@@ -283,6 +284,16 @@ static void make_version(uint64_t version, enum lie lie, struct pl_manifest *m)
     m->transfers[1] = (struct pl_transfer){.against = 1, .chunks = delta, .chunk_count = BLOCKS};
 }
 
+static void seal_manifest(const struct pl_manifest *m, struct pl_buf *payload)
+{
+    struct pl_buf body;
+
+    pl_buf_init(&body, 1 << 20);
+    assert_int_equal(pl_manifest_encode(m, &body), PL_OK);
+    assert_int_equal(pl_seal(NULL, PL_SEAL_MANIFEST, &body, payload), PL_OK);
+    pl_buf_release(&body);
+}
+
 static void answer(void *router, enum lie lie)
 {
     struct pl_weights_request r;
@@ -304,7 +315,7 @@ static void answer(void *router, enum lie lie)
     if (r.what == PL_WEIGHTS_MANIFEST && lie == LIE_GARBAGE)
         pl_buf_puts(&payload, "no manifest at all");
     else if (r.what == PL_WEIGHTS_MANIFEST)
-        assert_int_equal(pl_manifest_encode(&m, &payload), PL_OK);
+        seal_manifest(&m, &payload);
     else if (r.transfer == 1)
         pl_buf_append(&payload, packed[r.chunk], delta[r.chunk].bytes);
     else
