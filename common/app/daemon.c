@@ -2,10 +2,12 @@
 
 #include "common/app/options.h"
 #include "common/app/signals.h"
+#include "common/app/vitals.h"
 #include "common/base/log.h"
 
 #include <omp.h>
 #include <stdio.h>
+#include <string.h>
 
 struct options {
     const char *config, *name;
@@ -23,14 +25,25 @@ static const struct pl_option rows[] = {
 
 bool pl_daemon_stopping(void *unused)
 {
+    const bool stopping = pl_signals_stop() != 0;
+
     (void)unused;
-    return pl_signals_stop() != 0;
+    pl_vitals_tick();
+    if (stopping)
+        pl_vitals_draining();
+    return stopping;
 }
 
 void pl_daemon_event(void *unused, const char *line)
 {
+    static const char waiting[] = "redis event=waiting ", connected[] = "redis event=connected";
+
     (void)unused;
     pl_warn("%s", line);
+    if (strncmp(line, waiting, strlen(waiting)) == 0)
+        pl_vitals_unready("redis", line + strlen(waiting));
+    else if (strncmp(line, connected, strlen(connected)) == 0)
+        pl_vitals_ready("redis");
 }
 
 static int dry_run(const struct pl_run_conf *conf)
@@ -55,9 +68,12 @@ static int run(const struct pl_daemon_role *role, struct pl_daemon *daemon)
     if (threads > 0)
         omp_set_num_threads((int)threads);
     pl_signals_catch();
+    pl_vitals_start();
     pl_info("start role=%s name=%s run=%s version=%s threads=%d", role->role, daemon->name,
             daemon->conf.name, PL_VERSION, omp_get_max_threads());
     rc = role->run(daemon, &err);
+    pl_vitals_draining();
+    pl_vitals_end();
     if (rc == PL_ECANCELED && pl_signals_stop())
         rc = PL_OK;
     if (rc < 0) {

@@ -6,6 +6,8 @@
  * The first SIGTERM or SIGINT asks the role to drain (pl_daemon_stopping()), a second one ends it
  * at once. Exit status: 0 it drained or was done, 1 it failed and said why, 2 wrong options, 128 +
  * n ended by signal n.
+ *
+ * A role says that it is ready with pl_vitals_ready("start"), and ticks (vitals.h).
  */
 #ifndef PL_APP_DAEMON_H
 #define PL_APP_DAEMON_H
@@ -29,10 +31,12 @@ struct pl_daemon_role {
 
 int pl_daemon_main(const struct pl_daemon_role *role, int argc, char **argv);
 
-/* Whether a signal asked to drain; for pl_queues_opts.stop too. */
+/* Whether a signal asked to drain; for pl_queues_opts.stop too. Who asks goes round some loop,
+ * which is a tick (vitals.h). */
 bool pl_daemon_stopping(void *unused);
 
-/* For pl_queues_opts.event: a line at level warn. */
+/* For pl_queues_opts.event: a line at level warn. A Redis that is waited for stands against being
+ * ready. */
 void pl_daemon_event(void *unused, const char *line);
 
 #endif
