@@ -4,6 +4,7 @@
 #include "actor/errand.h"
 #include "actor/porter.h"
 #include "common/app/machine.h"
+#include "common/app/vitals.h"
 #include "common/base/buf.h"
 #include "common/base/check.h"
 #include "common/base/log.h"
@@ -349,7 +350,7 @@ static bool is_over(struct actor *a)
     bool over;
 
     pthread_mutex_lock(&a->errands.lock);
-    over = a->errands.failed || (a->errands.stop && a->errands.count == 0);
+    over = a->errands.failed || a->errands.leave || (a->errands.stop && a->errands.count == 0);
     pthread_mutex_unlock(&a->errands.lock);
     return over;
 }
@@ -361,9 +362,12 @@ int pl_actor_run(struct pl_daemon *daemon, struct pl_error *err)
 
     pl_errands_init(&a.errands);
     rc = open_all(&a, err);
+    if (rc == PL_OK)
+        pl_vitals_ready("start");
     while (rc == PL_OK && !is_over(&a)) {
         const uint64_t seen = pl_errands_changes(&a.errands);
 
+        pl_vitals_tick();
         rc = admit(&a, err);
         if (rc == PL_OK && !pl_engine_idle(a.engine))
             pl_engine_step(a.engine);

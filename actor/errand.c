@@ -207,6 +207,16 @@ void pl_errands_stop(struct pl_errands *errands, bool failed)
     pthread_mutex_unlock(&errands->lock);
 }
 
+void pl_errands_leave(struct pl_errands *errands)
+{
+    pthread_mutex_lock(&errands->lock);
+    if (!errands->leave) {
+        errands->leave = true;
+        tell(errands);
+    }
+    pthread_mutex_unlock(&errands->lock);
+}
+
 uint64_t pl_errands_changes(struct pl_errands *errands)
 {
     uint64_t changes;

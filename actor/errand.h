@@ -38,6 +38,7 @@ struct pl_errands {
     size_t count, samples; /* not yet done: groups and their samples */
     bool stop;             /* no more will be leased */
     bool failed;           /* one of the two sides gave up */
+    bool leave;            /* what runs is not to be finished */
 };
 
 void pl_errands_init(struct pl_errands *errands);
@@ -79,6 +80,9 @@ bool pl_errands_drop(struct pl_errands *errands, struct pl_errand *errand);
 
 /* No more will be leased; `failed`: a side gave up. */
 void pl_errands_stop(struct pl_errands *errands, bool failed);
+
+/* What runs is given back instead of being finished. */
+void pl_errands_leave(struct pl_errands *errands);
 
 /* Wait up to `ms` for a change after pl_errands_changes() gave `seen`. */
 uint64_t pl_errands_changes(struct pl_errands *errands);

@@ -1,5 +1,6 @@
 #include "actor/porter.h"
 
+#include "common/app/vitals.h"
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/link/guard.h"
@@ -239,6 +240,8 @@ static int beat(struct pl_porter *p)
     snprintf(barred, sizeof barred, "%d", p->barred);
     p->beat_ms = now;
     p->beat_tokens = p->tokens;
+    pl_vitals_status("version %s, %s groups leased, %s done, %s tokens/s%s", version, leased,
+                     groups, rate, p->barred ? ", in quarantine" : "");
     return pl_queues_heartbeat(p->stream, fields, 5, &p->err);
 }
 
@@ -263,16 +266,22 @@ static void give_back(struct pl_porter *p)
 static void *run(void *at)
 {
     struct pl_porter *p = at;
+    uint64_t seen, drained_ms = 0;
     bool draining = false;
-    uint64_t seen;
     int rc = PL_OK;
 
+    pl_vitals_watch("porter");
     while (rc == PL_OK && !atomic_load(&p->ending)) {
-        if (!draining && pl_daemon_stopping(NULL)) {
+        const bool stopping = pl_daemon_stopping(NULL);
+
+        if (stopping && !draining) {
             draining = true;
+            drained_ms = now_ms() + 1000 * p->daemon->conf.drain_s;
             give_back(p);
             pl_errands_stop(p->errands, false);
         }
+        if (draining && now_ms() >= drained_ms)
+            pl_errands_leave(p->errands);
         seen = pl_errands_changes(p->errands);
         rc = hand_over_all(p);
         if (rc == PL_OK)
@@ -294,6 +303,7 @@ static void *run(void *at)
         give_back(p);
     p->err.code = rc;
     pl_errands_stop(p->errands, rc < 0);
+    pl_vitals_unwatch();
     return NULL;
 }
 

@@ -2,6 +2,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/check.h"
+#include "common/base/pulse.h"
 #include "learner/grad_kernels.h"
 
 #include <math.h>
@@ -55,6 +56,7 @@ double pl_norm(const float *x, size_t n)
         }
         for (size_t b = 0; b < blocks; b++)
             total += sums[b];
+        pl_pulse();
     }
     return sqrt(total);
 }
@@ -277,6 +279,7 @@ int pl_adamw_step(struct pl_adamw *adamw, struct pl_adamw_state *state, float *g
 
         for (size_t p = item->part; p < item->part + item->count; p++)
             update(adamw, &adamw->parts[p], state, grad, &step, weights, rounded);
+        pl_pulse();
     }
     update_tail(adamw, state, grad, &step);
     state->step++;

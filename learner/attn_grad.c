@@ -1,6 +1,7 @@
 #include "learner/attn_grad.h"
 
 #include "common/base/check.h"
+#include "common/base/pulse.h"
 #include "common/math/kernels.h"
 #include "learner/grad_kernels.h"
 
@@ -236,6 +237,7 @@ void pl_attn_bwd(float *dqkv, const float *qkv, const float *out, const float *d
             };
 
             cluster_head(&s, &w, &at->clusters[job / G]);
+            pl_pulse();
         }
     }
 }

@@ -1,6 +1,7 @@
 #include "learner/backward.h"
 
 #include "common/base/check.h"
+#include "common/base/pulse.h"
 #include "common/math/gemm.h"
 #include "learner/ops_grad.h"
 
@@ -122,6 +123,7 @@ static void backward_mlp(float *dx, const struct pl_layer_grads *g, const struct
     pl_gemm_dw(g->gate_up, acts->gu, 2 * F, acts->h2, C, R, 2 * F, C);
     pl_gemm_dx(s->dh, C, acts->gu, 2 * F, &w->gate_up, R, 0.0f, s->gemm);
     pl_rmsnorm_bwd(dx, g->norm2, s->dh, acts->mid, w->norm2, acts->rstd2, NULL, R, C, s->norm);
+    pl_pulse();
 }
 
 /* mid = x + o(attention(rope(qkv(h1)))),  h1 = norm1(x);  dx: of mid in, of x out */
@@ -147,6 +149,7 @@ static void backward_attention(float *dx, const struct pl_layer_grads *g, const 
     pl_gemm_dw(g->o, dx, C, acts->att, H * D, R, C, H * D);
     pl_gemm_dx(s->dh, H * D, dx, C, &w->o, R, 0.0f, s->gemm);
     pl_attn_bwd(s->dqkv, acts->qkv, acts->att, s->dh, acts->lse, &attn);
+    pl_pulse();
     pl_rope_bwd(s->dqkv, ld, rope, pack->batch.positions, R, H + G);
     if (g->qkv_bias)
         pl_gemm_db(g->qkv_bias, s->dqkv, ld, R, ld);

@@ -1,6 +1,7 @@
 #include "learner/head.h"
 
 #include "common/base/check.h"
+#include "common/base/pulse.h"
 #include "common/math/gemm.h"
 #include "learner/grad_kernels.h"
 #include "learner/ops_grad.h"
@@ -72,6 +73,7 @@ static void score_rows(float *logp, float *entropy, const struct pl_weights *w, 
                 entropy[p] = s->entropy[i];
         }
     }
+    pl_pulse();
 }
 
 /* Logits of one row to their gradient. */
@@ -102,8 +104,10 @@ static void chunk_grad(float *dx, const struct pl_grads *grads, const struct pl_
     for (size_t i = 0; i < n; i++)
         row_grad(s->logits + i * V, V, i, pack, entropy, s);
     pl_gemm_dx(s->dh, C, s->logits, V, &w->head, n, 0.0f, s->gemm);
+    pl_pulse();
     pl_gemm_dw(grads->head, s->logits, V, s->h, C, n, V, C);
     pl_rmsnorm_bwd(dx, grads->norm_f, s->dh, x, w->norm_f, s->rstd, s->at.rows, n, C, s->norm);
+    pl_pulse();
 }
 
 void pl_head_score(float *logp, float *entropy, const struct pl_weights *w, const float *x,

@@ -1,6 +1,7 @@
 #include "learner/learner.h"
 
 #include "common/app/metrics.h"
+#include "common/app/vitals.h"
 #include "common/base/buf.h"
 #include "common/base/check.h"
 #include "common/base/file.h"
@@ -453,7 +454,7 @@ static int note_state(struct learner *l, const char *state, struct pl_error *err
     return pl_queues_note(l->stream, "run", fields, 2, err);
 }
 
-static void log_step(const struct pl_report_step *s)
+static void say_step(const struct learner *l, const struct pl_report_step *s)
 {
     const struct pl_rollouts *r = s->rollouts;
     double reward = 0.0;
@@ -464,6 +465,8 @@ static void log_step(const struct pl_report_step *s)
             "tokens=%zu wait_s=%.2f step_s=%.2f logp_difference=%.3g",
             (unsigned long long)s->step, reward, r->accuracy, r->gate, s->update->policy.pg_loss,
             s->update->grad_norm, r->tokens, s->wait_s, s->step_s, s->logp_difference);
+    pl_vitals_status("step %llu of %zu, %.3g rollouts/s, reward %.3f", (unsigned long long)s->step,
+                     l->conf->steps, (double)r->samples / s->step_s, reward);
 }
 
 static int train_step(struct learner *l, struct pl_error *err)
@@ -537,7 +540,7 @@ static int train_step(struct learner *l, struct pl_error *err)
         rc = pl_report_rollouts(l->conf->dir, name, &rollouts, l->tokenizer, err);
     }
     if (rc == PL_OK)
-        log_step(&report);
+        say_step(l, &report);
 out:
     pl_rollouts_release(&rollouts);
     pl_ready_release(&ready);
@@ -836,6 +839,8 @@ int pl_learner_run(struct pl_daemon *daemon, struct pl_error *err)
 
     if (rc == PL_OK) {
         pl_info("begin step=%llu of=%zu", (unsigned long long)l.point.step, l.conf->steps);
+        pl_vitals_status("step %llu of %zu", (unsigned long long)l.point.step, l.conf->steps);
+        pl_vitals_ready("start");
         rc = loop(&l, err);
     }
     if (rc == PL_OK)

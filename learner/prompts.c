@@ -3,6 +3,7 @@
 #include "common/app/template.h"
 #include "common/base/buf.h"
 #include "common/base/check.h"
+#include "common/base/pulse.h"
 #include "common/base/rng.h"
 #include "common/text/chat.h"
 #include "proto/rollout.h"
@@ -107,6 +108,7 @@ static int add_tasks(struct pl_prompts *p, const struct pl_tasks *tasks, struct 
         const size_t before = ids->len;
         const int rc = make(m, tasks->tasks[i].question, ids, err);
 
+        pl_pulse();
         if (rc < 0)
             return pl_fail_in(err, rc, "task '%.80s'", tasks->tasks[i].id);
         if (ids->len - before > m->len_max) {

@@ -3,6 +3,7 @@
 #include "common/base/buf.h"
 #include "common/base/check.h"
 #include "common/base/json.h"
+#include "common/base/pulse.h"
 #include "common/model/safetensors.h"
 
 #include <inttypes.h>
@@ -57,6 +58,7 @@ static int check_values(const float *x, const struct pl_tensor *t, size_t part, 
 
     for (size_t i = 0; i < n; i++)
         good &= isfinite(x[i]) && (part < 2 || x[i] >= 0.0f);
+    pl_pulse();
     if (good)
         return PL_OK;
     return pl_fail(err, code, "'%s': '%s.%s' holds a value that is %s", where, t->name,

@@ -3,6 +3,7 @@
 #include "common/base/buf.h"
 #include "common/base/file.h"
 #include "common/base/json.h"
+#include "common/base/pulse.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -304,6 +305,7 @@ int pl_tasks_load(const char *path, struct pl_tasks *ret_tasks, struct pl_error 
         if (n > 0 && strspn(at, " \t\r") < n)
             rc = add_line(&tasks, &cap, at, n, what, err);
         at += n + 1;
+        pl_pulse();
     }
     free(data);
     if (rc == PL_OK && tasks.count == 0)

@@ -1,5 +1,7 @@
 #include "rewarder/child.h"
 
+#include "common/base/pulse.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -16,8 +18,11 @@
 #include <unistd.h>
 
 enum { OPEN_MAX_ = 256, PROCESSES_MAX = 4096, FILE_BYTES_MAX = 1 << 30, FDS_MAX = 4096 };
-enum { END_WAIT_MS = 200 };  /* between the end of the output and that of the program */
-enum { START_LOOK_MS = 10 }; /* how often to look whether a new one reads; nothing tells */
+enum { END_WAIT_MS = 200 }; /* between the end of the output and that of the program */
+enum {
+    START_LOOK_MS = 10, /* how often to look whether a new one reads; nothing tells */
+    LOOK_MS = 1000,     /* how often to say that it is being waited for */
+};
 
 /* ---- starting ---- */
 
@@ -371,7 +376,8 @@ static enum pl_child_outcome exchange(struct pl_child *c, struct exchange *x, ch
             pl_child_stop(c);
             return x->reading ? PL_CHILD_LATE : PL_CHILD_ASLEEP;
         }
-        if (poll(fds, 3, ms) < 0)
+        pl_pulse();
+        if (poll(fds, 3, ms < LOOK_MS ? ms : LOOK_MS) < 0)
             continue;
         if (fds[1].revents)
             send_some(c, x);

@@ -1,5 +1,6 @@
 #include "rewarder/desk.h"
 
+#include "common/app/vitals.h"
 #include "common/base/buf.h"
 #include "common/base/check.h"
 #include "proto/score.h"
@@ -15,7 +16,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
-enum { ENDPOINT_MAX = 256, ENVELOPE_MAX = 2, QUEUE_MAX = 64, REPLY_MAX = 64 << 20 };
+enum { ENDPOINT_MAX = 256, ENVELOPE_MAX = 2, QUEUE_MAX = 64, REPLY_MAX = 64 << 20, WAIT_MS = 2000 };
 
 struct pl_desk {
     struct pl_scorer *scorer;
@@ -122,17 +123,21 @@ static void *run(void *at)
 {
     struct pl_desk *d = at;
 
+    pl_vitals_watch("desk");
     while (!atomic_load(&d->stop)) {
         zmq_pollitem_t items[] = {{d->router, 0, ZMQ_POLLIN, 0}, {NULL, d->wake, ZMQ_POLLIN, 0}};
         struct message m;
 
-        if (zmq_poll(items, 2, -1) < 0 && errno != EINTR)
+        pl_vitals_tick();
+        if (zmq_poll(items, 2, WAIT_MS) < 0 && errno != EINTR)
             break;
         while (!atomic_load(&d->stop) && take(d, &m)) {
             serve(d, &m);
             drop(&m);
+            pl_vitals_tick();
         }
     }
+    pl_vitals_unwatch();
     return NULL;
 }
 

@@ -1,5 +1,6 @@
 #include "rewarder/rewarder.h"
 
+#include "common/app/vitals.h"
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/link/guard.h"
@@ -116,6 +117,7 @@ static void keep(void *at)
     const time_t now = now_s();
     size_t lost;
 
+    pl_vitals_tick();
     if (now - w->renewed < (time_t)(w->all->daemon->conf.lease_s / 3))
         return;
     w->renewed = now;
@@ -226,6 +228,7 @@ static void *work(void *at)
     struct worker *w = at;
     int rc = PL_OK;
 
+    pl_vitals_watch(w->name);
     while (rc == PL_OK && !pl_daemon_stopping(NULL) && atomic_load(&w->all->failed) == PL_OK) {
         struct pl_lease lease = {0};
 
@@ -240,6 +243,7 @@ static void *work(void *at)
     }
     if (rc < 0 && rc != PL_ECANCELED)
         atomic_store(&w->all->failed, rc);
+    pl_vitals_unwatch();
     return NULL;
 }
 
@@ -298,6 +302,7 @@ static void beat(struct rewarder *r, struct pl_queues *stream)
     snprintf(unverified, sizeof unverified, "%llu",
              (unsigned long long)atomic_load(&r->unverified));
     (void)pl_queues_heartbeat(stream, fields, sizeof fields / sizeof *fields, NULL);
+    pl_vitals_status("%s groups scored", groups);
 }
 
 /* Where the run's settings ask for it; a task's limit of tokens is the run's then. */
@@ -328,6 +333,8 @@ static int supervise(struct rewarder *r, struct pl_error *err)
     struct pl_queues *stream = NULL;
     int rc = open_stream(r, r->daemon->name, &stream, err);
 
+    if (rc == PL_OK)
+        pl_vitals_ready("start");
     for (unsigned n = 0; rc == PL_OK && !pl_daemon_stopping(NULL); n++) {
         if (n % (10 * HEARTBEAT_S) == 0)
             beat(r, stream);

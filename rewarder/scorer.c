@@ -1,6 +1,7 @@
 #include "rewarder/scorer.h"
 
 #include "common/base/buf.h"
+#include "common/base/pulse.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +111,7 @@ int pl_scorer_group(struct pl_scorer *scorer, struct pl_rollout_group *group, co
         *ret_right += r->score.verdict == PL_VERDICT_RIGHT;
         *ret_formatted += r->score.format_ok;
         rc = opts.exec ? pl_exec_broken(opts.exec, err) : PL_OK;
+        pl_pulse();
     }
     if (rc == PL_OK) {
         group->stage = PL_STAGE_SCORED;

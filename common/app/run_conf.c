@@ -211,6 +211,9 @@ static const struct pl_option rows[] = {
     SIZE(actors, "workers.actors", "1", 1, 1024, "actors that plait up starts"),
     SIZE(actor_threads, "workers.actor_threads", "0", 0, 1024, "threads of each; 0: all"),
     SIZE(actor_slots, "workers.actor_slots", "64", 1, 4096, "samples that an actor makes at once"),
+    SIZE(drain_s, "workers.drain_s", "60", 0, 86400,
+         "seconds that an actor which is to stop may take to finish what it has begun; the rest is "
+         "given back for others to make"),
     SIZE(rewarders, "workers.rewarders", "1", 1, 1024, "rewarders that plait up starts"),
     SIZE(rewarder_threads, "workers.rewarder_threads", "1", 1, 256, "threads of each"),
     SIZE(learner_threads, "workers.learner_threads", "0", 0, 1024,

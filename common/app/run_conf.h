@@ -109,7 +109,8 @@ struct pl_run_conf {
     size_t audit_strikes;                /* audit.strikes */
     double audit_difference;             /* audit.logp_difference */
     /* processes */
-    size_t actors, actor_threads, actor_slots, rewarders, rewarder_threads, learner_threads;
+    size_t actors, actor_threads, actor_slots, drain_s, rewarders, rewarder_threads,
+        learner_threads;
     const char *redis;            /* link.redis: "" a private one in run.dir */
     const char *announce, *serve; /* link.announce, link.serve: "" ipc in run.dir */
     const char *score;            /* link.score: "" nowhere, "ipc" in run.dir */

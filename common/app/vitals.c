@@ -171,7 +171,7 @@ static void attend(int64_t now)
         due = least(due, v.watchdog_ms + v.watchdog_every_ms);
     }
     if (!v.started || v.draining) {
-        if (now >= v.extended_ms + EXTEND_MS) {
+        if (now >= v.extended_ms + EXTEND_MS && oldest_tick(&who) > v.extended_ms) {
             char text[64];
 
             snprintf(text, sizeof text, "EXTEND_TIMEOUT_USEC=%lld", EXTENSION_S * 1000000LL);

@@ -1,6 +1,7 @@
 #include "common/base/file.h"
 
 #include "common/base/buf.h"
+#include "common/base/pulse.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +11,13 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum {
+    READ_BYTES = 16 << 20, /* read between two pulses */
+    WRITE_BYTES = 8 << 20, /* written */
+    FLUSH_BYTES =
+        64 << 20, /* brought to the disk as one goes: what is left for the end is little */
+};
 
 /* An open descriptor of a regular file and its size, or an error that names the path. */
 static int open_regular(const char *path, int *ret_fd, size_t *ret_len, struct pl_error *err)
@@ -55,7 +63,8 @@ int pl_file_read(const char *path, size_t bytes_max, char **ret_data, size_t *re
         goto out;
     }
     while (got < len) {
-        const ssize_t n = read(fd, data + got, len - got);
+        const ssize_t n =
+            read(fd, data + got, len - got < READ_BYTES ? len - got : (size_t)READ_BYTES);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -66,6 +75,7 @@ int pl_file_read(const char *path, size_t bytes_max, char **ret_data, size_t *re
         if (n == 0)
             break; /* it shrank while we read: hand over what is there */
         got += (size_t)n;
+        pl_pulse();
     }
     data[got] = '\0';
     *ret_data = data;
@@ -147,8 +157,20 @@ fail:
 
 int pl_outfile_write(struct pl_outfile *out, const void *bytes, size_t len, struct pl_error *err)
 {
-    if (len > 0 && fwrite(bytes, 1, len, out->stream) != len)
-        return pl_fail_errno(err, "write '%s'", out->tmp);
+    for (size_t at = 0; at < len;) {
+        const size_t n = len - at < WRITE_BYTES ? len - at : (size_t)WRITE_BYTES;
+
+        if (fwrite((const char *)bytes + at, 1, n, out->stream) != n)
+            return pl_fail_errno(err, "write '%s'", out->tmp);
+        at += n;
+        out->dirty += n;
+        if (out->dirty >= FLUSH_BYTES) {
+            if (fflush(out->stream) != 0 || fdatasync(fileno(out->stream)) < 0)
+                return pl_fail_errno(err, "write '%s'", out->tmp);
+            out->dirty = 0;
+        }
+        pl_pulse();
+    }
     return PL_OK;
 }
 

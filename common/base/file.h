@@ -43,6 +43,7 @@ void pl_map_drop(const struct pl_map *map, const void *from, size_t len);
 struct pl_outfile {
     FILE *stream; /* may be written to directly; commit notices its errors */
     char *path, *tmp;
+    size_t dirty; /* bytes since the last flush, by pl_outfile_write() */
 };
 int pl_outfile_open(const char *path, struct pl_outfile *ret_out, struct pl_error *err);
 int pl_outfile_write(struct pl_outfile *out, const void *bytes, size_t len, struct pl_error *err);

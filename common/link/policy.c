@@ -1,5 +1,6 @@
 #include "common/link/policy.h"
 
+#include "common/base/pulse.h"
 #include "common/math/mat.h"
 #include "common/model/blocks.h"
 
@@ -58,5 +59,6 @@ void pl_policy_install(const uint16_t *values, struct pl_weights *weights)
             pl_weights_set(weights, t, row, rows, values + row * t->cols);
         }
         values += pl_tensor_size(t);
+        pl_pulse();
     }
 }

@@ -4,6 +4,7 @@
  */
 #include "common/base/buf.h"
 #include "common/base/check.h"
+#include "common/base/pulse.h"
 #include "common/link/bcast.h"
 #include "common/link/delta.h"
 #include "common/link/seal.h"
@@ -388,6 +389,7 @@ static int make_blocks(const struct pl_weights_source *s, struct version *v, con
                               v->snapshot[i].hash);
             if (before && !failed)
                 failed |= make_delta(v, before, i, n, &bench) < 0;
+            pl_pulse();
         }
         bench_close(&bench);
     }

@@ -1,6 +1,7 @@
 #include "common/model/forward.h"
 
 #include "common/base/check.h"
+#include "common/base/pulse.h"
 #include "common/math/gemm.h"
 
 enum { ALIGN = 16 };
@@ -67,11 +68,13 @@ void pl_forward_layer(float *x_next, const struct pl_weights *w, const struct pl
     pl_attn_store(pages, layer, stores, store_count, k, v, ld);
     pl_attn(acts->att, H * D, acts->lse, acts->qkv, ld, pages, layer, batch->spans,
             batch->span_count, H);
+    pl_pulse();
     pl_gemm(acts->mid, C, acts->att, H * D, &lw->o, R, acts->x, C);
     pl_rmsnorm(acts->h2, acts->rstd2, acts->mid, lw->norm2, c->rms_eps, R, C);
     pl_gemm(acts->gu, 2 * F, acts->h2, C, &lw->gate_up, R, NULL, 0);
     pl_silu_mul(acts->act, acts->gu, R, F);
     pl_gemm(x_next, C, acts->act, F, &lw->down, R, acts->mid, C);
+    pl_pulse();
 }
 
 void pl_forward(float *x, const struct pl_weights *w, const struct pl_rope *rope,

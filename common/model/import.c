@@ -6,6 +6,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/check.h"
+#include "common/base/pulse.h"
 #include "common/model/blocks.h"
 #include "common/model/inventory.h"
 
@@ -142,6 +143,7 @@ static size_t read_tensor(struct reader *reader, const struct pl_tensor *t,
         if (at < first + rows * t->cols && at < wrong)
             wrong = at;
         report(reader, rows * row_bytes);
+        pl_pulse();
     }
     pl_map_drop(&place->file->st.map, e->data, e->bytes);
     return wrong;
