@@ -323,6 +323,7 @@ int pl_porter_create(const struct pl_daemon *daemon, struct pl_errands *errands,
     rc = p->redis ? pl_queues_open(
                         &(struct pl_queues_opts){
                             .url = p->redis,
+                            .access = daemon->conf.access,
                             .run = daemon->conf.name,
                             .worker = daemon->name,
                             .role = "actor",

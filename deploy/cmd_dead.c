@@ -427,7 +427,8 @@ static int act(const struct conf *c, enum verb verb, const struct pl_run_conf *r
     char *url = pl_run_conf_redis(run);
     struct found_list all = {0};
     struct pl_dead *dead = NULL;
-    int rc = url ? pl_dead_open(url, run->name, &dead, err)
+    const char *role = verb == VERB_RETRY || verb == VERB_DROP ? "admin" : "viewer";
+    int rc = url ? pl_dead_open(url, &run->access, role, run->name, &dead, err)
                  : pl_fail(err, PL_ENOMEM, "no memory to look at Redis");
 
     if (rc == PL_OK && verb != VERB_LS) {

@@ -653,6 +653,7 @@ static int open_stream(struct learner *l, struct pl_error *err)
     char *redis = pl_run_conf_redis(c);
     const struct pl_queues_opts opts = {
         .url = redis,
+        .access = c->access,
         .run = c->name,
         .worker = l->daemon->name,
         .role = "learner",

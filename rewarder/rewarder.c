@@ -253,6 +253,7 @@ static int open_stream(struct rewarder *r, const char *name, struct pl_queues **
     const struct pl_run_conf *conf = &r->daemon->conf;
     const struct pl_queues_opts opts = {
         .url = r->redis,
+        .access = conf->access,
         .run = conf->name,
         .worker = name,
         .role = "rewarder",

@@ -219,7 +219,7 @@ static const struct pl_option rows[] = {
     SIZE(learner_threads, "workers.learner_threads", "0", 0, 1024,
          "threads of the learner; 0: all"),
     TEXT(redis, "link.redis", "URL", "",
-         "Redis: unix:///PATH, redis://HOST:PORT; empty: a private "
+         "Redis: unix:///PATH, redis://HOST:PORT, rediss://HOST:PORT over TLS; empty: a private "
          "one that plait up starts"),
     TEXT(announce, "link.announce", "ENDPOINT", "",
          "where weights are announced; empty: ipc in "
@@ -231,6 +231,19 @@ static const struct pl_option rows[] = {
          "seconds after which the work of a silent worker is given to another"),
     SIZE(deliveries_max, "link.deliveries_max", "5", 1, 1000,
          "times a group is tried before it goes to the dead"),
+
+    GROUP("Access to Redis"),
+    TEXT(access.user, "redis.user", "NAME", "",
+         "user that plait redis acl made; {role} in it, and in the names of files below, stands "
+         "for the program's: learner, actor, rewarder, relay, viewer, admin"),
+    TEXT(access.password_file, "redis.password_file", "FILE", "",
+         "its password, read at each connect; a relative name is looked for in "
+         "$CREDENTIALS_DIRECTORY first"),
+    TEXT(access.tls_ca, "redis.tls_ca", "FILE", "",
+         "PEM file of the authority that vouches for Redis; empty: the system's"),
+    TEXT(access.tls_cert, "redis.tls_cert", "FILE", "",
+         "PEM file of the own certificate, where Redis demands one"),
+    TEXT(access.tls_key, "redis.tls_key", "FILE", "", "PEM file of its key"),
 };
 
 static const struct pl_command table = {
@@ -352,6 +365,7 @@ static bool enters_the_bits(const char *line)
                                       "run.memory_max",
                                       "workers.",
                                       "link.",
+                                      "redis.",
                                       "audit.",
                                       "trainer.save_freq",
                                       "trainer.max_ckpt_to_keep",

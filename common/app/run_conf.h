@@ -9,6 +9,7 @@
 #include "common/app/settings.h"
 #include "common/base/buf.h"
 #include "common/base/err.h"
+#include "common/base/redis_access.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -111,9 +112,10 @@ struct pl_run_conf {
     /* processes */
     size_t actors, actor_threads, actor_slots, drain_s, rewarders, rewarder_threads,
         learner_threads;
-    const char *redis;            /* link.redis: "" a private one in run.dir */
-    const char *announce, *serve; /* link.announce, link.serve: "" ipc in run.dir */
-    const char *score;            /* link.score: "" nowhere, "ipc" in run.dir */
+    const char *redis;             /* link.redis: "" a private one in run.dir */
+    struct pl_redis_access access; /* redis.user, password_file, tls_ca, tls_cert, tls_key */
+    const char *announce, *serve;  /* link.announce, link.serve: "" ipc in run.dir */
+    const char *score;             /* link.score: "" nowhere, "ipc" in run.dir */
     size_t lease_s, deliveries_max;
     size_t memory_max; /* run.memory_max in bytes, 0: what the machine has */
     struct pl_settings_text *text;

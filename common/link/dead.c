@@ -14,10 +14,15 @@ struct pl_dead {
     struct pl_redis *redis;
 };
 
-int pl_dead_open(const char *url, const char *run, struct pl_dead **ret_dead, struct pl_error *err)
+int pl_dead_open(const char *url, const struct pl_redis_access *access, const char *role,
+                 const char *run, struct pl_dead **ret_dead, struct pl_error *err)
 {
-    const struct pl_redis_opts opts = {
-        .url = url, .client = "plait-dead", .patience_ms = 1, .answer_ms = ANSWER_MS};
+    const struct pl_redis_opts opts = {.url = url,
+                                       .access = access ? *access : (struct pl_redis_access){0},
+                                       .role = role,
+                                       .client = "plait-dead",
+                                       .patience_ms = 1,
+                                       .answer_ms = ANSWER_MS};
     struct pl_dead *d = calloc(1, sizeof *d);
     int rc = PL_ENOMEM;
 
@@ -178,8 +183,8 @@ static int call(struct pl_dead *d, const char *function, const char *entry, cons
     rc = pl_redis_call(d->redis, &args, &reply, &met);
     if (rc < 0 && strstr(met.text, "Function not found"))
         return pl_fail(err, rc,
-                       "Redis does not have the function '%s': a worker of this version loads it "
-                       "when it connects, and none has",
+                       "Redis does not have the function '%s': plait redis init loads it, and so "
+                       "does a worker of this version that may, when it connects",
                        function);
     if (rc < 0)
         return pl_fail(err, rc, "%s", met.text);

@@ -7,6 +7,7 @@
 #define PL_LINK_DEAD_H
 
 #include "common/base/err.h"
+#include "common/base/redis_access.h"
 #include "common/link/queues.h"
 
 #include <stdbool.h>
@@ -33,8 +34,10 @@ struct pl_dead_entry {
 
 struct pl_dead;
 
-/* Does not connect yet. PL_EINVAL: the url is none; PL_ENOMEM. */
-int pl_dead_open(const char *url, const char *run, struct pl_dead **ret_dead, struct pl_error *err);
+/* Does not connect yet. `access` may be NULL; `role` is what "{role}" stands for in it: "viewer" to
+ * read, "admin" to change. PL_EINVAL: the url or the access is none; PL_ENOMEM. */
+int pl_dead_open(const char *url, const struct pl_redis_access *access, const char *role,
+                 const char *run, struct pl_dead **ret_dead, struct pl_error *err);
 void pl_dead_close(struct pl_dead *dead); /* NULL is fine */
 
 /*

@@ -1,6 +1,7 @@
 #include "common/link/queues.h"
 
 #include "common/base/check.h"
+#include "common/link/library.h"
 #include "common/link/queues_impl.h"
 
 #include <ctype.h>
@@ -12,10 +13,6 @@
 #include <openssl/evp.h>
 
 enum { FIELDS_MAX = 120, WAIT_SLICE_MS = 1000, METRICS_KEPT = 10000, GROUPS_MAX = 1 << 20 };
-
-static const char library[] =
-#include <functions.inc> /* made from functions.lua */
-    ;
 
 static const char *const queue_names[] = {"prompts", "rollouts"};
 static const char *const group_names[] = {"actors", "rewarders"};
@@ -33,42 +30,6 @@ static uint64_t now_ms(void)
 static int odd(struct pl_error *err, const struct pl_redis_args *args)
 {
     return pl_fail(err, PL_EIO, "Redis gave '%s' an answer of an unexpected form", args->words[0]);
-}
-
-static int check_version(struct pl_queues *s, struct pl_error *err)
-{
-    unsigned major = 0, minor = 0, patch = 0;
-    struct pl_redis_args args;
-    redisReply *reply;
-    const char *at;
-    int rc;
-
-    pl_redis_begin(&args, "INFO");
-    pl_redis_word(&args, "server");
-    rc = pl_redis_try(s->redis, &args, &reply, err);
-    if (rc < 0)
-        return rc;
-    at = reply->type == REDIS_REPLY_STRING ? strstr(reply->str, "redis_version:") : NULL;
-    if (!at || sscanf(at, "redis_version:%u.%u.%u", &major, &minor, &patch) != 3)
-        rc = odd(err, &args);
-    else if (major < 7 || (major == 7 && minor == 0 && patch < 5))
-        rc = pl_fail(err, PL_EUNSUPPORTED,
-                     "Redis %u.%u.%u is too old: plait needs 7.0.5 or later, because XAUTOCLAIM of "
-                     "earlier ones is faulty",
-                     major, minor, patch);
-    freeReplyObject(reply);
-    return rc;
-}
-
-static int load_library(struct pl_queues *s, struct pl_error *err)
-{
-    struct pl_redis_args args;
-
-    pl_redis_begin(&args, "FUNCTION");
-    pl_redis_word(&args, "LOAD");
-    pl_redis_word(&args, "REPLACE");
-    pl_redis_bytes(&args, library, sizeof library - 1);
-    return pl_redis_try(s->redis, &args, NULL, err);
 }
 
 static int make_group(struct pl_queues *s, enum pl_queue queue, struct pl_error *err)
@@ -91,15 +52,27 @@ static int make_group(struct pl_queues *s, enum pl_queue queue, struct pl_error 
     return rc < 0 ? pl_fail(err, rc, "%s", met.text) : PL_OK;
 }
 
+/* Which group a program makes is that which it reads; one that reads none makes both, but for a
+ * relay, which moves weights alone. */
+static bool makes_group(const struct pl_queues *s, enum pl_queue queue)
+{
+    if (strcmp(s->role, "actor") == 0)
+        return queue == PL_QUEUE_PROMPTS;
+    if (strcmp(s->role, "rewarder") == 0)
+        return queue == PL_QUEUE_ROLLOUTS;
+    return strcmp(s->role, "relay") != 0;
+}
+
 static int mend(void *at, struct pl_error *err)
 {
     struct pl_queues *s = at;
-    int rc = check_version(s, err);
+    int rc = pl_library_check_redis(s->redis, err);
 
     if (rc == PL_OK)
-        rc = load_library(s, err);
+        rc = pl_library_ensure(s->redis, NULL, err);
     for (enum pl_queue q = PL_QUEUE_PROMPTS; rc == PL_OK && q <= PL_QUEUE_ROLLOUTS; q++)
-        rc = make_group(s, q, err);
+        if (makes_group(s, q))
+            rc = make_group(s, q, err);
     return rc;
 }
 
@@ -145,6 +118,8 @@ int pl_queues_open(const struct pl_queues_opts *opts, struct pl_queues **ret_str
     }
     snprintf(client, sizeof client, "plait-%s", s->worker);
     rc = pl_redis_create(&(struct pl_redis_opts){.url = s->url,
+                                                 .access = opts->access,
+                                                 .role = s->role,
                                                  .client = client,
                                                  .patience_ms = opts->patience_ms,
                                                  .stop = opts->stop,

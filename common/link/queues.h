@@ -19,28 +19,31 @@
 
 #include "common/base/buf.h"
 #include "common/base/err.h"
+#include "common/base/redis_access.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct pl_queues_opts {
-    const char *url;         /* unix:///path/to.sock, redis://[user:password@]host[:port], PORT */
-    const char *run;         /* name of the run: letters, digits, '-', '_', '.' */
-    const char *worker;      /* stable name of this worker: "actor-3" */
-    const char *role;        /* "actor", "rewarder", "learner", "plait" */
-    uint64_t lease_ms;       /* a lease not renewed for so long is taken from its owner */
-    uint32_t deliveries_max; /* a group leased more often goes to `dead` */
-    uint64_t patience_ms;    /* how long a call tries again; 0: for ever */
-    bool (*stop)(void *at);  /* asked between tries and waits; NULL: never */
+    const char *url;               /* unix:///path/to.sock, redis://host[:port], ...: redis_url.h */
+    struct pl_redis_access access; /* copied; "{role}" in it is `role` */
+    const char *run;               /* name of the run: letters, digits, '-', '_', '.' */
+    const char *worker;            /* stable name of this worker: "actor-3" */
+    const char *role;              /* "actor", "rewarder", "learner", "relay", "plait" */
+    uint64_t lease_ms;             /* a lease not renewed for so long is taken from its owner */
+    uint32_t deliveries_max;       /* a group leased more often goes to `dead` */
+    uint64_t patience_ms;          /* how long a call tries again; 0: for ever */
+    bool (*stop)(void *at);        /* asked between tries and waits; NULL: never */
     void *at;
     void (*event)(void *at, const char *line); /* state changes, for the log; NULL: none */
 };
 
 struct pl_queues;
 
-/* Connects, checks that Redis is 7.0.5 or later, loads the function library, makes groups.
- * PL_EUNSUPPORTED: an older Redis. PL_EINVAL: an option. PL_EIO, PL_ENOMEM, PL_ECANCELED. */
+/* Connects, checks that Redis is 7.0.5 or later and holds this version's functions (library.h),
+ * makes groups. PL_EUNSUPPORTED: an older Redis; functions that are missing, and may not be loaded.
+ * PL_EINVAL: an option, or Redis does not let one in. PL_EIO, PL_ENOMEM, PL_ECANCELED. */
 int pl_queues_open(const struct pl_queues_opts *opts, struct pl_queues **ret_stream,
                    struct pl_error *err);
 void pl_queues_close(struct pl_queues *stream); /* NULL is fine */

@@ -1,20 +1,20 @@
 #include "common/link/redis.h"
 
-#include "common/base/buf.h"
 #include "common/base/check.h"
+#include "common/base/secret.h"
+#include "common/link/redis_url.h"
+#include "common/link/redis_wire.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
-    CONNECT_S = 2,
-    ANSWER_S = 15,
+    CONNECT_MS = 2000,
+    ANSWER_MS = 15000,
     PAUSE_FIRST_MS = 50,
     PAUSE_MOST_MS = 10000,
     PAUSE_LOCAL_MS = 500, /* on a unix socket, where nobody else is in the way */
@@ -23,13 +23,13 @@ enum {
 
 struct pl_redis {
     struct pl_redis_opts opts;
-    char *url, *client;
-    char *shown;                               /* the url without its password, for people */
-    const char *path, *host, *user, *password; /* into url's copy */
-    int port, db;
-    redisContext *c;
+    struct pl_redis_url url;
+    struct pl_redis_access access;
+    char *client;
+    struct pl_redis_wire *wire;
     uint64_t connects;
     uint64_t jitter;
+    int met;   /* enum answer: what the last error asked for */
     bool down; /* said so already */
 };
 
@@ -81,66 +81,32 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* host[:port][/db] behind "redis://[user:password@]". */
-static int parse_tcp(struct pl_redis *r, char *at, struct pl_error *err)
+/* What is asked for must go with the address, so that nobody takes for safe what is not. */
+static int check_access(const struct pl_redis *r, struct pl_error *err)
 {
-    char *end, *sign = strrchr(at, '@'), *slash, *colon;
+    const struct pl_redis_access *a = &r->access;
 
-    if (sign) {
-        *sign = '\0';
-        colon = strchr(at, ':');
-        if (!colon)
-            return pl_fail(err, PL_EINVAL, "Redis address: 'user:password@' is expected");
-        *colon = '\0';
-        r->user = at;
-        r->password = colon + 1;
-        at = sign + 1;
-    }
-    slash = strchr(at, '/');
-    if (slash) {
-        *slash = '\0';
-        r->db = (int)strtol(slash + 1, &end, 10);
-        if (*end || r->db < 0)
-            return pl_fail(err, PL_EINVAL, "Redis address: '%s' is no database number", slash + 1);
-    }
-    colon = strrchr(at, ':');
-    r->port = 6379;
-    if (colon) {
-        *colon = '\0';
-        r->port = (int)strtol(colon + 1, &end, 10);
-        if (*end || r->port < 1 || r->port > 65535)
-            return pl_fail(err, PL_EINVAL, "Redis address: '%s' is no port", colon + 1);
-    }
-    r->host = at;
-    return *at ? PL_OK : pl_fail(err, PL_EINVAL, "Redis address: the host is missing");
-}
-
-static int parse_url(struct pl_redis *r, struct pl_error *err)
-{
-    char *end;
-
-    if (strncmp(r->url, "unix://", 7) == 0 && r->url[7] == '/') {
-        r->path = r->url + 7;
-        return PL_OK;
-    }
-    if (strncmp(r->url, "redis://", 8) == 0)
-        return parse_tcp(r, r->url + 8, err);
-    r->port = (int)strtol(r->url, &end, 10);
-    r->host = "127.0.0.1";
-    if (r->url[0] && !*end && r->port > 0 && r->port < 65536)
-        return PL_OK;
-    return pl_fail(
-        err, PL_EINVAL,
-        "'%s' is no address of Redis; unix:///PATH, redis://[USER:PASSWORD@]HOST[:PORT], "
-        "or a port is expected",
-        r->shown);
-}
-
-static char *without_password(const char *url)
-{
-    const char *sign = strrchr(url, '@');
-
-    return sign && strncmp(url, "redis://", 8) == 0 ? pl_strf("redis://...%s", sign) : strdup(url);
+    if (r->url.password && (a->user[0] || a->password_file[0]))
+        return pl_fail(err, PL_EINVAL,
+                       "Redis at '%s': a user and a password are given by the address and by "
+                       "redis.%s too; leave out one of them",
+                       r->url.shown, a->user[0] ? "user" : "password_file");
+    if (a->user[0] && !a->password_file[0])
+        return pl_fail(err, PL_EINVAL,
+                       "redis.user is '%s', but redis.password_file, which says how to be it, is "
+                       "empty",
+                       a->user);
+    if (!r->url.tls && (a->tls_ca[0] || a->tls_cert[0] || a->tls_key[0]))
+        return pl_fail(err, PL_EINVAL,
+                       "redis.%s is given, but Redis at '%s' is not asked over TLS: write "
+                       "rediss://HOST:PORT, or leave out redis.tls_*",
+                       a->tls_ca[0]     ? "tls_ca"
+                       : a->tls_cert[0] ? "tls_cert"
+                                        : "tls_key",
+                       r->url.shown);
+    if (a->tls_key[0] && !a->tls_cert[0])
+        return pl_fail(err, PL_EINVAL, "redis.tls_key is given, but no redis.tls_cert");
+    return PL_OK;
 }
 
 int pl_redis_create(const struct pl_redis_opts *opts, struct pl_redis **ret_redis,
@@ -151,15 +117,17 @@ int pl_redis_create(const struct pl_redis_opts *opts, struct pl_redis **ret_redi
 
     if (!r)
         return pl_fail(err, PL_ENOMEM, "no memory for a connection to Redis");
-    (void)signal(SIGPIPE, SIG_IGN); /* hiredis writes without MSG_NOSIGNAL */
+    (void)signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
     r->opts = *opts;
-    r->url = strdup(opts->url);
     r->client = strdup(opts->client);
-    r->shown = without_password(opts->url);
     r->jitter = (uint64_t)getpid() * 2654435761u + now_ms();
-    rc = r->url && r->client && r->shown
-             ? parse_url(r, err)
+    rc = r->client
+             ? pl_redis_access_copy(&opts->access, opts->role ? opts->role : "", &r->access, err)
              : pl_fail(err, PL_ENOMEM, "no memory for a connection to Redis");
+    if (rc == PL_OK)
+        rc = pl_redis_url_parse(opts->url, &r->url, err);
+    if (rc == PL_OK)
+        rc = check_access(r, err);
     if (rc < 0) {
         pl_redis_destroy(r);
         return rc;
@@ -170,9 +138,8 @@ int pl_redis_create(const struct pl_redis_opts *opts, struct pl_redis **ret_redi
 
 static void hang_up(struct pl_redis *r)
 {
-    if (r->c)
-        redisFree(r->c);
-    r->c = NULL;
+    pl_redis_wire_close(r->wire);
+    r->wire = NULL;
 }
 
 void pl_redis_destroy(struct pl_redis *redis)
@@ -180,15 +147,27 @@ void pl_redis_destroy(struct pl_redis *redis)
     if (!redis)
         return;
     hang_up(redis);
-    free(redis->url);
     free(redis->client);
-    free(redis->shown);
+    pl_redis_access_release(&redis->access);
+    pl_redis_url_release(&redis->url);
     free(redis);
 }
 
 uint64_t pl_redis_connects(const struct pl_redis *redis)
 {
     return redis->connects;
+}
+
+const char *pl_redis_shown(const struct pl_redis *redis)
+{
+    return redis->url.shown;
+}
+
+const char *pl_redis_user(const struct pl_redis *redis)
+{
+    const char *user = redis->url.user ? redis->url.user : redis->access.user;
+
+    return user[0] ? user : "default";
 }
 
 /* A line for the log: "redis event=<event> <name>=<text>". */
@@ -203,7 +182,7 @@ static void tell(struct pl_redis *r, const char *event, const char *name, const 
 }
 
 /* What an answer that is an error asks for. */
-enum answer { ANSWER_FINAL, ANSWER_WAIT, ANSWER_RECONNECT, ANSWER_MEND };
+enum answer { ANSWER_FINAL, ANSWER_WAIT, ANSWER_RECONNECT, ANSWER_MEND, ANSWER_REFUSED };
 
 static enum answer kind_of(const char *text)
 {
@@ -217,6 +196,8 @@ static enum answer kind_of(const char *text)
         {"UNBLOCKED", ANSWER_MEND},        {"NOGROUP", ANSWER_MEND},
         {"ERR Function not", ANSWER_MEND}, {"READONLY", ANSWER_RECONNECT},
         {"MASTERDOWN", ANSWER_RECONNECT},  {"ERR max number of clients", ANSWER_RECONNECT},
+        {"WRONGPASS", ANSWER_REFUSED},     {"NOAUTH", ANSWER_REFUSED},
+        {"NOPERM", ANSWER_REFUSED},        {"ERR AUTH", ANSWER_REFUSED},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -225,25 +206,59 @@ static enum answer kind_of(const char *text)
     return ANSWER_FINAL;
 }
 
-int pl_redis_try(struct pl_redis *redis, const struct pl_redis_args *args, redisReply **ret_reply,
-                 struct pl_error *err)
+/* Redis knows who this is, and does not let it in, or not do this: what a person is to do. */
+static int fail_refused(const struct pl_redis *r, const struct pl_redis_args *args,
+                        const char *said, struct pl_error *err)
 {
-    redisReply *reply;
+    const char *user = pl_redis_user(r), *file = r->access.password_file;
+    const bool function = strcmp(args->words[0], "FCALL") == 0 && args->count > 1;
 
-    if (!redis->c)
+    if (strncmp(said, "NOAUTH", 6) == 0)
+        return pl_fail(err, PL_EINVAL,
+                       "Redis at '%s' lets nobody in without a user and a password (NOAUTH): set "
+                       "redis.user and redis.password_file",
+                       r->url.shown);
+    if (strncmp(said, "WRONGPASS", 9) == 0)
+        return pl_fail(err, PL_EINVAL,
+                       "Redis at '%s' does not know the user '%s' by the password in %s%s%s "
+                       "(WRONGPASS): take the file that plait redis acl made with the users.acl "
+                       "of that Redis, and have it read users.acl again (redis-cli ACL LOAD)",
+                       r->url.shown, user, file[0] ? "'" : "its address", file, file[0] ? "'" : "");
+    if (strncmp(said, "NOPERM", 6) == 0)
+        return pl_fail(err, PL_EINVAL,
+                       "Redis at '%s' does not let the user '%s' run '%s%s%s' (%s): be the user "
+                       "of this program's role (redis.user), of the users.acl of this version "
+                       "(plait redis acl)",
+                       r->url.shown, user, args->words[0], function ? " " : "",
+                       function ? args->words[1] : "", said);
+    return pl_fail(err, PL_EINVAL,
+                   "Redis at '%s' has no user with a password, but redis.password_file or the "
+                   "address gives one (%s)",
+                   r->url.shown, said);
+}
+
+/* One try; *ret_answer: what an error asks for. */
+static int try_once(struct pl_redis *r, const struct pl_redis_args *args, redisReply **ret_reply,
+                    enum answer *ret_answer, struct pl_error *err)
+{
+    struct pl_error met = {0};
+    redisReply *reply = NULL;
+    int rc;
+
+    *ret_answer = ANSWER_RECONNECT;
+    if (!r->wire)
         return pl_fail(err, PL_EIO, "not connected to Redis");
-    reply = redisCommandArgv(redis->c, args->count, (const char **)args->words, args->lens);
-    if (!reply) {
-        const int rc =
-            pl_fail(err, PL_EIO, "the connection to Redis was lost: %s", redis->c->errstr);
-
-        hang_up(redis);
-        return rc;
+    rc = pl_redis_wire_ask(r->wire, args->count, args->words, args->lens, &reply, &met);
+    if (rc < 0) {
+        hang_up(r);
+        return pl_fail(err, rc, "the connection to Redis at '%s' was lost: %s", r->url.shown,
+                       met.text);
     }
     if (reply->type == REDIS_REPLY_ERROR) {
-        const int rc =
-            pl_fail(err, PL_EIO, "Redis answers '%s' with '%s'", args->words[0], reply->str);
-
+        *ret_answer = kind_of(reply->str);
+        rc = *ret_answer == ANSWER_REFUSED
+                 ? fail_refused(r, args, reply->str, err)
+                 : pl_fail(err, PL_EIO, "Redis answers '%s' with '%s'", args->words[0], reply->str);
         freeReplyObject(reply);
         return rc;
     }
@@ -254,21 +269,47 @@ int pl_redis_try(struct pl_redis *redis, const struct pl_redis_args *args, redis
     return PL_OK;
 }
 
+int pl_redis_try(struct pl_redis *redis, const struct pl_redis_args *args, redisReply **ret_reply,
+                 struct pl_error *err)
+{
+    enum answer answer = ANSWER_RECONNECT;
+    const int rc = try_once(redis, args, ret_reply, &answer, err);
+
+    redis->met = answer;
+    return rc;
+}
+
+/* AUTH, where there is a password. */
+static int say_who(struct pl_redis *r, struct pl_error *err)
+{
+    const char *user = r->url.user ? r->url.user : r->access.user;
+    struct pl_redis_args args;
+    char *secret = NULL;
+    int rc = PL_OK;
+
+    if (!r->url.password && !r->access.password_file[0])
+        return PL_OK;
+    if (!r->url.password)
+        rc = pl_secret_read(r->access.password_file, &secret, err);
+    if (rc < 0)
+        return pl_fail_in(err, rc, "redis.password_file");
+    pl_redis_begin(&args, "AUTH");
+    if (user[0])
+        pl_redis_word(&args, user);
+    pl_redis_word(&args, secret ? secret : r->url.password);
+    rc = pl_redis_try(r, &args, NULL, err);
+    pl_secret_free(secret);
+    return rc;
+}
+
 static int greet(struct pl_redis *r, struct pl_error *err)
 {
     struct pl_redis_args args;
-    int rc = PL_OK;
+    int rc = say_who(r, err);
 
-    if (r->password) {
-        pl_redis_begin(&args, "AUTH");
-        if (r->user[0])
-            pl_redis_word(&args, r->user);
-        pl_redis_word(&args, r->password);
-        rc = pl_redis_try(r, &args, NULL, err);
-    }
-    if (rc == PL_OK && r->db > 0) {
+    if (rc == PL_OK && r->url.db > 0) {
         pl_redis_begin(&args, "SELECT");
-        pl_redis_count(&args, (uint64_t)r->db);
+        pl_redis_count(&args, (uint64_t)r->url.db);
         rc = pl_redis_try(r, &args, NULL, err);
     }
     if (rc == PL_OK) {
@@ -282,22 +323,17 @@ static int greet(struct pl_redis *r, struct pl_error *err)
 
 static int dial(struct pl_redis *r, struct pl_error *err)
 {
-    const uint64_t answer_ms = r->opts.answer_ms ? r->opts.answer_ms : 1000 * ANSWER_S;
-    const struct timeval patience = {CONNECT_S, 0};
-    const struct timeval answer = {(time_t)(answer_ms / 1000),
-                                   (suseconds_t)(answer_ms % 1000 * 1000)};
-    int rc;
+    const struct pl_redis_wire_opts opts = {
+        .url = &r->url,
+        .access = &r->access,
+        .connect_ms = CONNECT_MS,
+        .silence_ms = r->opts.answer_ms ? r->opts.answer_ms : ANSWER_MS,
+    };
+    int rc = pl_redis_wire_open(&opts, &r->wire, err);
 
-    r->c = r->path ? redisConnectUnixWithTimeout(r->path, patience)
-                   : redisConnectWithTimeout(r->host, r->port, patience);
-    if (!r->c || r->c->err) {
-        rc = pl_fail(err, PL_EIO, "Redis at '%s': %s", r->shown, r->c ? r->c->errstr : "no memory");
-        hang_up(r);
-        return rc;
-    }
-    redisSetTimeout(r->c, answer);
-    if (!r->path)
-        redisEnableKeepAlive(r->c);
+    r->met = ANSWER_RECONNECT;
+    if (rc < 0)
+        return pl_fail_in(err, rc, "Redis at '%s'", r->url.shown);
     rc = greet(r, err);
     if (rc == PL_OK && r->opts.mend)
         rc = r->opts.mend(r->opts.mend_at, err);
@@ -307,7 +343,7 @@ static int dial(struct pl_redis *r, struct pl_error *err)
     }
     r->connects++;
     if (r->down)
-        tell(r, "connected", "url", r->shown);
+        tell(r, "connected", "url", r->url.shown);
     r->down = false;
     return PL_OK;
 }
@@ -332,23 +368,30 @@ static int wait_a_while(struct pl_redis *r, uint64_t ms, uint64_t deadline, stru
 /* Decorrelated jitter: 50 ms to three times the last pause. */
 static uint64_t next_pause(struct pl_redis *r, uint64_t last)
 {
-    const uint64_t limit = r->path ? PAUSE_LOCAL_MS : PAUSE_MOST_MS;
+    const uint64_t limit = r->url.path ? PAUSE_LOCAL_MS : PAUSE_MOST_MS;
     const uint64_t most = 3 * last < limit ? 3 * last : limit;
 
     r->jitter = r->jitter * 6364136223846793005ull + 1442695040888963407ull;
     return PAUSE_FIRST_MS + (r->jitter >> 33) % (most - PAUSE_FIRST_MS + 1);
 }
 
-/* Whether trying again can help; mends what can be mended. */
-static bool may_help(struct pl_redis *r, const struct pl_error *met, bool *ret_at_once)
+/* Whether trying again can help after what was met; mends what can be mended. What only `mend` says
+ * is wrong for good goes to *err. */
+static bool may_help(struct pl_redis *r, bool *ret_at_once, int *ret_rc, struct pl_error *err)
 {
-    const char *said = strstr(met->text, "' with '");
-    const enum answer answer = said ? kind_of(said + 8) : ANSWER_RECONNECT;
-    struct pl_error ignored;
+    const enum answer answer = r->met;
 
     *ret_at_once = false;
-    if (answer == ANSWER_MEND && r->c && r->opts.mend)
-        *ret_at_once = r->opts.mend(r->opts.mend_at, &ignored) == PL_OK;
+    if (answer == ANSWER_MEND && r->wire && r->opts.mend) {
+        struct pl_error why = {0};
+        const int rc = r->opts.mend(r->opts.mend_at, &why);
+
+        *ret_at_once = rc == PL_OK;
+        if (rc < 0 && rc != PL_EIO) {
+            *ret_rc = pl_fail(err, rc, "%s", why.text);
+            return false;
+        }
+    }
     if (answer == ANSWER_RECONNECT)
         hang_up(r);
     return answer != ANSWER_FINAL;
@@ -365,13 +408,13 @@ int pl_redis_call(struct pl_redis *redis, const struct pl_redis_args *args, redi
     for (;;) {
         struct pl_error met = {0};
         bool at_once;
-        int rc = redis->c ? PL_OK : dial(redis, &met);
+        int rc = redis->wire ? PL_OK : dial(redis, &met);
 
         if (rc == PL_OK)
             rc = pl_redis_try(redis, args, ret_reply, &met);
         if (rc == PL_OK)
             return PL_OK;
-        if (rc != PL_EIO || !may_help(redis, &met, &at_once))
+        if (rc != PL_EIO || !may_help(redis, &at_once, &rc, &met))
             return pl_fail(err, rc, "%s", met.text);
         if (!redis->down && !at_once)
             tell(redis, "waiting", "reason", met.text);

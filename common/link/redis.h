@@ -1,15 +1,21 @@
 /*
- * One connection to Redis that mends itself: what stream.h is built on.
+ * One connection to Redis that mends itself: what queues.h is built on.
  *
  * A call is repeated until it is answered: after a lost connection, and after LOADING, READONLY,
  * MISCONF, OOM, BUSY and their like, with growing, jittered pauses of 50 ms to 10 s (0.5 s on a
  * unix socket); NOGROUP and a missing function library are mended by what `mend` does, at once. So
  * every call made here must be one that can be repeated.
+ *
+ * What waiting does not mend is an error at once, with what a person is to do: a password that is
+ * wrong (WRONGPASS) or missing (NOAUTH), a right that the user does not have (NOPERM), a
+ * certificate. The password is read from its file at each connect, so that it can be changed under
+ * a program that runs.
  */
 #ifndef PL_LINK_REDIS_H
 #define PL_LINK_REDIS_H
 
 #include "common/base/err.h"
+#include "common/base/redis_access.h"
 
 #include <hiredis/hiredis.h>
 #include <stdbool.h>
@@ -36,8 +42,10 @@ void pl_redis_real(struct pl_redis_args *args, double value); /* 17 digits */
 struct pl_redis;
 
 struct pl_redis_opts {
-    const char *url;    /* unix:///path, redis://[user:password@]host[:port][/db], or a port */
-    const char *client; /* CLIENT SETNAME */
+    const char *url;               /* redis_url.h */
+    struct pl_redis_access access; /* copied */
+    const char *role;              /* what "{role}" stands for in it */
+    const char *client;            /* CLIENT SETNAME */
     uint64_t patience_ms;
     uint64_t answer_ms; /* how long one answer may take; 0: 15 s, longer than any read blocks */
     bool (*stop)(void *at);
@@ -48,7 +56,8 @@ struct pl_redis_opts {
     void *mend_at;
 };
 
-/* Does not connect yet; the process ignores SIGPIPE from then on. PL_EINVAL: the url is none. */
+/* Does not connect yet; the process ignores SIGPIPE from then on. PL_EINVAL: the url is none, or
+ * the access does not go with it. */
 int pl_redis_create(const struct pl_redis_opts *opts, struct pl_redis **ret_redis,
                     struct pl_error *err);
 void pl_redis_destroy(struct pl_redis *redis); /* NULL is fine */
@@ -56,6 +65,7 @@ void pl_redis_destroy(struct pl_redis *redis); /* NULL is fine */
 /*
  * *ret_reply is the caller's, ended with freeReplyObject(); it is no error. PL_ECANCELED: stop said
  * so. PL_EIO: patience is over, or Redis refused for good; the sentence says what it said.
+ * PL_EINVAL, PL_ENOENT: who one is does not let one in, or not do this. PL_ENOMEM.
  */
 int pl_redis_call(struct pl_redis *redis, const struct pl_redis_args *args, redisReply **ret_reply,
                   struct pl_error *err);
@@ -66,5 +76,9 @@ int pl_redis_try(struct pl_redis *redis, const struct pl_redis_args *args, redis
 
 /* Connections made so far: more than before means that what was known of Redis may be gone. */
 uint64_t pl_redis_connects(const struct pl_redis *redis);
+
+/* For sentences: where it is, without a password, and as whom ("the default user"). */
+const char *pl_redis_shown(const struct pl_redis *redis);
+const char *pl_redis_user(const struct pl_redis *redis);
 
 #endif

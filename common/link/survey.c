@@ -24,12 +24,16 @@ struct pl_surveyor {
 static const char *const queue_names[] = {"prompts", "rollouts"};
 static const char *const group_names[] = {"actors", "rewarders"};
 
-int pl_surveyor_create(const char *url, const char *run, struct pl_surveyor **ret_surveyor,
-                       struct pl_error *err)
+int pl_surveyor_create(const char *url, const struct pl_redis_access *access, const char *run,
+                       struct pl_surveyor **ret_surveyor, struct pl_error *err)
 {
     struct pl_surveyor *s = calloc(1, sizeof *s);
-    const struct pl_redis_opts opts = {
-        .url = url, .client = "plait-survey", .patience_ms = 1, .answer_ms = ANSWER_MS};
+    const struct pl_redis_opts opts = {.url = url,
+                                       .access = access ? *access : (struct pl_redis_access){0},
+                                       .role = "viewer",
+                                       .client = "plait-survey",
+                                       .patience_ms = 1,
+                                       .answer_ms = ANSWER_MS};
     int rc = PL_ENOMEM;
 
     if (s)

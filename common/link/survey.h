@@ -7,6 +7,7 @@
 #define PL_LINK_SURVEY_H
 
 #include "common/base/err.h"
+#include "common/base/redis_access.h"
 #include "common/link/queues.h"
 
 #include <stdbool.h>
@@ -82,14 +83,16 @@ struct pl_survey {
 
 struct pl_surveyor;
 
-/* Does not connect yet. PL_EINVAL: the url or the run is none; PL_ENOMEM. */
-int pl_surveyor_create(const char *url, const char *run, struct pl_surveyor **ret_surveyor,
-                       struct pl_error *err);
+/* Does not connect yet. `access` may be NULL; the role in it is "viewer". PL_EINVAL: the url, the
+ * access or the run is none; PL_ENOMEM. */
+int pl_surveyor_create(const char *url, const struct pl_redis_access *access, const char *run,
+                       struct pl_surveyor **ret_surveyor, struct pl_error *err);
 void pl_surveyor_destroy(struct pl_surveyor *surveyor); /* NULL is fine */
 
 /*
  * Fill in *ret_survey, within a second or two. PL_EIO: Redis does not answer, or not so; it may be
- * asked again later, over a new connection. On failure *ret_survey holds nothing of meaning.
+ * asked again later, over a new connection. PL_EINVAL: it does not let one in. On failure
+ * *ret_survey holds nothing of meaning.
  */
 int pl_surveyor_take(struct pl_surveyor *surveyor, struct pl_survey *ret_survey,
                      struct pl_error *err);

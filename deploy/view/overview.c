@@ -19,7 +19,7 @@ int pl_overview_open(const struct pl_run_conf *conf, struct pl_overview_source *
 {
     struct pl_overview_source source = {.conf = conf};
     char *redis = pl_run_conf_redis(conf);
-    int rc = redis ? pl_surveyor_create(redis, conf->name, &source.surveyor, err)
+    int rc = redis ? pl_surveyor_create(redis, &conf->access, conf->name, &source.surveyor, err)
                    : pl_fail(err, PL_ENOMEM, "no memory to look at the run");
 
     free(redis);

@@ -52,7 +52,7 @@ static int new_run(void **state)
                                                  .patience_ms = 20000},
                         &s, &err),
          &err);
-    must(pl_dead_open(redis.url, run_name, &dead, &err), &err);
+    must(pl_dead_open(redis.url, NULL, "admin", run_name, &dead, &err), &err);
     return 0;
 }
 
@@ -224,7 +224,7 @@ static uint64_t counted(const char *reason)
     uint64_t n = 0;
 
     assert_non_null(survey);
-    must(pl_surveyor_create(redis.url, run_name, &surveyor, &err), &err);
+    must(pl_surveyor_create(redis.url, NULL, run_name, &surveyor, &err), &err);
     must(pl_surveyor_take(surveyor, survey, &err), &err);
     for (size_t i = 0; i < survey->reason_count; i++)
         n += strcmp(survey->reasons[i].text, reason) == 0 ? survey->reasons[i].count : 0;

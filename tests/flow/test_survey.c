@@ -275,7 +275,7 @@ static void the_pace_of_steps_is_the_clocks(void **state)
 
     (void)state;
     assert_non_null(survey);
-    must(pl_surveyor_create(redis.url, "pace", &surveyor, &err), &err);
+    must(pl_surveyor_create(redis.url, NULL, "pace", &surveyor, &err), &err);
     must(pl_surveyor_take(surveyor, survey, &err), &err);
     assert_true(isnan(survey->step_s));
     assert_int_equal(survey->batch_count, 0); /* the other run's are not seen */

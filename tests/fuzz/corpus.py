@@ -971,6 +971,12 @@ REDIS = {
     "bad-silence": b"\x08",
     "bad-deep": b"\0" + b"*1\r\n" * 20 + b":1\r\n",
     "bad-length": b"\0$-7\r\n",
+    "bad-long-list": b"\1*2000000000\r\n",
+    "bad-long-lists": b"\1" + b"*4000000\r\n" * 3,
+    "bad-long-text": b"\1$999999999999\r\nabc",
+    "bad-no-right": b"\3-NOPERM this user has no permissions to run the 'fcall' command\r\n",
+    "bad-no-password": b"\3-NOAUTH Authentication required.\r\n",
+    "bad-password": b"\3-WRONGPASS invalid username-password pair or user is disabled.\r\n",
 }
 
 # --- mathematical answers: a truth, then an answer ---
