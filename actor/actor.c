@@ -313,7 +313,7 @@ static int open_engine(struct actor *a, struct pl_error *err)
         return pl_fail(err, PL_ENOMEM, "no memory for the actor");
     pl_buf_init(&text, 4096);
     if (pl_engine_plan_print(&plan, &text) == PL_OK)
-        pl_info("%s", text.data);
+        pl_log_line(PL_LEVEL_INFO, text.data);
     pl_buf_release(&text);
     return pl_engine_create(&opts, &a->engine, err);
 }

@@ -52,9 +52,9 @@ static int look_up(struct pl_porter *p)
     if (rc < 0)
         return rc;
     if (reason[0] && !p->barred)
-        pl_warn("quarantine event=begin reason=\"%s\" remedy=\"HDEL plait:{RUN}:quarantine "
-                "NAME, when it is mended\"",
-                reason);
+        pl_warn("quarantine event=begin reason=\"%s\" remedy=\"plait quarantine lift RUN %s, when "
+                "it is mended\"",
+                reason, p->daemon->name);
     if (!reason[0] && p->barred)
         pl_info("quarantine event=lifted");
     p->barred = reason[0] != '\0';
@@ -92,8 +92,8 @@ static int hand_over(struct pl_porter *p, struct pl_errand *e)
                 e->lease.group);
         return look_up(p);
     }
-    pl_debug("finished group=%s version=%s tokens=%zu outcome=%d", e->lease.group, version, tokens,
-             (int)outcome);
+    pl_info("finished group=%s version=%s samples=%u tokens=%zu outcome=%s", e->lease.group,
+            version, g->samples, tokens, pl_outcome_name(outcome));
     p->groups++;
     p->samples += g->samples;
     p->tokens += tokens;
@@ -146,6 +146,8 @@ static int take_in(struct pl_porter *p, struct pl_lease *lease)
         return PL_OK;
     }
     if (rc == PL_OK) {
+        pl_info("leased group=%s queue=prompts deliveries=%u version=%llu samples=%u", lease->group,
+                lease->deliveries, (unsigned long long)e->group.version, e->group.samples);
         e->lease = *lease;
         *lease = (struct pl_lease){0};
         pl_errands_add(p->errands, e);
@@ -194,10 +196,24 @@ static int renew(struct pl_porter *p)
     }
     pthread_mutex_unlock(&p->errands->lock);
     rc = pl_queues_renew(p->stream, PL_QUEUE_PROMPTS, leases, count, lost, &lost_count, &p->err);
-    for (size_t i = 0; rc == PL_OK && i < count; i++)
-        dropped += lost[i] && pl_errands_drop(p->errands, errands[i]);
+    for (size_t i = 0; rc == PL_OK && i < count; i++) {
+        if (!lost[i])
+            continue;
+        pl_warn("lost group=%s queue=prompts", leases[i]->group);
+        dropped += pl_errands_drop(p->errands, errands[i]);
+    }
     if (rc == PL_OK && lost_count > 0)
         pl_warn("leases event=lost count=%zu of=%zu dropped=%zu", lost_count, count, dropped);
+    return rc;
+}
+
+static int return_one(struct pl_porter *p, const struct pl_errand *e, const char *reason,
+                      struct pl_error *err)
+{
+    const int rc = pl_queues_return(p->stream, PL_QUEUE_PROMPTS, &e->lease, err);
+
+    if (rc == PL_OK)
+        pl_info("returned group=%s queue=prompts reason=\"%s\"", e->lease.group, reason);
     return rc;
 }
 
@@ -208,7 +224,7 @@ static int give_back_refused(struct pl_porter *p)
     int rc = PL_OK;
 
     while (rc == PL_OK && (e = pl_errands_take(p->errands, PL_ERRAND_REFUSED))) {
-        rc = pl_queues_return(p->stream, PL_QUEUE_PROMPTS, &e->lease, &p->err);
+        rc = return_one(p, e, "its weights do not come", &p->err);
         pl_errand_destroy(e);
     }
     return rc;
@@ -256,7 +272,7 @@ static void give_back(struct pl_porter *p)
            (e = pl_errands_take(p->errands, PL_ERRAND_REFUSED)) ||
            (!atomic_load(&p->failed) && atomic_load(&p->ending) &&
             (e = pl_errands_take(p->errands, PL_ERRAND_RUNNING)))) {
-        count += pl_queues_return(p->stream, PL_QUEUE_PROMPTS, &e->lease, NULL) == PL_OK;
+        count += return_one(p, e, p->barred ? "quarantined" : "stopping", NULL) == PL_OK;
         pl_errand_destroy(e);
     }
     if (count > 0)

@@ -1,6 +1,7 @@
 #include "learner/feed.h"
 
 #include "common/base/check.h"
+#include "common/base/log.h"
 #include "proto/inspect.h"
 
 #include <math.h>
@@ -103,6 +104,9 @@ static int feed(struct pl_feeder *f, const struct pl_rollout_group *g, struct pl
     feed->pb = f->pb.data;
     feed->pb_len = f->pb.len;
     rc = pl_queues_feed(f->stream, feed, &fresh, err);
+    if (rc == PL_OK && fresh)
+        pl_info("fed group=%s:%u version=%s samples=%s task=%s", feed->batch, feed->index,
+                entry.version, entry.samples, task->id);
     *new_count += rc == PL_OK && fresh;
     return rc;
 }

@@ -210,6 +210,13 @@ static int audit(struct learner *l, enum pl_purpose purpose, uint64_t batch, uin
                           err);
 }
 
+static void log_ready(const struct pl_ready *ready)
+{
+    pl_info("ready batch=%s gate=%s accuracy=%.4f previous=%.4f groups=%zu dropped=%zu",
+            ready->batch, ready->gate ? "open" : "shut", ready->accuracy, ready->previous,
+            ready->count, ready->dropped);
+}
+
 /* Report evaluations that are complete. */
 static int take_evals(struct learner *l, uint64_t wait_ms, struct pl_error *err)
 {
@@ -230,6 +237,8 @@ static int take_evals(struct learner *l, uint64_t wait_ms, struct pl_error *err)
             continue;
         }
         if (rc == PL_OK)
+            log_ready(&ready);
+        if (rc == PL_OK)
             rc = pl_trust_read(&l->trust, PL_PURPOSE_EVALUATE, step, &ready, &check, &rollouts,
                                &again, err);
         if (rc == PL_OK && !again)
@@ -247,8 +256,8 @@ static int take_evals(struct learner *l, uint64_t wait_ms, struct pl_error *err)
         if (rc == PL_OK && l->conf->rollouts_kept)
             rc = pl_report_rollouts(l->conf->dir, name, &rollouts, l->tokenizer, err);
         if (rc == PL_OK)
-            pl_info("evaluated step=%llu accuracy=%.4f samples=%zu", (unsigned long long)step,
-                    rollouts.accuracy, rollouts.samples);
+            pl_info("evaluated step=%llu batch=%s accuracy=%.4f samples=%zu",
+                    (unsigned long long)step, name, rollouts.accuracy, rollouts.samples);
         pl_rollouts_release(&rollouts);
         pl_ready_release(&ready);
         if (rc < 0)
@@ -277,6 +286,8 @@ static int take_batch(struct learner *l, struct pl_ready *ret_ready, double *ret
         int rc = pl_queues_take(l->stream, name, WAIT_MS, ret_ready, err);
 
         *ret_wait_s = seconds() - start;
+        if (rc == PL_OK)
+            log_ready(ret_ready);
         if (rc != PL_ENOENT)
             return rc;
         if (pl_daemon_stopping(NULL))
@@ -386,6 +397,31 @@ static void list_behind(struct learner *l)
     }
 }
 
+static int retire(struct learner *l, const char *batch, struct pl_error *err)
+{
+    const int rc = pl_queues_retire(l->stream, batch, err);
+
+    if (rc == PL_OK)
+        pl_info("retired batch=%s step=%llu", batch, (unsigned long long)l->point.step);
+    return rc;
+}
+
+/* Evaluations that are reported, and the checkpoint says so. */
+static int retire_evals(struct learner *l, struct pl_error *err)
+{
+    int rc = PL_OK;
+
+    for (size_t i = 0; rc == PL_OK && i < l->reported_count; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "e%llu", (unsigned long long)l->evals_reported[i]);
+        rc = retire(l, name, err);
+    }
+    if (rc == PL_OK)
+        l->reported_count = 0;
+    return rc;
+}
+
 static int save(struct learner *l, struct pl_error *err)
 {
     struct pl_savepoint *p = &l->point;
@@ -402,17 +438,12 @@ static int save(struct learner *l, struct pl_error *err)
         char name[32];
 
         snprintf(name, sizeof name, "%llu", (unsigned long long)b);
-        rc = pl_queues_retire(l->stream, name, err);
+        rc = retire(l, name, err);
     }
-    for (size_t i = 0; rc == PL_OK && i < l->reported_count; i++) {
-        char name[32];
-
-        snprintf(name, sizeof name, "e%llu", (unsigned long long)l->evals_reported[i]);
-        rc = pl_queues_retire(l->stream, name, err);
-    }
+    if (rc == PL_OK)
+        rc = retire_evals(l, err);
     if (rc < 0)
         return rc;
-    l->reported_count = 0;
     l->saved = p->step;
     l->save_s += seconds() - start;
     pl_info("saved step=%llu seconds=%.2f", (unsigned long long)p->step, seconds() - start);
@@ -461,10 +492,12 @@ static void say_step(const struct learner *l, const struct pl_report_step *s)
 
     for (size_t i = 0; i < r->samples; i++)
         reward += r->scores[i] / (double)r->samples;
-    pl_info("trained step=%llu reward=%.4f accuracy=%.4f gate=%d loss=%.5f grad_norm=%.4f "
-            "tokens=%zu wait_s=%.2f step_s=%.2f logp_difference=%.3g",
-            (unsigned long long)s->step, reward, r->accuracy, r->gate, s->update->policy.pg_loss,
-            s->update->grad_norm, r->tokens, s->wait_s, s->step_s, s->logp_difference);
+    pl_info(
+        "trained step=%llu batch=%llu reward=%.4f accuracy=%.4f gate=%d loss=%.5f grad_norm=%.4f "
+        "tokens=%zu wait_s=%.2f step_s=%.2f logp_difference=%.3g",
+        (unsigned long long)s->step, (unsigned long long)s->step - 1, reward, r->accuracy, r->gate,
+        s->update->policy.pg_loss, s->update->grad_norm, r->tokens, s->wait_s, s->step_s,
+        s->logp_difference);
     pl_vitals_status("step %llu of %zu, %.3g rollouts/s, reward %.3f", (unsigned long long)s->step,
                      l->conf->steps, (double)r->samples / s->step_s, reward);
 }
@@ -602,14 +635,9 @@ static int finish(struct learner *l, struct pl_error *err)
     if (l->point.step < l->conf->steps || l->point.eval_count > 0)
         return note_state(l, "stopped", err);
     /* Evaluations that came in after the last checkpoint are retired without a new one. */
-    for (size_t i = 0; i < l->reported_count; i++) {
-        char name[32];
-
-        snprintf(name, sizeof name, "e%llu", (unsigned long long)l->evals_reported[i]);
-        rc = pl_queues_retire(l->stream, name, err);
-        if (rc < 0)
-            return rc;
-    }
+    rc = retire_evals(l, err);
+    if (rc < 0)
+        return rc;
     path = pl_strf("%s/model", l->conf->dir);
     rc = path ? pl_model_save(path, true, l->models.weights, l->conf->model, PL_SHARD_DEFAULT, err)
               : pl_fail(err, PL_ENOMEM, "no memory to write the model");
@@ -630,7 +658,7 @@ static int open_prompts(struct learner *l, struct pl_error *err)
     if (rc == PL_OK && c->val_files.count > 0)
         rc = pl_prompts_load(c, &c->val_files, l->tokenizer, vocab, &l->val, err);
     if (rc == PL_OK)
-        pl_info("tasks train=%zu left_out=%zu val=%zu left_out=%zu", l->train.count,
+        pl_info("tasks train=%zu train_left_out=%zu val=%zu val_left_out=%zu", l->train.count,
                 l->train.left_out, l->val.count, l->val.left_out);
     return rc;
 }

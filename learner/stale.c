@@ -1,6 +1,7 @@
 #include "learner/stale.h"
 
 #include "common/base/check.h"
+#include "common/base/log.h"
 
 void pl_staleness_of(const struct pl_rollouts *rollouts, uint64_t version,
                      struct pl_staleness *ret_staleness)
@@ -50,6 +51,8 @@ int pl_stale_redo(struct pl_feeder *feeder, uint64_t batch, const struct pl_read
             redo.formatted += g->rollouts[s].score.format_ok;
         }
         rc = pl_feed_redo(feeder, batch, ready->groups[i].index, &redo, err);
+        if (rc == PL_OK)
+            pl_info("redone group=%s:%u reason=stale", ready->batch, ready->groups[i].index);
         *ret_groups += 1;
         *ret_samples += g->samples;
     }

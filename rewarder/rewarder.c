@@ -62,31 +62,37 @@ void pl_rewarder_opts(const struct pl_run_conf *conf, struct pl_reward_opts *ret
     };
 }
 
-/* "right=3/8 formatted=8/8 reward=1.25": what redis-cli shows beside the message. */
-static void sum_up(const struct pl_rollout_group *g, uint32_t right, uint32_t formatted,
-                   char text[160])
+/* Of the samples of a group. */
+struct sums {
+    uint32_t right, formatted;
+    double reward, steps; /* mean, the gate taken as open; intermediate answers that are right */
+};
+
+static struct sums sum_up(const struct pl_rollout_group *g, uint32_t right, uint32_t formatted)
 {
-    double reward = 0.0, steps = 0.0;
+    struct sums sums = {right, formatted, 0.0, 0.0};
 
     for (size_t i = 0; i < g->samples; i++) {
-        reward += (double)pl_score_reward(&g->rollouts[i].score, true);
-        steps += g->rollouts[i].score.steps_right;
+        sums.reward += (double)pl_score_reward(&g->rollouts[i].score, true) / g->samples;
+        sums.steps += g->rollouts[i].score.steps_right;
     }
-    snprintf(text, 160, "right=%u/%u formatted=%u/%u reward_if_gate_open=%.4f steps_right=%.0f",
-             right, g->samples, formatted, g->samples, reward / g->samples, steps);
+    return sums;
 }
 
 static int commit(struct worker *w, const struct pl_lease *lease,
                   const struct pl_rollout_group *group, uint32_t right, uint32_t formatted)
 {
+    const struct sums sums = sum_up(group, right, formatted);
     enum pl_outcome outcome;
     struct pl_buf pb;
-    char text[160];
+    char text[160]; /* what redis-cli shows beside the message */
     int rc;
 
     pl_buf_init(&pb, MESSAGE_MAX);
     rc = pl_rollout_group_encode(group, &pb);
-    sum_up(group, right, formatted, text);
+    snprintf(text, sizeof text,
+             "right=%u/%u formatted=%u/%u reward_if_gate_open=%.4f steps_right=%.0f", right,
+             group->samples, formatted, group->samples, sums.reward, sums.steps);
     if (rc < 0)
         pl_fail(&w->err, rc, "no memory for the scores of group %s", lease->group);
     else
@@ -95,7 +101,10 @@ static int commit(struct worker *w, const struct pl_lease *lease,
     pl_buf_release(&pb);
     if (rc < 0)
         return rc;
-    pl_debug("scored group=%s outcome=%d %s", lease->group, (int)outcome, text);
+    pl_info("scored group=%s worker=%s samples=%u right=%u formatted=%u reward_if_gate_open=%.4f "
+            "steps_right=%.0f outcome=%s completes_batch=%s",
+            lease->group, w->name, group->samples, sums.right, sums.formatted, sums.reward,
+            sums.steps, pl_outcome_name(outcome), pl_queues_completed(w->stream) ? "yes" : "no");
     atomic_fetch_add(&w->all->groups, 1);
     atomic_fetch_add(&w->all->samples, group->samples);
     return PL_OK;
@@ -237,8 +246,11 @@ static void *work(void *at)
             rc = PL_OK;
             continue;
         }
-        if (rc == PL_OK)
+        if (rc == PL_OK) {
+            pl_info("leased group=%s queue=rollouts deliveries=%u worker=%s", lease.group,
+                    lease.deliveries, w->name);
             rc = score(w, &lease);
+        }
         pl_lease_release(&lease);
     }
     if (rc < 0 && rc != PL_ECANCELED)

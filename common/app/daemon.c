@@ -39,7 +39,7 @@ void pl_daemon_event(void *unused, const char *line)
     static const char waiting[] = "redis event=waiting ", connected[] = "redis event=connected";
 
     (void)unused;
-    pl_warn("%s", line);
+    pl_log_line(PL_LEVEL_WARN, line);
     if (strncmp(line, waiting, strlen(waiting)) == 0)
         pl_vitals_unready("redis", line + strlen(waiting));
     else if (strncmp(line, connected, strlen(connected)) == 0)
@@ -69,6 +69,11 @@ static int run(const struct pl_daemon_role *role, struct pl_daemon *daemon)
         omp_set_num_threads((int)threads);
     pl_signals_catch();
     pl_vitals_start();
+    pl_log_begin(&(struct pl_log_opts){.format = (enum pl_log_format)daemon->conf.log_format,
+                                       .least = (enum pl_level)daemon->conf.log_level,
+                                       .role = role->role,
+                                       .id = daemon->name,
+                                       .run = daemon->conf.name});
     pl_info("start role=%s name=%s run=%s version=%s threads=%d", role->role, daemon->name,
             daemon->conf.name, PL_VERSION, omp_get_max_threads());
     rc = role->run(daemon, &err);
@@ -79,10 +84,13 @@ static int run(const struct pl_daemon_role *role, struct pl_daemon *daemon)
     if (rc < 0) {
         pl_err("failed role=%s name=%s code=%s reason=\"%s\"", role->role, daemon->name,
                pl_code_name(rc), err.text);
-        fprintf(stderr, "%s: %s\n", role->program, err.text);
+        if (daemon->conf.log_format == PL_LOG_TEXT) /* JSON is for programs, who have it by now */
+            fprintf(stderr, "%s: %s\n", role->program, err.text);
+        pl_log_end();
         return PL_STATUS_FAILED;
     }
     pl_info("stop role=%s name=%s signal=%d", role->role, daemon->name, pl_signals_stop());
+    pl_log_end();
     return PL_STATUS_OK;
 }
 

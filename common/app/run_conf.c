@@ -1,6 +1,7 @@
 #include "common/app/run_conf.h"
 
 #include "common/base/buf.h"
+#include "common/base/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -244,6 +245,11 @@ static const struct pl_option rows[] = {
     TEXT(access.tls_cert, "redis.tls_cert", "FILE", "",
          "PEM file of the own certificate, where Redis demands one"),
     TEXT(access.tls_key, "redis.tls_key", "FILE", "", "PEM file of its key"),
+
+    GROUP("Logs"),
+    ONE_OF(log_format, "log.format", "text", PL_LOG_FORMAT_WORDS,
+           "form of the programs' lines on standard error: key=value, or a JSON object each"),
+    ONE_OF(log_level, "log.level", "info", PL_LEVEL_WORDS, "least level of lines that are written"),
 };
 
 static const struct pl_command table = {
@@ -367,6 +373,7 @@ static bool enters_the_bits(const char *line)
                                       "link.",
                                       "redis.",
                                       "audit.",
+                                      "log.",
                                       "trainer.save_freq",
                                       "trainer.max_ckpt_to_keep",
                                       "trainer.rollout_freq",

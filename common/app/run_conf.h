@@ -117,7 +117,8 @@ struct pl_run_conf {
     const char *announce, *serve;  /* link.announce, link.serve: "" ipc in run.dir */
     const char *score;             /* link.score: "" nowhere, "ipc" in run.dir */
     size_t lease_s, deliveries_max;
-    size_t memory_max; /* run.memory_max in bytes, 0: what the machine has */
+    size_t memory_max;         /* run.memory_max in bytes, 0: what the machine has */
+    int log_format, log_level; /* log.format: enum pl_log_format; log.level: enum pl_level */
     struct pl_settings_text *text;
 };
 

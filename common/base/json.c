@@ -185,10 +185,11 @@ bool pl_json_has(const json_t *obj, const char *key)
     return value && !json_is_null(value);
 }
 
-/* Bytes of the well-formed UTF-8 character at p (RFC 3629), or 0. */
-static size_t utf8_len(const unsigned char *p, size_t len)
+/* RFC 3629. */
+size_t pl_json_char(const char *text, size_t len)
 {
-    const unsigned c = p[0];
+    const unsigned char *p = (const unsigned char *)text;
+    const unsigned c = len > 0 ? p[0] : 0xFF;
     const size_t n = c < 0x80                ? 1
                      : c >= 0xC2 && c < 0xE0 ? 2
                      : c >= 0xE0 && c < 0xF0 ? 3
@@ -212,7 +213,7 @@ int pl_json_quote(struct pl_buf *buf, const char *text, size_t len)
     int rc = pl_buf_append(buf, "\"", 1);
 
     for (size_t i = 0; rc == PL_OK && i < len;) {
-        const size_t n = utf8_len(p + i, len - i);
+        const size_t n = pl_json_char(text + i, len - i);
 
         if (n == 0)
             rc = pl_buf_puts(buf, "\xEF\xBF\xBD");

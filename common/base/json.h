@@ -41,6 +41,10 @@ int pl_json_string(const json_t *obj, const char *key, const char *what, const c
 /* True if the key is there and not null: `if (pl_json_has(...)) rc = pl_json_size(...)`. */
 bool pl_json_has(const json_t *obj, const char *key);
 
+/* Bytes of the well-formed UTF-8 character at `text`, of which there are `len`; 0: there is none.
+ */
+size_t pl_json_char(const char *text, size_t len);
+
 /* Add "text" as a JSON string, quotes and escapes included, to a buffer. Control characters are
  * escaped, U+007F to U+009F too; invalid UTF-8 becomes U+FFFD. */
 struct pl_buf;

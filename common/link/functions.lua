@@ -117,16 +117,18 @@ local function decide(prefix, b)
     end
 end
 
+-- Whether the batch is complete now and was not before.
 local function settle(prefix, b)
     local key = prefix .. 'batch:' .. b
     local f = redis.call('HMGET', key, 'state', 'expected', 'arrived', 'dropped', 'samples', 'right')
     if f[1] ~= 'open' or tonumber(f[3]) + tonumber(f[4]) < tonumber(f[2]) then
-        return
+        return false
     end
     local samples = tonumber(f[5])
     redis.call('HSET', key, 'state', 'complete', 'accuracy',
         number(samples > 0 and tonumber(f[6]) / samples or 0))
     decide(prefix, b)
+    return true
 end
 
 -- A batch waits for one of its groups again: its gate is not decided any more, nor is that of the batch
@@ -264,7 +266,7 @@ local function finish(keys, argv)
     return 'DONE'
 end
 
--- batch index entry samples right formatted text pb
+-- batch index entry samples right formatted text pb; COMPLETE: it was the last that its batch waited for
 local function commit(keys, argv)
     local prefix, b, index, entry = keys[1], argv[1], argv[2], argv[3]
     local key, groups = prefix .. 'batch:' .. b, prefix .. 'groups:' .. b
@@ -290,8 +292,7 @@ local function commit(keys, argv)
     end
     redis.call('HSET', groups, index, 'scored')
     redis.call('HINCRBY', prefix .. 'ledger', 'scored', 1)
-    settle(prefix, b)
-    return 'DONE'
+    return settle(prefix, b) and 'COMPLETE' or 'DONE'
 end
 
 -- Fields of an entry of `dead` that are its own; the others are those of the entry that was buried.

@@ -1,6 +1,7 @@
 #include "common/link/queues.h"
 
 #include "common/base/check.h"
+#include "common/base/logfmt.h"
 #include "common/link/library.h"
 #include "common/link/queues_impl.h"
 
@@ -176,13 +177,18 @@ static void add_fields(struct pl_redis_args *args, const struct pl_field *fields
 int pl_queues_outcome(struct pl_queues *s, const struct pl_redis_args *args,
                       enum pl_outcome *ret_outcome, struct pl_error *err)
 {
-    static const char *const names[] = {"DONE", "REPEATED", "RETIRED", "REFUSED"};
+    static const char *const names[] = {"DONE", "REPEATED", "RETIRED", "REFUSED", "COMPLETE"};
     redisReply *reply;
     int rc = pl_redis_call(s->redis, args, &reply, err);
 
     if (rc < 0)
         return rc;
     rc = PL_EIO;
+    s->completed = reply->str && strcmp(reply->str, names[PL_OUTCOME_REFUSED + 1]) == 0;
+    if (s->completed) {
+        *ret_outcome = PL_OUTCOME_DONE;
+        rc = PL_OK;
+    }
     for (int i = PL_OUTCOME_DONE; reply->str && i <= PL_OUTCOME_REFUSED; i++)
         if (strcmp(reply->str, names[i]) == 0) {
             *ret_outcome = (enum pl_outcome)i;
@@ -301,6 +307,18 @@ int pl_queues_commit(struct pl_queues *stream, const struct pl_lease *lease, uin
     pl_redis_word(&args, text);
     pl_redis_bytes(&args, pb, pb_len);
     return pl_queues_outcome(stream, &args, ret_outcome, err);
+}
+
+bool pl_queues_completed(const struct pl_queues *stream)
+{
+    return stream->completed;
+}
+
+const char *pl_outcome_name(enum pl_outcome outcome)
+{
+    static const char *const names[] = {"done", "repeated", "retired", "refused"};
+
+    return names[outcome];
 }
 
 int pl_queues_bury(struct pl_queues *stream, enum pl_queue queue, const struct pl_lease *lease,
@@ -560,6 +578,18 @@ static int lease_again(struct pl_queues *s, enum pl_queue queue, struct pl_lease
     return rc;
 }
 
+static void tell_buried(const struct pl_queues *s, enum pl_queue queue,
+                        const struct pl_lease *lease, const char *reason)
+{
+    char line[512];
+
+    if (!s->opts.event)
+        return;
+    pl_logfmt_print(line, sizeof line, "buried group=%s queue=%s deliveries=%u reason=\"%s\"",
+                    lease->group, queue_names[queue], lease->deliveries, reason);
+    s->opts.event(s->opts.at, line);
+}
+
 int pl_queues_lease(struct pl_queues *stream, enum pl_queue queue, uint64_t wait_ms,
                     struct pl_lease *ret_lease, struct pl_error *err)
 {
@@ -572,6 +602,8 @@ int pl_queues_lease(struct pl_queues *stream, enum pl_queue queue, uint64_t wait
 
         if (rc == PL_OK && lease.deliveries > stream->opts.deliveries_max) {
             rc = pl_queues_bury(stream, queue, &lease, "delivered too often", err);
+            if (rc == PL_OK)
+                tell_buried(stream, queue, &lease, "delivered too often");
             pl_lease_release(&lease);
             if (rc < 0)
                 return rc;

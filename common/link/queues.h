@@ -36,7 +36,8 @@ struct pl_queues_opts {
     uint64_t patience_ms;          /* how long a call tries again; 0: for ever */
     bool (*stop)(void *at);        /* asked between tries and waits; NULL: never */
     void *at;
-    void (*event)(void *at, const char *line); /* state changes, for the log; NULL: none */
+    void (*event)(void *at, const char *line); /* state changes and groups that are buried, as lines
+                                                * of the log (logfmt.h); NULL: none */
 };
 
 struct pl_queues;
@@ -163,6 +164,8 @@ enum pl_outcome {
     PL_OUTCOME_RETIRED,  /* its batch is retired or unknown; the lease was taken off the queue */
     PL_OUTCOME_REFUSED,  /* nothing is taken of this worker: it is quarantined (guard.h) */
 };
+const char *pl_outcome_name(enum pl_outcome outcome); /* "done", ... */
+
 /* prompts → rollouts. What was asked, and by whom it was done, is kept beside it (guard.h). */
 int pl_queues_finish(struct pl_queues *stream, const struct pl_lease *lease,
                      const struct pl_field *fields, size_t count, const void *pb, size_t pb_len,
@@ -172,6 +175,8 @@ int pl_queues_finish(struct pl_queues *stream, const struct pl_lease *lease,
 int pl_queues_commit(struct pl_queues *stream, const struct pl_lease *lease, uint32_t samples,
                      uint32_t right, uint32_t formatted, const char *text, const void *pb,
                      size_t pb_len, enum pl_outcome *ret_outcome, struct pl_error *err);
+/* Whether the group of the last commit was the one that its batch still waited for. */
+bool pl_queues_completed(const struct pl_queues *stream);
 /* To `dead`, with a reason; the batch goes on without it (expected - 1, dropped + 1). */
 int pl_queues_bury(struct pl_queues *stream, enum pl_queue queue, const struct pl_lease *lease,
                    const char *reason, struct pl_error *err);

@@ -20,6 +20,7 @@ struct pl_queues {
     struct pl_redis *redis;
     char *prefix, *worker, *role, *url, *run;
     struct pl_queues_reclaim reclaim[2];
+    bool completed; /* what the last commit came to */
     uint64_t jitter;
 };
 

@@ -1,6 +1,7 @@
 #include "common/link/redis.h"
 
 #include "common/base/check.h"
+#include "common/base/logfmt.h"
 #include "common/base/secret.h"
 #include "common/link/redis_url.h"
 #include "common/link/redis_wire.h"
@@ -177,7 +178,7 @@ static void tell(struct pl_redis *r, const char *event, const char *name, const 
 
     if (!r->opts.event)
         return;
-    snprintf(line, sizeof line, "redis event=%s %s=\"%s\"", event, name, text);
+    pl_logfmt_print(line, sizeof line, "redis event=%s %s=\"%s\"", event, name, text);
     r->opts.event(r->opts.at, line);
 }
 
