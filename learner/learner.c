@@ -645,6 +645,17 @@ static int finish(struct learner *l, struct pl_error *err)
     return rc == PL_OK ? note_state(l, "finished", err) : rc;
 }
 
+/* The run is over; it is still there for who asks. */
+static void stay(void)
+{
+    const struct timespec tick = {0, 200000000};
+
+    while (!pl_daemon_stopping(NULL)) {
+        pl_vitals_tick();
+        nanosleep(&tick, NULL);
+    }
+}
+
 /* ---- from start to end ---- */
 
 static int open_prompts(struct learner *l, struct pl_error *err)
@@ -874,6 +885,11 @@ int pl_learner_run(struct pl_daemon *daemon, struct pl_error *err)
     }
     if (rc == PL_OK)
         rc = finish(&l, err);
+    if (rc == PL_OK && l.conf->learner_stays && !pl_daemon_stopping(NULL)) {
+        pl_info("stay step=%llu reason=\"the run is over\"", (unsigned long long)l.point.step);
+        pl_vitals_status("all %zu steps are done", l.conf->steps);
+        stay();
+    }
     close_all(&l);
     return rc;
 }

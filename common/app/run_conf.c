@@ -219,6 +219,9 @@ static const struct pl_option rows[] = {
     SIZE(rewarder_threads, "workers.rewarder_threads", "1", 1, 256, "threads of each"),
     SIZE(learner_threads, "workers.learner_threads", "0", 0, 1024,
          "threads of the learner; 0: all"),
+    FLAG(learner_stays, "workers.learner_stays", "no",
+         "after the last step the learner stays until it is told to stop: for what starts again "
+         "whatever ends, as Kubernetes does"),
     TEXT(redis, "link.redis", "URL", "",
          "Redis: unix:///PATH, redis://HOST:PORT, rediss://HOST:PORT over TLS; empty: a private "
          "one that plait up starts"),

@@ -112,6 +112,7 @@ struct pl_run_conf {
     /* processes */
     size_t actors, actor_threads, actor_slots, drain_s, rewarders, rewarder_threads,
         learner_threads;
+    bool learner_stays;
     const char *redis;             /* link.redis: "" a private one in run.dir */
     struct pl_redis_access access; /* redis.user, password_file, tls_ca, tls_cert, tls_key */
     const char *announce, *serve;  /* link.announce, link.serve: "" ipc in run.dir */
