@@ -25,6 +25,7 @@ struct actor {
     struct pl_engine *engine;
     struct pl_bcast_tensor *tensors;
     struct pl_bcast_table table;
+    struct pl_keys *keys; /* NULL: none */
     struct pl_weights_sink *sink;
     uint64_t version; /* in weights; 0: none of the run's yet */
     uint64_t tried;   /* the last version that did not come; 0: none */
@@ -322,9 +323,13 @@ static int open_all(struct actor *a, struct pl_error *err)
 {
     const struct pl_run_conf *c = &a->daemon->conf;
     char *pub = pl_run_conf_announce(c), *serve = pl_run_conf_serve(c);
-    int rc = pub && serve ? pl_model_load(c->model, NULL, &a->shape, &a->weights, err)
+    const struct pl_keys_opts keys = {
+        .dir = c->keys, .name = a->daemon->name, .role = "actor", .peer = c->peer};
+    int rc = pub && serve ? pl_keys_load(&keys, &a->keys, err)
                           : pl_fail(err, PL_ENOMEM, "no memory for the actor");
 
+    if (rc == PL_OK)
+        rc = pl_model_load(c->model, NULL, &a->shape, &a->weights, err);
     if (rc == PL_OK && pl_policy_table(a->shape, &a->tensors, &a->table) < 0)
         rc = pl_fail(err, PL_ENOMEM, "no memory for the actor");
     if (rc == PL_OK)
@@ -335,6 +340,8 @@ static int open_all(struct actor *a, struct pl_error *err)
                                            .pub = pub,
                                            .serve = serve,
                                            .table = a->table,
+                                           .keys = a->keys,
+                                           .event = pl_daemon_event,
                                            .versions_max = pl_actor_versions(c)},
             &a->sink, err);
     if (rc == PL_OK)
@@ -382,6 +389,7 @@ int pl_actor_run(struct pl_daemon *daemon, struct pl_error *err)
         rc = rc == PL_OK ? last : rc;
     }
     pl_weights_sink_destroy(a.sink);
+    pl_keys_destroy(a.keys);
     pl_engine_destroy(a.engine);
     pl_errands_release(&a.errands);
     pl_weights_destroy(a.weights);

@@ -13,6 +13,7 @@
 #include "deploy/cmd_dead.h"
 #include "deploy/cmd_doctor.h"
 #include "deploy/cmd_eval.h"
+#include "deploy/cmd_keygen.h"
 #include "deploy/cmd_model.h"
 #include "deploy/cmd_plan.h"
 #include "deploy/cmd_report.h"
@@ -45,6 +46,7 @@ static const struct builtin builtins[] = {
     {"up", pl_cmd_up, "train by reward: a whole run on this machine"},
     {"status", pl_cmd_status, "how a run stands, and who waits for whom"},
     {"dead", pl_cmd_dead, "groups that failed for good: see, retry, drop"},
+    {"keygen", pl_cmd_keygen, "keys by which the programs of a run know each other"},
     {"reproduce", pl_cmd_reproduce, "the paper's tables, at a small scale"},
     {"report", pl_cmd_report, "a page of plots and rollouts for runs"},
     {"sft", pl_cmd_sft, "fine-tune a model on prompts and responses"},

@@ -48,6 +48,7 @@ struct learner {
     struct pl_queues *stream;
     struct pl_feeder feeder;
     struct pl_trust trust;
+    struct pl_keys *keys; /* NULL: none */
     struct pl_versions versions;
     struct pl_best best;
     struct pl_metrics *metrics;
@@ -479,10 +480,12 @@ static double rate(const struct learner *l)
 static int note_state(struct learner *l, const char *state, struct pl_error *err)
 {
     char step[32];
-    const struct pl_field fields[] = {{"state", state}, {"step", step}};
+    const bool open = l->conf->insecure && !l->keys;
+    const struct pl_field fields[] = {
+        {"state", state}, {"step", step}, {"insecure", open ? "yes" : "no"}};
 
     snprintf(step, sizeof step, "%llu", (unsigned long long)l->point.step);
-    return pl_queues_note(l->stream, "run", fields, 2, err);
+    return pl_queues_note(l->stream, "run", fields, 3, err);
 }
 
 static void say_step(const struct learner *l, const struct pl_report_step *s)
@@ -801,7 +804,10 @@ static int open_all(struct learner *l, struct pl_error *err)
 {
     const struct pl_run_conf *c = l->conf;
     char hash[65];
-    int rc = pl_rundir_open(c->dir, true, &l->dir, err);
+    int rc = pl_versions_keys(c, l->daemon->name, &l->keys, err);
+
+    if (rc == PL_OK)
+        rc = pl_rundir_open(c->dir, true, &l->dir, err);
 
     if (rc == PL_OK && pl_run_conf_hash(c, hash) < 0)
         rc = pl_fail(err, PL_ENOMEM, "no memory for the learner");
@@ -822,7 +828,7 @@ static int open_all(struct learner *l, struct pl_error *err)
     if (rc == PL_OK)
         rc = open_stream(l, err);
     if (rc == PL_OK)
-        rc = pl_versions_init(&l->versions, c, l->models.shape, l->stream, err);
+        rc = pl_versions_init(&l->versions, c, l->keys, l->models.shape, l->stream, err);
     if (rc == PL_OK && c->audit_share > 0.0)
         rc = pl_audit_create(&(struct pl_audit_opts){.dir = c->dir,
                                                      .share = c->audit_share,
@@ -861,6 +867,7 @@ static void close_all(struct learner *l)
     pl_audit_destroy(l->trust.audit);
     pl_feeder_release(&l->feeder);
     pl_versions_release(&l->versions);
+    pl_keys_destroy(l->keys);
     pl_queues_close(l->stream);
     pl_metrics_close(l->metrics);
     pl_best_release(&l->best);

@@ -1,15 +1,38 @@
 #include "learner/versions.h"
 
+#include "common/app/daemon.h"
 #include "common/app/run_conf.h"
 #include "common/base/check.h"
+#include "common/link/endpoint.h"
 #include "common/link/policy.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+int pl_versions_keys(const struct pl_run_conf *conf, const char *name, struct pl_keys **ret_keys,
+                     struct pl_error *err)
+{
+    char *pub = pl_run_conf_announce(conf), *serve = pl_run_conf_serve(conf);
+    const bool keys = conf->keys[0];
+    int rc = pub && serve ? PL_OK : pl_fail(err, PL_ENOMEM, "no memory for the learner");
+
+    if (rc == PL_OK)
+        rc = pl_endpoint_check("link.announce", pub, keys, conf->insecure, err);
+    if (rc == PL_OK)
+        rc = pl_endpoint_check("link.serve", serve, keys, conf->insecure, err);
+    free(pub);
+    free(serve);
+    return rc == PL_OK
+               ? pl_keys_load(
+                     &(struct pl_keys_opts){.dir = conf->keys, .name = name, .role = "learner"},
+                     ret_keys, err)
+               : rc;
+}
+
 int pl_versions_init(struct pl_versions *versions, const struct pl_run_conf *conf,
-                     const struct pl_shape *shape, struct pl_queues *stream, struct pl_error *err)
+                     const struct pl_keys *keys, const struct pl_shape *shape,
+                     struct pl_queues *stream, struct pl_error *err)
 {
     char *pub = pl_run_conf_announce(conf), *serve = pl_run_conf_serve(conf);
     int rc = PL_OK;
@@ -23,6 +46,8 @@ int pl_versions_init(struct pl_versions *versions, const struct pl_run_conf *con
                                              .pub_bind = pub,
                                              .serve_bind = serve,
                                              .table = versions->table,
+                                             .keys = keys,
+                                             .event = pl_daemon_event,
                                              .versions_max = PL_VERSIONS_MAX},
             &versions->source, err);
     free(pub);

@@ -14,6 +14,8 @@
 
 enum { PL_VERSIONS_MAX = 16 };
 
+struct pl_run_conf;
+
 struct pl_version {
     uint64_t number;
     const uint16_t *values; /* the source's */
@@ -30,10 +32,19 @@ struct pl_versions {
     size_t count;
 };
 
-/* Endpoints are taken from `conf`. Ended with pl_versions_release(). */
-struct pl_run_conf;
+/*
+ * The keys of the learner `name`, NULL where the run has none; ended with pl_keys_destroy().
+ * PL_EINVAL: the network would reach what the learner binds, and there are none, nor does
+ * link.insecure say that this is meant. Errors of pl_keys_load().
+ */
+int pl_versions_keys(const struct pl_run_conf *conf, const char *name, struct pl_keys **ret_keys,
+                     struct pl_error *err);
+
+/* Endpoints are taken from `conf`; keys (NULL: none) are borrowed. Ended with
+ * pl_versions_release(). */
 int pl_versions_init(struct pl_versions *versions, const struct pl_run_conf *conf,
-                     const struct pl_shape *shape, struct pl_queues *stream, struct pl_error *err);
+                     const struct pl_keys *keys, const struct pl_shape *shape,
+                     struct pl_queues *stream, struct pl_error *err);
 void pl_versions_release(struct pl_versions *versions); /* zeroed is fine */
 
 /* Publish a version from the flat f32 master values (rounded), or from values as they are. */

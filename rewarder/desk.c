@@ -21,6 +21,7 @@ enum { ENDPOINT_MAX = 256, ENVELOPE_MAX = 2, QUEUE_MAX = 64, REPLY_MAX = 64 << 2
 struct pl_desk {
     struct pl_scorer *scorer;
     void *context, *router;
+    struct pl_door *door; /* NULL: there are no keys */
     char at[ENDPOINT_MAX];
     int wake; /* eventfd: it is to end */
     pthread_t thread;
@@ -132,7 +133,8 @@ static void *run(void *at)
         if (zmq_poll(items, 2, WAIT_MS) < 0 && errno != EINTR)
             break;
         while (!atomic_load(&d->stop) && take(d, &m)) {
-            serve(d, &m);
+            if (pl_door_knows(d->door, &m.parts[m.count - 1]))
+                serve(d, &m);
             drop(&m);
             pl_vitals_tick();
         }
@@ -143,16 +145,28 @@ static void *run(void *at)
 
 /* ---- the owner's side ---- */
 
-static int bind_router(struct pl_desk *d, const char *endpoint, struct pl_error *err)
+static int bind_router(struct pl_desk *d, const struct pl_desk_opts *opts, struct pl_error *err)
 {
+    const char *endpoint = opts->endpoint;
     const int linger = 0, queue = QUEUE_MAX;
     const int64_t most = PL_DESK_BYTES_MAX;
     size_t len = sizeof d->at;
+    int rc = PL_OK;
 
     zmq_setsockopt(d->router, ZMQ_LINGER, &linger, sizeof linger);
     zmq_setsockopt(d->router, ZMQ_SNDHWM, &queue, sizeof queue);
     zmq_setsockopt(d->router, ZMQ_RCVHWM, &queue, sizeof queue);
     zmq_setsockopt(d->router, ZMQ_MAXMSGSIZE, &most, sizeof most);
+    if (opts->keys)
+        rc = pl_door_open(&(struct pl_door_opts){.keys = opts->keys,
+                                                 .context = d->context,
+                                                 .sockets = {d->router},
+                                                 .count = 1,
+                                                 .event = opts->event,
+                                                 .at = opts->at},
+                          &d->door, err);
+    if (rc < 0)
+        return rc;
     if (zmq_bind(d->router, endpoint) < 0 ||
         zmq_getsockopt(d->router, ZMQ_LAST_ENDPOINT, d->at, &len) < 0)
         return pl_fail(err, PL_EIO, "bind '%s': %s", endpoint, zmq_strerror(errno));
@@ -171,7 +185,7 @@ int pl_desk_create(const struct pl_desk_opts *opts, struct pl_desk **ret_desk, s
     d->router = d->context ? zmq_socket(d->context, ZMQ_ROUTER) : NULL;
     rc = d->wake >= 0 && d->router &&
                  pl_scorer_create(opts->tokenizer, &opts->reward, &d->scorer) == 0
-             ? bind_router(d, opts->endpoint, err)
+             ? bind_router(d, opts, err)
              : pl_fail(err, PL_ENOMEM, "no memory to score on request");
     if (rc == PL_OK && pthread_create(&d->thread, NULL, run, d) != 0)
         rc = pl_fail(err, PL_EIO, "no thread to score on request");
@@ -195,6 +209,7 @@ void pl_desk_destroy(struct pl_desk *desk)
         PL_ASSERT(write(desk->wake, &one, sizeof one) == sizeof one);
         pthread_join(desk->thread, NULL);
     }
+    pl_door_close(desk->door);
     if (desk->router)
         zmq_close(desk->router);
     if (desk->context)
@@ -208,4 +223,9 @@ void pl_desk_destroy(struct pl_desk *desk)
 const char *pl_desk_endpoint(const struct pl_desk *desk)
 {
     return desk->at;
+}
+
+struct pl_door_stats pl_desk_door(const struct pl_desk *desk)
+{
+    return pl_door_stats(desk->door);
 }

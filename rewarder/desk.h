@@ -5,11 +5,13 @@
  *
  * Sizes are limited before anything is decoded: a message to PL_DESK_BYTES_MAX (a peer that sends
  * more is cut off), a request to PL_DESK_RESPONSES_MAX responses. A peer that does not read loses
- * its answers. It has a thread of its own.
+ * its answers. With keys it is a CURVE server that lets in whom the list names. It has a thread of
+ * its own.
  */
 #ifndef PL_REWARDER_DESK_H
 #define PL_REWARDER_DESK_H
 
+#include "common/link/door.h"
 #include "common/text/tokenizer.h"
 #include "rewarder/reward.h"
 
@@ -19,6 +21,9 @@ struct pl_desk_opts {
     const char *endpoint;                 /* to bind: "ipc:///path", "tcp://127.0.0.1:*" */
     const struct pl_tokenizer *tokenizer; /* borrowed */
     struct pl_reward_opts reward;
+    const struct pl_keys *keys;                /* borrowed; NULL: none, everybody is let in */
+    void (*event)(void *at, const char *line); /* who was refused, for the log; NULL: none */
+    void *at;
 };
 
 struct pl_desk;
@@ -27,6 +32,8 @@ struct pl_desk;
 int pl_desk_create(const struct pl_desk_opts *opts, struct pl_desk **ret_desk,
                    struct pl_error *err);
 void pl_desk_destroy(struct pl_desk *desk); /* NULL is fine */
+
+struct pl_door_stats pl_desk_door(const struct pl_desk *desk); /* who came in, and who did not */
 
 /* Where it really listens (a port that was '*' is filled in); borrowed. */
 const char *pl_desk_endpoint(const struct pl_desk *desk);

@@ -3,6 +3,7 @@
 #include "common/app/vitals.h"
 #include "common/base/buf.h"
 #include "common/base/log.h"
+#include "common/link/endpoint.h"
 #include "common/link/guard.h"
 #include "common/link/queues.h"
 #include "common/model/config.h"
@@ -25,7 +26,8 @@ struct rewarder {
     const struct pl_tokenizer *tokenizer;
     struct pl_reward_opts opts;
     char *redis;
-    size_t vocab; /* of the model: more than the tokenizer's where it is padded */
+    struct pl_keys *keys; /* NULL: none, or nobody asks */
+    size_t vocab;         /* of the model: more than the tokenizer's where it is padded */
     _Atomic uint64_t groups, samples, buried, refused, unverified;
     _Atomic int failed; /* a thread ended with this code */
 };
@@ -322,7 +324,10 @@ static void beat(struct rewarder *r, struct pl_queues *stream)
 static int open_desk(struct rewarder *r, struct pl_desk **ret_desk, struct pl_error *err)
 {
     const struct pl_run_conf *conf = &r->daemon->conf;
-    struct pl_desk_opts opts = {.tokenizer = r->tokenizer, .reward = r->opts};
+    const struct pl_keys_opts keys = {
+        .dir = conf->keys, .name = r->daemon->name, .role = "rewarder"};
+    struct pl_desk_opts opts = {
+        .tokenizer = r->tokenizer, .reward = r->opts, .event = pl_daemon_event};
     char *endpoint;
     int rc;
 
@@ -331,8 +336,13 @@ static int open_desk(struct rewarder *r, struct pl_desk **ret_desk, struct pl_er
     endpoint = pl_run_conf_score(conf, r->daemon->name);
     opts.endpoint = endpoint;
     opts.reward.new_tokens_max = conf->response_tokens_max;
-    rc = endpoint ? pl_desk_create(&opts, ret_desk, err)
+    rc = endpoint ? pl_keys_load(&keys, &r->keys, err)
                   : pl_fail(err, PL_ENOMEM, "no memory for the rewarder");
+    opts.keys = r->keys;
+    if (rc == PL_OK)
+        rc = pl_endpoint_check("link.score", endpoint, r->keys, conf->insecure, err);
+    if (rc == PL_OK)
+        rc = pl_desk_create(&opts, ret_desk, err);
     if (rc == PL_OK)
         pl_info("scores event=open endpoint=%s", pl_desk_endpoint(*ret_desk));
     free(endpoint);
@@ -403,6 +413,7 @@ int pl_rewarder_run(struct pl_daemon *daemon, struct pl_error *err)
             (unsigned long long)atomic_load(&r.buried), (unsigned long long)atomic_load(&r.refused),
             (unsigned long long)atomic_load(&r.unverified));
     pl_desk_destroy(desk);
+    pl_keys_destroy(r.keys);
     pl_tokenizer_destroy(tokenizer);
     free(r.redis);
     free(workers);

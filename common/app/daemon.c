@@ -76,6 +76,10 @@ static int run(const struct pl_daemon_role *role, struct pl_daemon *daemon)
                                        .run = daemon->conf.name});
     pl_info("start role=%s name=%s run=%s version=%s threads=%d", role->role, daemon->name,
             daemon->conf.name, PL_VERSION, omp_get_max_threads());
+    if (daemon->conf.insecure && !daemon->conf.keys[0])
+        pl_warn(
+            "start event=insecure reason=\"link.insecure is yes and link.keys is empty: whoever "
+            "reaches a port of this run is let in\"");
     rc = role->run(daemon, &err);
     pl_vitals_draining();
     pl_vitals_end();

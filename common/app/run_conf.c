@@ -231,6 +231,14 @@ static const struct pl_option rows[] = {
     TEXT(serve, "link.serve", "ENDPOINT", "", "where weights are served; empty: ipc in run.dir"),
     TEXT(score, "link.score", "ENDPOINT", "",
          "where a rewarder scores on request; empty: nowhere, ipc: at run.dir/NAME.sock"),
+    TEXT(keys, "link.keys", "DIR", "",
+         "folder of keys that plait keygen made: NAME.key or ROLE.key, .pub files, allow; empty: "
+         "none, for programs of one machine"),
+    TEXT(peer, "link.peer", "NAME", "learner",
+         "whose .pub file in link.keys is of who answers actors at link.announce and link.serve: "
+         "learner, or a relay"),
+    FLAG(insecure, "link.insecure", "no",
+         "let everybody on the network in where there are no keys"),
     SIZE(lease_s, "link.lease_s", "60", 1, 86400,
          "seconds after which the work of a silent worker is given to another"),
     SIZE(deliveries_max, "link.deliveries_max", "5", 1, 1000,

@@ -117,6 +117,9 @@ struct pl_run_conf {
     struct pl_redis_access access; /* redis.user, password_file, tls_ca, tls_cert, tls_key */
     const char *announce, *serve;  /* link.announce, link.serve: "" ipc in run.dir */
     const char *score;             /* link.score: "" nowhere, "ipc" in run.dir */
+    const char *keys;              /* link.keys: folder of the keys, "" none */
+    const char *peer;              /* link.peer: who answers at announce and serve */
+    bool insecure;                 /* link.insecure: an open bind without keys is meant */
     size_t lease_s, deliveries_max;
     size_t memory_max;         /* run.memory_max in bytes, 0: what the machine has */
     int log_format, log_level; /* log.format: enum pl_log_format; log.level: enum pl_level */

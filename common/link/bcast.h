@@ -25,6 +25,7 @@
 #define PL_LINK_BCAST_H
 
 #include "common/base/err.h"
+#include "common/link/door.h"
 #include "common/link/keys.h"
 
 #include <stdbool.h>
@@ -90,6 +91,7 @@ void pl_weights_source_drop(struct pl_weights_source *source, uint64_t version);
 struct pl_weights_source_stats {
     uint64_t chunks, bytes, manifests, errors, announcements;
     size_t kept;
+    struct pl_door_stats door; /* who came in and who was refused; zeros without keys */
 };
 struct pl_weights_source_stats pl_weights_source_stats(const struct pl_weights_source *source);
 

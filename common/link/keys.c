@@ -73,9 +73,14 @@ static int read_public(const struct pl_keys_opts *o, const char *name, struct pl
 
 int pl_keys_load(const struct pl_keys_opts *opts, struct pl_keys **ret_keys, struct pl_error *err)
 {
-    struct pl_keys *k = calloc(1, sizeof *k);
+    struct pl_keys *k;
     int rc;
 
+    if (!opts->dir[0]) {
+        *ret_keys = NULL;
+        return PL_OK;
+    }
+    k = calloc(1, sizeof *k);
     if (k)
         k->allow = pl_strf("%s/allow", opts->dir);
     rc = k && k->allow ? pl_key_name_check(opts->name, err)

@@ -35,14 +35,15 @@ struct pl_keys {
 };
 
 struct pl_keys_opts {
-    const char *dir;  /* setting link.keys */
+    const char *dir;  /* setting link.keys; "": there are none */
     const char *name; /* "actor-3" */
     const char *role; /* "actor" */
     const char *peer; /* "learner", "relay"; NULL: it connects to nobody */
 };
 
-/* Ended with pl_keys_destroy(). PL_ENOENT: a file is not there. PL_EIO; PL_EFORMAT: a file is no
- * key file, or others may read it. PL_EINVAL: a name is none. PL_ENOMEM. */
+/* Ended with pl_keys_destroy(); NULL where there are none. PL_ENOENT: a file is not there. PL_EIO;
+ * PL_EFORMAT: a file is no key file, or others may read it. PL_EINVAL: a name is none. PL_ENOMEM.
+ */
 int pl_keys_load(const struct pl_keys_opts *opts, struct pl_keys **ret_keys, struct pl_error *err);
 void pl_keys_destroy(struct pl_keys *keys); /* wiped first; NULL is fine */
 

@@ -8,6 +8,7 @@
 #include "common/base/check.h"
 #include "common/link/bcast.h"
 #include "common/link/delta.h"
+#include "common/link/dial.h"
 #include "common/link/seal.h"
 #include "common/link/version.h"
 
@@ -74,22 +75,24 @@ struct bench {
 struct pl_weights_sink {
     struct pl_weights_sink_opts opts;
     char *run, *pub, *serve;
-    void *context, *sub, *dealer;
+    void *context;
+    struct pl_dial sub, dealer;
     int wake;
     pthread_t thread;
     bool running;
     struct pull pull;      /* the thread's */
     struct bench *benches; /* the thread's: one for each thread that works for it */
     int bench_count;
-    uint16_t *spare;  /* the thread's: values of a version that is not kept any more */
-    uint64_t said_ms; /* the thread's: when it last said that something is forged; 0: never */
+    uint16_t *spare;     /* the thread's: values of a version that is not kept any more */
+    uint64_t said_ms[2]; /* the thread's: when it last said that something is forged, or that it
+                            is refused; 0: never */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct ready ready[VERSIONS_MAX + 1]; /* oldest first; the one that is lent is one more */
     size_t count;
     uint64_t newest, wanted, lent; /* lent: the owner reads its values; 0: none */
     bool stop, woken;
-    char heard[160]; /* what went wrong last */
+    char heard[320]; /* what went wrong last */
     struct pl_weights_sink_stats stats;
 };
 
@@ -135,6 +138,23 @@ static void hear(struct pl_weights_sink *s, const char *what)
     pthread_mutex_lock(&s->lock);
     strncpy(s->heard, what, sizeof s->heard - 1);
     pthread_mutex_unlock(&s->lock);
+}
+
+/* For the log, at most once a minute for each kind. */
+enum said { SAY_FORGED, SAY_REFUSED };
+
+static void say(struct pl_weights_sink *s, enum said kind, const char *why)
+{
+    static const char *const kinds[] = {"forged", "refused"};
+    const uint64_t now = now_ms();
+    char line[768];
+
+    hear(s, why);
+    if (!s->opts.event || (s->said_ms[kind] && now - s->said_ms[kind] < SAY_MS))
+        return;
+    s->said_ms[kind] = now;
+    snprintf(line, sizeof line, "weights event=%s reason=\"%s\"", kinds[kind], why);
+    s->opts.event(s->opts.at, line);
 }
 
 /* ---- pulling ---- */
@@ -184,7 +204,7 @@ static void ask(struct pl_weights_sink *s, enum pl_weights_what what, size_t chu
     pl_buf_init(&buf, PL_WEIGHTS_MESSAGE_MAX);
     s->pull.asked_ms = now_ms();
     if (pl_weights_request_encode(&r, false, &buf) < 0 ||
-        zmq_send(s->dealer, buf.data, buf.len, ZMQ_DONTWAIT) < 0)
+        zmq_send(s->dealer.socket, buf.data, buf.len, ZMQ_DONTWAIT) < 0)
         s->pull.asked_ms -= TIMEOUT_MS - ABSENT_MS; /* not connected yet: soon again */
     pl_buf_release(&buf);
 }
@@ -322,21 +342,13 @@ static int unseal(struct pl_weights_sink *s, enum pl_seal_kind kind, const void 
                   struct pl_sealed *ret_sealed, struct pl_error *err)
 {
     const int rc = pl_unseal(s->opts.keys, kind, bytes, len, ret_sealed, err);
-    const uint64_t now = now_ms();
 
     if (rc != PL_EINVAL)
         return rc;
     pthread_mutex_lock(&s->lock);
     s->stats.forged++;
     pthread_mutex_unlock(&s->lock);
-    if (s->opts.event && (s->said_ms == 0 || now - s->said_ms >= SAY_MS)) {
-        char line[sizeof err->text + 64];
-
-        snprintf(line, sizeof line, "weights event=forged count=%llu reason=\"%s\"",
-                 (unsigned long long)s->stats.forged, err->text);
-        s->opts.event(s->opts.at, line);
-        s->said_ms = now;
-    }
+    say(s, SAY_FORGED, err->text);
     return rc;
 }
 
@@ -518,26 +530,6 @@ static void take_answer(struct pl_weights_sink *s, const void *head, size_t head
 
 /* ---- the thread ---- */
 
-static void *open_dealer(struct pl_weights_sink *s)
-{
-    const int linger = 0, immediate = 1, ivl = 100, ivl_max = 5000;
-    const int64_t most = PL_WEIGHTS_MESSAGE_MAX;
-    void *socket = zmq_socket(s->context, ZMQ_DEALER);
-
-    if (!socket)
-        return NULL;
-    zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
-    zmq_setsockopt(socket, ZMQ_IMMEDIATE, &immediate, sizeof immediate);
-    zmq_setsockopt(socket, ZMQ_RECONNECT_IVL, &ivl, sizeof ivl);
-    zmq_setsockopt(socket, ZMQ_RECONNECT_IVL_MAX, &ivl_max, sizeof ivl_max);
-    zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &most, sizeof most);
-    if (zmq_connect(socket, s->serve) < 0) {
-        zmq_close(socket);
-        return NULL;
-    }
-    return socket;
-}
-
 static void take_announcement(struct pl_weights_sink *s, const void *bytes, size_t len)
 {
     struct pl_sealed sealed = {0};
@@ -560,7 +552,7 @@ static void take_announcements(struct pl_weights_sink *s)
 
     for (;;) {
         zmq_msg_init(&m);
-        if (zmq_msg_recv(&m, s->sub, ZMQ_DONTWAIT) < 0) {
+        if (zmq_msg_recv(&m, s->sub.socket, ZMQ_DONTWAIT) < 0) {
             zmq_msg_close(&m);
             return;
         }
@@ -578,16 +570,16 @@ static void take_answers(struct pl_weights_sink *s)
 
         zmq_msg_init(&head);
         zmq_msg_init(&payload);
-        if (zmq_msg_recv(&head, s->dealer, ZMQ_DONTWAIT) < 0) {
+        if (zmq_msg_recv(&head, s->dealer.socket, ZMQ_DONTWAIT) < 0) {
             zmq_msg_close(&head);
             zmq_msg_close(&payload);
             return;
         }
         if (zmq_msg_more(&head))
-            whole = zmq_msg_recv(&payload, s->dealer, ZMQ_DONTWAIT) >= 0;
+            whole = zmq_msg_recv(&payload, s->dealer.socket, ZMQ_DONTWAIT) >= 0;
         for (bool more = whole && zmq_msg_more(&payload); more;) {
             zmq_msg_init(&rest);
-            more = zmq_msg_recv(&rest, s->dealer, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&rest);
+            more = zmq_msg_recv(&rest, s->dealer.socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&rest);
             zmq_msg_close(&rest);
         }
         if (whole)
@@ -604,16 +596,10 @@ static void check_time(struct pl_weights_sink *s)
 
     if (p->phase == PHASE_IDLE || now_ms() < p->asked_ms + TIMEOUT_MS)
         return;
-    if (p->tries > 0)
+    if (p->tries > 0 && !s->dealer.refused)
         hear(s, "the source does not answer");
-    if (++p->tries % TRIES_MAX == 0) {
-        void *anew = open_dealer(s);
-
-        if (anew) {
-            zmq_close(s->dealer);
-            s->dealer = anew;
-        }
-    }
+    if (++p->tries % TRIES_MAX == 0)
+        pl_dial_again(&s->dealer);
     pthread_mutex_lock(&s->lock);
     s->stats.retries++;
     pthread_mutex_unlock(&s->lock);
@@ -626,14 +612,23 @@ static void check_time(struct pl_weights_sink *s)
     ask_chunks(s);
 }
 
+/* Whether the source lets us in. */
+static void check_doors(struct pl_weights_sink *s)
+{
+    struct pl_error err;
+
+    if (pl_dial_check(&s->sub, now_ms(), &err) < 0 || pl_dial_check(&s->dealer, now_ms(), &err) < 0)
+        say(s, SAY_REFUSED, err.text);
+}
+
 static void *run(void *at)
 {
     struct pl_weights_sink *s = at;
     bool stop = false;
 
     while (!stop) {
-        zmq_pollitem_t items[] = {{s->sub, 0, ZMQ_POLLIN, 0},
-                                  {s->dealer, 0, ZMQ_POLLIN, 0},
+        zmq_pollitem_t items[] = {{s->sub.socket, 0, ZMQ_POLLIN, 0},
+                                  {s->dealer.socket, 0, ZMQ_POLLIN, 0},
                                   {NULL, s->wake, ZMQ_POLLIN, 0}};
         uint64_t count;
 
@@ -649,6 +644,7 @@ static void *run(void *at)
         if (items[2].revents)
             (void)!read(s->wake, &count, sizeof count);
         check_time(s);
+        check_doors(s);
         if (s->pull.phase == PHASE_IDLE)
             pull_begin(s);
         pthread_mutex_lock(&s->lock);
@@ -661,13 +657,28 @@ static void *run(void *at)
 
 /* ---- the owner's side ---- */
 
+static int open_dials(struct pl_weights_sink *s, struct pl_error *err)
+{
+    struct pl_dial_opts opts = {.context = s->context,
+                                .type = ZMQ_SUB,
+                                .endpoint = s->pub,
+                                .keys = s->opts.keys,
+                                .bytes_max = PL_WEIGHTS_MESSAGE_MAX};
+    int rc = pl_dial_open(&s->sub, &opts, err);
+
+    opts.type = ZMQ_DEALER;
+    opts.endpoint = s->serve;
+    return rc == PL_OK ? pl_dial_open(&s->dealer, &opts, err) : rc;
+}
+
 int pl_weights_sink_create(const struct pl_weights_sink_opts *opts,
                            struct pl_weights_sink **ret_sink, struct pl_error *err)
 {
-    const int linger = 0;
     pthread_condattr_t attr;
     struct pl_weights_sink *s;
+    int rc;
 
+    PL_ASSERT(!opts->keys || opts->keys->connects);
     if (opts->window > WINDOW_MAX || opts->versions_max > VERSIONS_MAX ||
         strlen(opts->run) >= PL_WEIGHTS_NAME_MAX)
         return pl_fail(err, PL_EINVAL, "a window of %zu chunks and %zu versions; at most %d and %d",
@@ -686,19 +697,14 @@ int pl_weights_sink_create(const struct pl_weights_sink_opts *opts,
     s->serve = strdup(opts->serve);
     s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     s->context = zmq_ctx_new();
-    if (s->context)
-        s->sub = zmq_socket(s->context, ZMQ_SUB);
-    if (!s->run || !s->pub || !s->serve || s->wake < 0 || !s->sub || !open_benches(s)) {
+    if (!s->run || !s->pub || !s->serve || s->wake < 0 || !s->context || !open_benches(s)) {
         pl_weights_sink_destroy(s);
         return pl_fail(err, PL_ENOMEM, "no memory for the weights' sink");
     }
-    zmq_setsockopt(s->sub, ZMQ_LINGER, &linger, sizeof linger);
-    zmq_setsockopt(s->sub, ZMQ_SUBSCRIBE, "", 0);
-    s->dealer = open_dealer(s);
-    if (!s->dealer || zmq_connect(s->sub, s->pub) < 0) {
-        pl_fail(err, PL_EINVAL, "connect '%s' and '%s': %s", s->pub, s->serve, zmq_strerror(errno));
+    rc = open_dials(s, err);
+    if (rc < 0) {
         pl_weights_sink_destroy(s);
-        return PL_EINVAL;
+        return rc;
     }
     if (pthread_create(&s->thread, NULL, run, s) != 0) {
         pl_weights_sink_destroy(s);
@@ -727,10 +733,8 @@ void pl_weights_sink_destroy(struct pl_weights_sink *sink)
         wake(sink);
         pthread_join(sink->thread, NULL);
     }
-    if (sink->sub)
-        zmq_close(sink->sub);
-    if (sink->dealer)
-        zmq_close(sink->dealer);
+    pl_dial_close(&sink->sub);
+    pl_dial_close(&sink->dealer);
     if (sink->context)
         zmq_ctx_term(sink->context);
     if (sink->wake >= 0)

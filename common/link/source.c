@@ -7,6 +7,7 @@
 #include "common/base/pulse.h"
 #include "common/link/bcast.h"
 #include "common/link/delta.h"
+#include "common/link/door.h"
 #include "common/link/seal.h"
 #include "common/link/version.h"
 
@@ -36,6 +37,7 @@ struct pl_weights_source {
     struct pl_weights_source_opts opts;
     char *run;
     void *context, *pub, *router;
+    struct pl_door *door; /* NULL: there are no keys */
     char pub_at[ENDPOINT_MAX], serve_at[ENDPOINT_MAX];
     int wake; /* eventfd: something was published, or it is to end */
     pthread_t thread;
@@ -174,7 +176,7 @@ static void serve(struct pl_weights_source *s)
                 break;
             }
             more = zmq_msg_more(&part);
-            if (!question && !more) {
+            if (!question && !more && pl_door_knows(s->door, &part)) {
                 answer_peer(s, &peer, zmq_msg_data(&part), zmq_msg_size(&part));
                 question = true;
             }
@@ -223,11 +225,10 @@ static void *run(void *at)
 
 /* ---- the owner's side ---- */
 
-static int open_socket(struct pl_weights_source *s, int type, const char *bind, void **ret_socket,
-                       char at[ENDPOINT_MAX], struct pl_error *err)
+static int open_socket(struct pl_weights_source *s, int type, void **ret_socket,
+                       struct pl_error *err)
 {
     const int linger = 0, hwm = SEND_HWM, yes = 1, verbose = 1;
-    size_t len = ENDPOINT_MAX;
     void *socket = zmq_socket(s->context, type);
 
     if (!socket)
@@ -239,11 +240,37 @@ static int open_socket(struct pl_weights_source *s, int type, const char *bind, 
         zmq_setsockopt(socket, ZMQ_ROUTER_MANDATORY, &yes, sizeof yes);
     else
         zmq_setsockopt(socket, ZMQ_XPUB_VERBOSE, &verbose, sizeof verbose);
-    if (zmq_bind(socket, bind) < 0)
-        return pl_fail(err, PL_EIO, "bind '%s': %s", bind, zmq_strerror(errno));
-    if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, at, &len) < 0)
+    return PL_OK;
+}
+
+static int bind_socket(void *socket, const char *bind, char at[ENDPOINT_MAX], struct pl_error *err)
+{
+    size_t len = ENDPOINT_MAX;
+
+    if (zmq_bind(socket, bind) < 0 || zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, at, &len) < 0)
         return pl_fail(err, PL_EIO, "bind '%s': %s", bind, zmq_strerror(errno));
     return PL_OK;
+}
+
+/* The door stands before anybody can come in. */
+static int open_sockets(struct pl_weights_source *s, struct pl_error *err)
+{
+    const struct pl_weights_source_opts *o = &s->opts;
+    int rc = open_socket(s, ZMQ_XPUB, &s->pub, err);
+
+    if (rc == PL_OK)
+        rc = open_socket(s, ZMQ_ROUTER, &s->router, err);
+    if (rc == PL_OK && o->keys)
+        rc = pl_door_open(&(struct pl_door_opts){.keys = o->keys,
+                                                 .context = s->context,
+                                                 .sockets = {s->pub, s->router},
+                                                 .count = 2,
+                                                 .event = o->event,
+                                                 .at = o->at},
+                          &s->door, err);
+    if (rc == PL_OK)
+        rc = bind_socket(s->pub, o->pub_bind, s->pub_at, err);
+    return rc == PL_OK ? bind_socket(s->router, o->serve_bind, s->serve_at, err) : rc;
 }
 
 int pl_weights_source_create(const struct pl_weights_source_opts *opts,
@@ -265,10 +292,8 @@ int pl_weights_source_create(const struct pl_weights_source_opts *opts,
     s->context = zmq_ctx_new();
     pthread_mutex_init(&s->lock, NULL);
     rc = s->run && s->wake >= 0 && s->context
-             ? open_socket(s, ZMQ_XPUB, opts->pub_bind, &s->pub, s->pub_at, err)
+             ? open_sockets(s, err)
              : pl_fail(err, PL_ENOMEM, "no memory for the weights' source");
-    if (rc == PL_OK)
-        rc = open_socket(s, ZMQ_ROUTER, opts->serve_bind, &s->router, s->serve_at, err);
     if (rc == PL_OK && pthread_create(&s->thread, NULL, run, s) != 0)
         rc = pl_fail(err, PL_EIO, "no thread for the weights' source");
     if (rc < 0) {
@@ -298,6 +323,7 @@ void pl_weights_source_destroy(struct pl_weights_source *source)
         wake(source);
         pthread_join(source->thread, NULL);
     }
+    pl_door_close(source->door);
     if (source->pub)
         zmq_close(source->pub);
     if (source->router)
@@ -539,5 +565,6 @@ struct pl_weights_source_stats pl_weights_source_stats(const struct pl_weights_s
     stats = s->stats;
     stats.kept = s->count;
     pthread_mutex_unlock(&s->lock);
+    stats.door = pl_door_stats(s->door);
     return stats;
 }

@@ -1,0 +1,87 @@
+#include "deploy/cmd_keygen.h"
+
+#include "common/app/options.h"
+#include "common/link/key_folder.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct conf {
+    const char *dir;
+    struct pl_option_list names;
+    bool add;
+};
+
+static const struct pl_option options[] = {
+    PL_ARG(struct conf, dir, "DIR", "folder of the keys"),
+    PL_ARG_LIST(struct conf, names, "NAME", 0,
+                "whose keys to make; none: learner, rewarder, actor and relay"),
+    PL_OPTION_FLAG(struct conf, add, "add", 0, "add keys to a folder that has some"),
+};
+
+static const struct pl_command command = {
+    .name = "plait keygen",
+    .about = "Makes the keys by which the programs of a run know each other over ZeroMQ: for each "
+             "NAME the secret NAME.key (readable by its owner alone) and the public NAME.pub, and "
+             "'allow', the list of who may connect. Nothing is overwritten. A program reads "
+             "NAME.key of its own --name, else that of its role, so that all actors may have the "
+             "keys 'actor' or each its own.",
+    .options = options,
+    .count = sizeof options / sizeof options[0],
+    .after = "Examples:\n"
+             "  plait keygen keys                     a folder for a run\n"
+             "  plait keygen keys --add actor-7       keys of its own for one actor\n"
+             "  plait learner run.yaml link.keys=keys\n",
+};
+
+static void print_names(const struct pl_option_list *names, const char *ending)
+{
+    for (size_t i = 0; i < names->count; i++)
+        printf("%s%s.%s", i ? " " : "", names->items[i], ending);
+}
+
+static int print_next(const struct conf *c, const struct pl_option_list *names)
+{
+    printf("%s ", c->dir);
+    print_names(names, "key");
+    printf("  secret: each goes to its own program's host alone, mode 0600\n%s ", c->dir);
+    print_names(names, "pub");
+    printf("  public\n%s allow  who may connect%s\n", c->dir,
+           c->add ? "; programs that run read it again by themselves" : "");
+    printf("\nNext:\n"
+           "  actors           NAME.key, learner.pub (and relay.pub behind a relay)\n"
+           "  relays           NAME.key, learner.pub, allow\n"
+           "  learner          learner.key, allow\n"
+           "  rewarders        NAME.key, allow, where they score on request\n"
+           "into a folder of each host, which the setting link.keys names. plait doctor %s\n"
+           "looks whether a folder is as it should be.\n",
+           c->dir);
+    return fflush(stdout) == 0 ? PL_STATUS_OK : PL_STATUS_FAILED;
+}
+
+int pl_cmd_keygen(int argc, char **argv)
+{
+    static char *roles[] = {"learner", "rewarder", "actor", "relay", NULL};
+    const struct pl_option_list all = {roles, 4};
+    struct pl_error err = {0};
+    struct conf conf;
+    int status, rc;
+
+    if (!pl_options_read(&command, argc, argv, &conf, &status))
+        return status;
+    const struct pl_option_list *names = conf.names.count ? &conf.names : &all;
+
+    if (conf.add && conf.names.count == 0)
+        rc = pl_fail(&err, PL_EINVAL, "--add needs a NAME: plait keygen DIR --add actor-7");
+    else if (conf.add)
+        rc = pl_key_folder_add(conf.dir, names->items, names->count, &err);
+    else
+        rc = pl_key_folder_make(conf.dir, names->items, names->count, &err);
+    if (rc == PL_ENOENT && conf.add)
+        pl_fail(&err, rc,
+                "'%s' has no list 'allow' to add to; without --add plait keygen makes one",
+                conf.dir);
+    status = rc < 0 ? pl_command_failed(&command, &err) : print_next(&conf, names);
+    pl_options_release(&command, &conf);
+    return status;
+}
