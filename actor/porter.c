@@ -1,6 +1,7 @@
 #include "actor/porter.h"
 
 #include "common/app/vitals.h"
+#include "common/app/window.h"
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/link/guard.h"
@@ -233,11 +234,10 @@ static int give_back_refused(struct pl_porter *p)
 static int beat(struct pl_porter *p)
 {
     char version[32], groups[32], rate[32], leased[32], barred[8];
-    const struct pl_field fields[] = {{"version", version},
-                                      {"groups", groups},
-                                      {"tokens_per_s", rate},
-                                      {"leased", leased},
-                                      {"quarantined", barred}};
+    const struct pl_field fields[] = {
+        {"version", version},    {"groups", groups},
+        {"tokens_per_s", rate},  {"leased", leased},
+        {"quarantined", barred}, {"http", pl_window_address(p->daemon->window)}};
     const uint64_t now = now_ms(), since = now - p->beat_ms;
     int rc;
 
@@ -258,7 +258,7 @@ static int beat(struct pl_porter *p)
     p->beat_tokens = p->tokens;
     pl_vitals_status("version %s, %s groups leased, %s done, %s tokens/s%s", version, leased,
                      groups, rate, p->barred ? ", in quarantine" : "");
-    return pl_queues_heartbeat(p->stream, fields, 5, &p->err);
+    return pl_queues_heartbeat(p->stream, fields, sizeof fields / sizeof *fields, &p->err);
 }
 
 /* ---- the thread ---- */

@@ -2,6 +2,7 @@
 
 #include "common/app/metrics.h"
 #include "common/app/vitals.h"
+#include "common/app/window.h"
 #include "common/base/buf.h"
 #include "common/base/check.h"
 #include "common/base/file.h"
@@ -481,11 +482,13 @@ static int note_state(struct learner *l, const char *state, struct pl_error *err
 {
     char step[32];
     const bool open = l->conf->insecure && !l->keys;
-    const struct pl_field fields[] = {
-        {"state", state}, {"step", step}, {"insecure", open ? "yes" : "no"}};
+    const struct pl_field fields[] = {{"state", state},
+                                      {"step", step},
+                                      {"insecure", open ? "yes" : "no"},
+                                      {"http", pl_window_address(l->daemon->window)}};
 
     snprintf(step, sizeof step, "%llu", (unsigned long long)l->point.step);
-    return pl_queues_note(l->stream, "run", fields, 3, err);
+    return pl_queues_note(l->stream, "run", fields, sizeof fields / sizeof *fields, err);
 }
 
 static void say_step(const struct learner *l, const struct pl_report_step *s)

@@ -1,6 +1,7 @@
 #include "rewarder/rewarder.h"
 
 #include "common/app/vitals.h"
+#include "common/app/window.h"
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/link/endpoint.h"
@@ -304,11 +305,10 @@ static int worker_start(struct worker *w, struct rewarder *r, size_t number, str
 static void beat(struct rewarder *r, struct pl_queues *stream)
 {
     char groups[32], samples[32], buried[32], refused[32], unverified[32];
-    const struct pl_field fields[] = {{"groups", groups},
-                                      {"samples", samples},
-                                      {"buried", buried},
-                                      {"refused", refused},
-                                      {"unverified", unverified}};
+    const struct pl_field fields[] = {
+        {"groups", groups},         {"samples", samples},
+        {"buried", buried},         {"refused", refused},
+        {"unverified", unverified}, {"http", pl_window_address(r->daemon->window)}};
 
     snprintf(groups, sizeof groups, "%llu", (unsigned long long)atomic_load(&r->groups));
     snprintf(samples, sizeof samples, "%llu", (unsigned long long)atomic_load(&r->samples));

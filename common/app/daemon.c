@@ -3,6 +3,7 @@
 #include "common/app/options.h"
 #include "common/app/signals.h"
 #include "common/app/vitals.h"
+#include "common/app/window.h"
 #include "common/base/log.h"
 
 #include <omp.h>
@@ -62,6 +63,11 @@ static int dry_run(const struct pl_run_conf *conf)
 static int run(const struct pl_daemon_role *role, struct pl_daemon *daemon)
 {
     const size_t threads = role->threads ? role->threads(&daemon->conf) : 0;
+    const struct pl_window_opts window = {.listen = daemon->conf.http_listen,
+                                          .run = daemon->conf.name,
+                                          .role = role->role,
+                                          .worker = daemon->name};
+    const char *at;
     struct pl_error err = {0};
     int rc;
 
@@ -74,14 +80,18 @@ static int run(const struct pl_daemon_role *role, struct pl_daemon *daemon)
                                        .role = role->role,
                                        .id = daemon->name,
                                        .run = daemon->conf.name});
-    pl_info("start role=%s name=%s run=%s version=%s threads=%d", role->role, daemon->name,
-            daemon->conf.name, PL_VERSION, omp_get_max_threads());
+    rc = pl_window_open(&window, &daemon->window, &err);
+    at = pl_window_address(daemon->window);
+    pl_info("start role=%s name=%s run=%s version=%s threads=%d%s%s", role->role, daemon->name,
+            daemon->conf.name, PL_VERSION, omp_get_max_threads(), at[0] ? " http=" : "", at);
     if (daemon->conf.insecure && !daemon->conf.keys[0])
         pl_warn(
             "start event=insecure reason=\"link.insecure is yes and link.keys is empty: whoever "
             "reaches a port of this run is let in\"");
-    rc = role->run(daemon, &err);
+    if (rc == PL_OK)
+        rc = role->run(daemon, &err);
     pl_vitals_draining();
+    pl_window_close(daemon->window);
     pl_vitals_end();
     if (rc == PL_ECANCELED && pl_signals_stop())
         rc = PL_OK;

@@ -17,9 +17,12 @@
 
 #include <stdbool.h>
 
+struct pl_window;
+
 struct pl_daemon {
     struct pl_run_conf conf;
-    const char *name; /* stable name of this worker: "actor-1" */
+    const char *name;         /* stable name of this worker: "actor-1" */
+    struct pl_window *window; /* where others look in (window.h); NULL: there is none */
 };
 
 struct pl_daemon_role {

@@ -261,6 +261,11 @@ static const struct pl_option rows[] = {
     ONE_OF(log_format, "log.format", "text", PL_LOG_FORMAT_WORDS,
            "form of the programs' lines on standard error: key=value, or a JSON object each"),
     ONE_OF(log_level, "log.level", "info", PL_LEVEL_WORDS, "least level of lines that are written"),
+
+    GROUP("Probes and metrics"),
+    TEXT(http_listen, "http.listen", "HOST:PORT", "",
+         "where each program shows /metrics, /livez, /readyz, /startupz; HOST:PORT-PORT: at the "
+         "first of these ports that is free; empty: nowhere"),
 };
 
 static const struct pl_command table = {
@@ -383,6 +388,7 @@ static bool enters_the_bits(const char *line)
                                       "workers.",
                                       "link.",
                                       "redis.",
+                                      "http.",
                                       "audit.",
                                       "log.",
                                       "trainer.save_freq",

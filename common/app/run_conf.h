@@ -123,6 +123,7 @@ struct pl_run_conf {
     size_t lease_s, deliveries_max;
     size_t memory_max;         /* run.memory_max in bytes, 0: what the machine has */
     int log_format, log_level; /* log.format: enum pl_log_format; log.level: enum pl_level */
+    const char *http_listen;   /* http.listen: "" nowhere */
     struct pl_settings_text *text;
 };
 
