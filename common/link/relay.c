@@ -250,6 +250,7 @@ static bool take_subscription(struct pl_relay *r)
 
 static void publish_stats(struct pl_relay *r)
 {
+    r->counts.turns++;
     r->counts.downstream = pl_downstream_stats(r->downstream);
     r->counts.upstream = pl_upstream_stats(r->upstream);
     r->counts.cache = pl_shelf_stats(r->shelf);

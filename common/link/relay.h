@@ -57,6 +57,7 @@ const char *pl_relay_serve(const struct pl_relay *relay);
 struct pl_relay_stats {
     uint64_t newest;        /* version announced last, 0: none yet */
     uint64_t announcements; /* sent */
+    uint64_t turns;         /* of its thread, two a second at least: it is alive */
     struct pl_upstream_stats upstream;
     struct pl_downstream_stats downstream;
     struct pl_shelf_stats cache;
