@@ -22,6 +22,7 @@ struct pl_downstream {
     struct pl_downstream_opts opts;
     void *router;
     char at[ENDPOINT_MAX];
+    struct pl_door *door; /* NULL: everybody is let in */
     struct pl_peers peers;
     atomic_bool stalled; /* somebody waits for credit */
     struct pl_downstream_stats stats;
@@ -209,7 +210,8 @@ static bool take_message(struct pl_downstream *d)
         more = zmq_msg_recv(&rest, d->router, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&rest);
         zmq_msg_close(&rest);
     }
-    take_question(d, &peer, &question, parts == 2);
+    if (parts == 1 || pl_door_knows(d->door, &question))
+        take_question(d, &peer, &question, parts == 2);
     zmq_msg_close(&peer);
     zmq_msg_close(&question);
     return true;
@@ -262,7 +264,6 @@ int pl_downstream_create(const struct pl_downstream_opts *opts,
     const int linger = 0, yes = 1, none = 0;
     const int64_t most = MESSAGE_MAX;
     struct pl_downstream *d = calloc(1, sizeof *d);
-    size_t len = ENDPOINT_MAX;
 
     if (!d)
         return pl_fail(err, PL_ENOMEM, "no memory for the relay");
@@ -277,14 +278,20 @@ int pl_downstream_create(const struct pl_downstream_opts *opts,
     zmq_setsockopt(d->router, ZMQ_MAXMSGSIZE, &most, sizeof most);
     zmq_setsockopt(d->router, ZMQ_SNDHWM, &none, sizeof none); /* credit bounds what is sent */
     zmq_setsockopt(d->router, ZMQ_ROUTER_MANDATORY, &yes, sizeof yes);
-    if (zmq_bind(d->router, opts->bind) < 0 ||
-        zmq_getsockopt(d->router, ZMQ_LAST_ENDPOINT, d->at, &len) < 0) {
-        pl_fail(err, PL_EIO, "bind '%s': %s", opts->bind, zmq_strerror(errno));
-        pl_downstream_close(d);
-        pl_downstream_destroy(d);
-        return PL_EIO;
-    }
     *ret_downstream = d;
+    return PL_OK;
+}
+
+int pl_downstream_bind(struct pl_downstream *downstream, const char *bind, struct pl_door *door,
+                       struct pl_error *err)
+{
+    struct pl_downstream *d = downstream;
+    size_t len = ENDPOINT_MAX;
+
+    d->door = door;
+    if (zmq_bind(d->router, bind) < 0 ||
+        zmq_getsockopt(d->router, ZMQ_LAST_ENDPOINT, d->at, &len) < 0)
+        return pl_fail(err, PL_EIO, "bind '%s': %s", bind, zmq_strerror(errno));
     return PL_OK;
 }
 

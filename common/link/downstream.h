@@ -9,6 +9,7 @@
 #define PL_LINK_DOWNSTREAM_H
 
 #include "common/base/err.h"
+#include "common/link/door.h"
 #include "common/link/shelf.h"
 
 #include <stdbool.h>
@@ -25,7 +26,6 @@ enum pl_answer {
 struct pl_downstream_opts {
     void *context; /* of ZeroMQ; borrowed, and ended before the blobs' owner is */
     const char *run;
-    const char *bind;
     int wake; /* an eventfd that is written to when a peer that had no credit has some again */
     void *at; /* for the calls below */
     enum pl_answer (*find)(void *at, const struct pl_item *item, struct pl_blob **ret_blob);
@@ -35,6 +35,11 @@ struct pl_downstream_opts {
 struct pl_downstream;
 int pl_downstream_create(const struct pl_downstream_opts *opts,
                          struct pl_downstream **ret_downstream, struct pl_error *err);
+
+/* Its socket listens from now on; the door (borrowed; NULL: none) stands before it already. PL_EIO.
+ */
+int pl_downstream_bind(struct pl_downstream *downstream, const char *bind, struct pl_door *door,
+                       struct pl_error *err);
 
 /* First the socket, then, when the context is ended and nothing is on its way, the rest. */
 void pl_downstream_close(struct pl_downstream *downstream);

@@ -25,6 +25,7 @@ enum {
     DRAIN_MS = 2000,
     ENDPOINT_MAX = 256,
     EVENT_MS = 1000, /* between two lines about what was refused */
+    SHUT_OUT_MS = 60000,
 };
 
 struct pl_relay {
@@ -39,11 +40,13 @@ struct pl_relay {
     struct pl_upstream *upstream;
     struct pl_shelf *shelf;
     struct pl_downstream *downstream;
+    struct pl_door *door;       /* NULL: there are no keys */
     struct pl_buf announcement; /* the last one, as it came */
     struct pl_announcement announced;
     uint64_t announced_ms;
     struct pl_item fetching; /* unasked: the next chunk of a version's changes; version 0: none */
-    uint64_t event_ms;
+    uint64_t event_ms,
+        shut_out_ms; /* when the log was told last of what is refused, of us or by us */
     struct pl_relay_stats counts;
     pthread_mutex_t lock; /* all below */
     bool stop;
@@ -217,6 +220,16 @@ static void failed(void *at, const struct pl_item *item, bool other)
         pl_shelf_forget(r->shelf, item->version);
 }
 
+static void shut_out(void *at, const char *why)
+{
+    struct pl_relay *r = at;
+
+    if (r->shut_out_ms > 0 && now_ms() < r->shut_out_ms + SHUT_OUT_MS)
+        return;
+    r->shut_out_ms = now_ms();
+    say(r, "upstream event=refused reason=\"%s\"", why);
+}
+
 /* ---- what peers ask ---- */
 
 static enum pl_answer find(void *at, const struct pl_item *item, struct pl_blob **ret_blob)
@@ -253,6 +266,7 @@ static void publish_stats(struct pl_relay *r)
     r->counts.turns++;
     r->counts.downstream = pl_downstream_stats(r->downstream);
     r->counts.upstream = pl_upstream_stats(r->upstream);
+    r->counts.door = pl_door_stats(r->door);
     r->counts.cache = pl_shelf_stats(r->shelf);
     pthread_mutex_lock(&r->lock);
     r->stats = r->counts;
@@ -313,20 +327,34 @@ static void *run(void *at)
 
 /* ---- the owner's side ---- */
 
-static int open_pub(struct pl_relay *r, const char *bind, struct pl_error *err)
+static int open_pub(struct pl_relay *r, struct pl_error *err)
 {
     const int linger = 0, yes = 1;
-    size_t len = sizeof r->pub_at;
 
     r->pub = zmq_socket(r->context, ZMQ_XPUB);
     if (!r->pub)
         return pl_fail(err, PL_EIO, "a ZeroMQ socket: %s", zmq_strerror(errno));
     zmq_setsockopt(r->pub, ZMQ_LINGER, &linger, sizeof linger);
     zmq_setsockopt(r->pub, ZMQ_XPUB_VERBOSE, &yes, sizeof yes);
-    if (zmq_bind(r->pub, bind) < 0 ||
-        zmq_getsockopt(r->pub, ZMQ_LAST_ENDPOINT, r->pub_at, &len) < 0)
-        return pl_fail(err, PL_EIO, "bind '%s': %s", bind, zmq_strerror(errno));
     return PL_OK;
+}
+
+/* The door stands before anybody can come in. */
+static int open_doors(struct pl_relay *r, struct pl_error *err)
+{
+    const struct pl_door_opts door = {.keys = r->opts.keys,
+                                      .context = r->context,
+                                      .sockets = {r->pub, pl_downstream_socket(r->downstream)},
+                                      .count = 2,
+                                      .event = r->opts.event,
+                                      .at = r->opts.at};
+    size_t len = sizeof r->pub_at;
+    int rc = r->opts.keys ? pl_door_open(&door, &r->door, err) : PL_OK;
+
+    if (rc == PL_OK && (zmq_bind(r->pub, r->opts.pub_bind) < 0 ||
+                        zmq_getsockopt(r->pub, ZMQ_LAST_ENDPOINT, r->pub_at, &len) < 0))
+        rc = pl_fail(err, PL_EIO, "bind '%s': %s", r->opts.pub_bind, zmq_strerror(errno));
+    return rc == PL_OK ? pl_downstream_bind(r->downstream, r->opts.serve_bind, r->door, err) : rc;
 }
 
 static int open_all(struct pl_relay *r, struct pl_error *err)
@@ -340,18 +368,20 @@ static int open_all(struct pl_relay *r, struct pl_error *err)
                                               .at = r,
                                               .announced = announced,
                                               .came = came,
-                                              .failed = failed};
+                                              .failed = failed,
+                                              .shut_out = shut_out};
     const struct pl_downstream_opts downstream = {.context = r->context,
                                                   .run = r->run,
-                                                  .bind = r->opts.serve_bind,
                                                   .wake = r->wake,
                                                   .at = r,
                                                   .find = find,
                                                   .asked = asked};
-    int rc = open_pub(r, r->opts.pub_bind, err);
+    int rc = open_pub(r, err);
 
     if (rc == PL_OK)
         rc = pl_downstream_create(&downstream, &r->downstream, err);
+    if (rc == PL_OK)
+        rc = open_doors(r, err);
     if (rc == PL_OK)
         rc = pl_shelf_create(r->run, r->opts.keys, r->opts.cache_bytes, &r->shelf, err);
     if (rc == PL_OK)
@@ -400,6 +430,7 @@ void pl_relay_destroy(struct pl_relay *relay)
         wake(relay);
         pthread_join(relay->thread, NULL);
     }
+    pl_door_close(relay->door);
     pl_upstream_destroy(relay->upstream);
     if (relay->pub)
         zmq_close(relay->pub);

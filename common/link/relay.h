@@ -18,6 +18,8 @@
  * A relay keeps no state: one that was started again is one with an empty cache. Upstream may be
  * gone: what is here is served on.
  *
+ * With keys all connections are CURVE, upstream and down; who may connect is in its list (door.h).
+ *
  * A relay has a thread of its own; functions here may be called from one other thread.
  */
 #ifndef PL_LINK_RELAY_H
@@ -61,6 +63,7 @@ struct pl_relay_stats {
     struct pl_upstream_stats upstream;
     struct pl_downstream_stats downstream;
     struct pl_shelf_stats cache;
+    struct pl_door_stats door;
 };
 struct pl_relay_stats pl_relay_stats(const struct pl_relay *relay);
 

@@ -2,9 +2,9 @@
 
 #include "common/base/buf.h"
 #include "common/base/check.h"
+#include "common/link/dial.h"
 #include "common/link/seal.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -37,7 +37,7 @@ struct ask {
 
 struct pl_upstream {
     struct pl_upstream_opts opts;
-    void *sub, *dealer;
+    struct pl_dial sub, dealer;
     struct ask asks[ASKS_MAX]; /* in the order in which they were wanted */
     size_t count;
     size_t asked, asked_bytes; /* of those ASKED */
@@ -59,50 +59,31 @@ static uint64_t now_ms(void)
 
 /* ---- connections ---- */
 
-static void *open_socket(const struct pl_upstream *u, int type, const char *endpoint)
-{
-    const int linger = 0, yes = 1, ivl = 100, ivl_max = 5000, beat = 5000, beat_late = 15000;
-    const int64_t most = PL_WEIGHTS_MESSAGE_MAX;
-    void *socket = zmq_socket(u->opts.context, type);
-
-    if (!socket)
-        return NULL;
-    zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
-    zmq_setsockopt(socket, ZMQ_RECONNECT_IVL, &ivl, sizeof ivl);
-    zmq_setsockopt(socket, ZMQ_RECONNECT_IVL_MAX, &ivl_max, sizeof ivl_max);
-    zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &most, sizeof most);
-    if (type == ZMQ_SUB) { /* a peer that is gone without a word is noticed */
-        zmq_setsockopt(socket, ZMQ_SUBSCRIBE, "", 0);
-        zmq_setsockopt(socket, ZMQ_HEARTBEAT_IVL, &beat, sizeof beat);
-        zmq_setsockopt(socket, ZMQ_HEARTBEAT_TIMEOUT, &beat_late, sizeof beat_late);
-    } else {
-        zmq_setsockopt(socket, ZMQ_IMMEDIATE, &yes, sizeof yes);
-    }
-    if (zmq_connect(socket, endpoint) < 0) {
-        zmq_close(socket);
-        return NULL;
-    }
-    return socket;
-}
-
 int pl_upstream_create(const struct pl_upstream_opts *opts, struct pl_upstream **ret_upstream,
                        struct pl_error *err)
 {
+    struct pl_dial_opts dial = {.context = opts->context,
+                                .type = ZMQ_SUB,
+                                .keys = opts->keys,
+                                .bytes_max = PL_WEIGHTS_MESSAGE_MAX};
     struct pl_upstream *u = calloc(1, sizeof *u);
+    int rc;
 
+    PL_ASSERT(!opts->keys || opts->keys->connects);
     if (!u)
         return pl_fail(err, PL_ENOMEM, "no memory for the relay");
     u->opts = *opts;
     if (u->opts.silence_ms == 0)
         u->opts.silence_ms = SILENCE_MS;
-    u->sub = open_socket(u, ZMQ_SUB, opts->pub);
-    if (u->sub)
-        u->dealer = open_socket(u, ZMQ_DEALER, opts->serve);
-    if (!u->dealer) {
-        pl_fail(err, PL_EINVAL, "connect '%s' and '%s': %s", opts->pub, opts->serve,
-                zmq_strerror(errno));
+    dial.endpoint = opts->pub;
+    rc = pl_dial_open(&u->sub, &dial, err);
+    dial.type = ZMQ_DEALER;
+    dial.endpoint = opts->serve;
+    if (rc == PL_OK)
+        rc = pl_dial_open(&u->dealer, &dial, err);
+    if (rc < 0) {
         pl_upstream_destroy(u);
-        return PL_EINVAL;
+        return rc;
     }
     *ret_upstream = u;
     return PL_OK;
@@ -112,21 +93,19 @@ void pl_upstream_destroy(struct pl_upstream *upstream)
 {
     if (!upstream)
         return;
-    if (upstream->sub)
-        zmq_close(upstream->sub);
-    if (upstream->dealer)
-        zmq_close(upstream->dealer);
+    pl_dial_close(&upstream->sub);
+    pl_dial_close(&upstream->dealer);
     free(upstream);
 }
 
 void *pl_upstream_sub(const struct pl_upstream *upstream)
 {
-    return upstream->sub;
+    return upstream->sub.socket;
 }
 
 void *pl_upstream_dealer(const struct pl_upstream *upstream)
 {
-    return upstream->dealer;
+    return upstream->dealer.socket;
 }
 
 /* ---- what is wanted ---- */
@@ -213,7 +192,7 @@ static bool ask(struct pl_upstream *u, struct ask *a)
     strcpy(r.run, u->opts.run);
     pl_buf_init(&buf, PL_WEIGHTS_MESSAGE_MAX);
     sent = pl_weights_request_encode(&r, false, &buf) == PL_OK &&
-           zmq_send(u->dealer, buf.data, buf.len, ZMQ_DONTWAIT) >= 0;
+           zmq_send(u->dealer.socket, buf.data, buf.len, ZMQ_DONTWAIT) >= 0;
     pl_buf_release(&buf);
     if (!sent) /* not connected */
         return false;
@@ -314,16 +293,16 @@ static bool take_message(struct pl_upstream *u)
 
     zmq_msg_init(&head);
     zmq_msg_init(&payload);
-    if (zmq_msg_recv(&head, u->dealer, ZMQ_DONTWAIT) < 0) {
+    if (zmq_msg_recv(&head, u->dealer.socket, ZMQ_DONTWAIT) < 0) {
         zmq_msg_close(&head);
         zmq_msg_close(&payload);
         return false;
     }
-    if (zmq_msg_more(&head) && zmq_msg_recv(&payload, u->dealer, ZMQ_DONTWAIT) >= 0)
+    if (zmq_msg_more(&head) && zmq_msg_recv(&payload, u->dealer.socket, ZMQ_DONTWAIT) >= 0)
         parts = 2;
     for (bool more = parts == 2 && zmq_msg_more(&payload); more; parts++) {
         zmq_msg_init(&rest);
-        more = zmq_msg_recv(&rest, u->dealer, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&rest);
+        more = zmq_msg_recv(&rest, u->dealer.socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&rest);
         zmq_msg_close(&rest);
     }
     if (parts == 2)
@@ -358,7 +337,7 @@ static bool take_news(struct pl_upstream *u)
     zmq_msg_t m;
 
     zmq_msg_init(&m);
-    if (zmq_msg_recv(&m, u->sub, ZMQ_DONTWAIT) < 0) {
+    if (zmq_msg_recv(&m, u->sub.socket, ZMQ_DONTWAIT) < 0) {
         zmq_msg_close(&m);
         return false;
     }
@@ -369,24 +348,26 @@ static bool take_news(struct pl_upstream *u)
 
 /* ---- time ---- */
 
-/* A connection may be half dead: the other end gone, and nobody said so. */
-static void connect_anew(struct pl_upstream *u)
+/* Whether upstream lets us in. */
+static void check_doors(struct pl_upstream *u)
 {
-    void *anew = open_socket(u, ZMQ_DEALER, u->opts.serve);
+    const uint64_t now = now_ms();
+    struct pl_error err;
 
-    if (anew) {
-        zmq_close(u->dealer);
-        u->dealer = anew;
-    }
+    if (pl_dial_check(&u->sub, now, &err) == PL_OK && pl_dial_check(&u->dealer, now, &err) == PL_OK)
+        return;
+    u->stats.shut_out++;
+    u->opts.shut_out(u->opts.at, err.text);
 }
 
+/* A connection may be half dead, the other end gone and nobody said so: then it is made anew. */
 static void check_time(struct pl_upstream *u)
 {
     const uint64_t now = now_ms();
 
     if (u->asked > 0 && now >= u->timer_ms + TIMEOUT_MS) {
         if (++u->timeouts % ANEW == 0)
-            connect_anew(u);
+            pl_dial_again(&u->dealer);
         for (size_t i = 0; i < u->count; i++)
             if (u->asks[i].state == ASKED)
                 set_state(u, &u->asks[i], QUEUED);
@@ -409,6 +390,7 @@ void pl_upstream_turn(struct pl_upstream *upstream)
     for (unsigned i = 0; i < TURN_MAX && take_message(upstream); i++)
         ;
     check_time(upstream);
+    check_doors(upstream);
     ask_all(upstream);
 }
 

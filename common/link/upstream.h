@@ -33,6 +33,8 @@ struct pl_upstream_opts {
     /* It will not come: there is no such thing, or no answer, or no room. `other`: upstream has
      * another version of that number than the manifest is of that is here. */
     void (*failed)(void *at, const struct pl_item *item, bool other);
+    /* Upstream does not let us in, and why. It is tried again. */
+    void (*shut_out)(void *at, const char *why);
 };
 
 struct pl_upstream;
@@ -40,7 +42,7 @@ int pl_upstream_create(const struct pl_upstream_opts *opts, struct pl_upstream *
                        struct pl_error *err);
 void pl_upstream_destroy(struct pl_upstream *upstream); /* NULL is fine */
 
-/* To be polled for input. */
+/* To be polled for input; not the same ones after a turn. */
 void *pl_upstream_sub(const struct pl_upstream *upstream);
 void *pl_upstream_dealer(const struct pl_upstream *upstream);
 
@@ -66,6 +68,7 @@ struct pl_upstream_stats {
     uint64_t refused;        /* manifests and chunks that are not what they should be */
     uint64_t forged;         /* manifests and announcements that the learner did not sign */
     uint64_t garbage;        /* messages that do not decode, or of another run */
+    uint64_t shut_out;       /* times that it did not let us in */
     uint64_t strays;         /* answers that nobody waits for any more */
     double silent_s;         /* since anything was heard of it; below 0: never */
 };

@@ -33,7 +33,7 @@ static bool stopping(void *at)
 static void event(void *unused, const char *line)
 {
     (void)unused;
-    pl_warn("%s", line);
+    pl_log_line(PL_LEVEL_WARN, line);
 }
 
 static void nap(struct pl_beat *b, unsigned ms)
@@ -47,12 +47,10 @@ static void nap(struct pl_beat *b, unsigned ms)
 static int tell(struct pl_beat *b, struct pl_error *err)
 {
     const struct pl_relay_stats s = pl_relay_stats(b->relay);
-    char version[32], peers[32], pulled[32], served[32], refused[32];
-    const struct pl_field fields[] = {{"version", version},
-                                      {"peers", peers},
-                                      {"pulled_bytes", pulled},
-                                      {"served_bytes", served},
-                                      {"refused", refused}};
+    char version[32], peers[32], pulled[32], served[32], refused[32], refused_peers[32];
+    const struct pl_field fields[] = {{"version", version},     {"peers", peers},
+                                      {"pulled_bytes", pulled}, {"served_bytes", served},
+                                      {"refused", refused},     {"refused_peers", refused_peers}};
 
     snprintf(version, sizeof version, "%llu", (unsigned long long)s.newest);
     snprintf(peers, sizeof peers, "%zu", s.downstream.peers);
@@ -61,6 +59,8 @@ static int tell(struct pl_beat *b, struct pl_error *err)
     snprintf(refused, sizeof refused, "%llu",
              (unsigned long long)(s.upstream.refused + s.upstream.forged + s.upstream.garbage +
                                   s.downstream.refused));
+    snprintf(refused_peers, sizeof refused_peers, "%llu",
+             (unsigned long long)pl_door_refused(&s.door));
     return pl_queues_heartbeat(b->stream, fields, sizeof fields / sizeof *fields, err);
 }
 
@@ -71,6 +71,7 @@ static int open_stream(struct pl_beat *b, struct pl_error *err)
         .run = b->daemon->conf.name,
         .worker = b->daemon->name,
         .role = "relay",
+        .access = b->daemon->conf.access,
         .lease_ms = b->daemon->conf.lease_s * 1000,
         .deliveries_max = (uint32_t)b->daemon->conf.deliveries_max,
         .stop = stopping,

@@ -3,6 +3,8 @@
 #include "common/app/signals.h"
 #include "common/app/vitals.h"
 #include "common/base/log.h"
+#include "common/link/endpoint.h"
+#include "common/link/keys.h"
 #include "common/link/relay.h"
 #include "deploy/relay/beat.h"
 
@@ -12,10 +14,16 @@
 
 enum { TICK_MS = 100, STATUS_MS = 2000, SILENT_S = 10 };
 
+/* News of versions are usual, all else is to be looked at. */
 static void event(void *unused, const char *line)
 {
+    static const char announced[] = "weights event=announced ";
+
     (void)unused;
-    pl_info("%s", line);
+    if (strncmp(line, announced, strlen(announced)) == 0)
+        pl_log_line(PL_LEVEL_INFO, line);
+    else
+        pl_log_line(PL_LEVEL_WARN, line);
 }
 
 /* Where it binds has no default: who runs a relay says where others find it. */
@@ -38,26 +46,46 @@ static int check(const struct pl_run_conf *conf, const char *pub, const char *se
     return PL_OK;
 }
 
-static int open_relay(const struct pl_run_conf *conf, struct pl_relay **ret_relay,
-                      struct pl_error *err)
+/* Where others may reach it, it needs keys. */
+static int load_keys(const struct pl_daemon *daemon, struct pl_keys **ret_keys,
+                     struct pl_error *err)
 {
+    const struct pl_run_conf *c = &daemon->conf;
+    const struct pl_keys_opts opts = {
+        .dir = c->keys, .name = daemon->name, .role = "relay", .peer = c->peer};
+    const bool keys = c->keys[0];
+    int rc = pl_endpoint_check("relay.announce", c->relay_announce, keys, c->insecure, err);
+
+    if (rc == PL_OK)
+        rc = pl_endpoint_check("relay.serve", c->relay_serve, keys, c->insecure, err);
+    return rc == PL_OK ? pl_keys_load(&opts, ret_keys, err) : rc;
+}
+
+static int open_relay(const struct pl_daemon *daemon, struct pl_keys **ret_keys,
+                      struct pl_relay **ret_relay, struct pl_error *err)
+{
+    const struct pl_run_conf *conf = &daemon->conf;
     char *pub = pl_run_conf_announce(conf), *serve = pl_run_conf_serve(conf);
-    const struct pl_relay_opts opts = {.run = conf->name,
-                                       .pub = pub,
-                                       .serve = serve,
-                                       .pub_bind = conf->relay_announce,
-                                       .serve_bind = conf->relay_serve,
-                                       .cache_bytes = conf->relay_cache_mb << 20,
-                                       .event = event};
+    struct pl_relay_opts opts = {.run = conf->name,
+                                 .pub = pub,
+                                 .serve = serve,
+                                 .pub_bind = conf->relay_announce,
+                                 .serve_bind = conf->relay_serve,
+                                 .cache_bytes = conf->relay_cache_mb << 20,
+                                 .event = event};
     int rc = pub && serve ? check(conf, pub, serve, err)
                           : pl_fail(err, PL_ENOMEM, "no memory for the relay");
 
     if (rc == PL_OK)
+        rc = load_keys(daemon, ret_keys, err);
+    opts.keys = *ret_keys;
+    if (rc == PL_OK)
         rc = pl_relay_create(&opts, ret_relay, err);
     if (rc == PL_OK)
-        pl_info("relay event=open announce=%s serve=%s from_announce=%s from_serve=%s cache_mb=%zu",
+        pl_info("relay event=open announce=%s serve=%s from_announce=%s from_serve=%s cache_mb=%zu "
+                "keys=%s",
                 pl_relay_pub(*ret_relay), pl_relay_serve(*ret_relay), pub, serve,
-                conf->relay_cache_mb);
+                conf->relay_cache_mb, *ret_keys ? (*ret_keys)->name : "none");
     free(pub);
     free(serve);
     return rc;
@@ -81,12 +109,13 @@ static void sum_up(const struct pl_relay_stats *s)
 {
     pl_info("relayed pulled_chunks=%llu pulled_bytes=%llu served_chunks=%llu served_bytes=%llu "
             "absent=%llu refused_chunks=%llu forged=%llu garbage=%llu refused_questions=%llu "
-            "evicted=%llu cache_most_bytes=%zu",
+            "refused_peers=%llu evicted=%llu cache_most_bytes=%zu",
             (unsigned long long)s->upstream.chunks, (unsigned long long)s->upstream.bytes,
             (unsigned long long)s->downstream.chunks, (unsigned long long)s->downstream.bytes,
             (unsigned long long)s->downstream.absent, (unsigned long long)s->upstream.refused,
             (unsigned long long)s->upstream.forged, (unsigned long long)s->upstream.garbage,
-            (unsigned long long)s->downstream.refused, (unsigned long long)s->cache.evicted,
+            (unsigned long long)s->downstream.refused,
+            (unsigned long long)pl_door_refused(&s->door), (unsigned long long)s->cache.evicted,
             s->cache.bytes_most);
 }
 
@@ -118,7 +147,8 @@ int pl_relay_run(struct pl_daemon *daemon, struct pl_error *err)
 {
     struct pl_relay *relay = NULL;
     struct pl_beat *beat = NULL;
-    int rc = open_relay(&daemon->conf, &relay, err);
+    struct pl_keys *keys = NULL;
+    int rc = open_relay(daemon, &keys, &relay, err);
 
     if (rc == PL_OK)
         rc = pl_beat_start(daemon, relay, &beat, err);
@@ -133,5 +163,6 @@ int pl_relay_run(struct pl_daemon *daemon, struct pl_error *err)
         pl_relay_destroy(relay);
         sum_up(&stats);
     }
+    pl_keys_destroy(keys);
     return rc;
 }

@@ -115,8 +115,10 @@ expect 1 "$relay" run.yaml relay.announce=ipc://a.sock
 has err "'relay.serve' is not given"
 expect 1 "$relay" run.yaml relay.announce=ipc://a.sock relay.serve="ipc://$dir/run/t/serve.sock"
 has err "'link.serve' is 'ipc://$dir/run/t/serve.sock' too"
-expect 1 "$relay" run.yaml relay.announce=tcp://nowhere relay.serve=ipc://b.sock
-has err "bind 'tcp://nowhere'"
+expect 1 "$relay" run.yaml relay.announce=ipc:///nowhere/a.sock relay.serve=ipc://b.sock
+has err "bind 'ipc:///nowhere/a.sock'"
+expect 1 "$relay" run.yaml relay.announce=ipc://a.sock relay.serve=tcp://0.0.0.0:7722
+has err "'relay.serve' is 'tcp://0.0.0.0:7722', which the network reaches, and there are no keys"
 expect 1 "$relay" run.yaml relay.cache_mb=1
 has err 'relay.cache_mb'
 expect 0 "$plait" relay --help
