@@ -16,6 +16,7 @@
 #include "deploy/cmd_keygen.h"
 #include "deploy/cmd_model.h"
 #include "deploy/cmd_plan.h"
+#include "deploy/cmd_redis.h"
 #include "deploy/cmd_report.h"
 #include "deploy/cmd_reproduce.h"
 #include "deploy/cmd_status.h"
@@ -47,6 +48,7 @@ static const struct builtin builtins[] = {
     {"status", pl_cmd_status, "how a run stands, and who waits for whom"},
     {"dead", pl_cmd_dead, "groups that failed for good: see, retry, drop"},
     {"keygen", pl_cmd_keygen, "keys by which the programs of a run know each other"},
+    {"redis", pl_cmd_redis, "what a Redis needs: functions, users, certificates"},
     {"reproduce", pl_cmd_reproduce, "the paper's tables, at a small scale"},
     {"report", pl_cmd_report, "a page of plots and rollouts for runs"},
     {"sft", pl_cmd_sft, "fine-tune a model on prompts and responses"},

@@ -32,7 +32,8 @@ static void wait_until_up(const struct pl_test_redis *redis)
         const struct timespec pause = {0, 10000000};
         redisContext *c = dial(redis);
         redisReply *reply = c && !c->err ? redisCommand(c, "PING") : NULL;
-        const bool up = reply && reply->type == REDIS_REPLY_STATUS;
+        const bool up = reply && (reply->type == REDIS_REPLY_STATUS ||
+                                  (reply->str && strncmp(reply->str, "NOAUTH", 6) == 0));
 
         freeReplyObject(reply);
         if (c)
@@ -46,14 +47,31 @@ static void wait_until_up(const struct pl_test_redis *redis)
 
 void pl_test_redis_again(struct pl_test_redis *redis)
 {
+    const char *words[64] = {"redis-server",
+                             "--port",
+                             "0",
+                             "--save",
+                             "",
+                             "--appendonly",
+                             "yes",
+                             "--appendfsync",
+                             "always",
+                             "--dir",
+                             redis->dir,
+                             "--unixsocket",
+                             redis->url + strlen("unix://")};
+    size_t n = 13;
+
+    for (size_t i = 0; redis->more && redis->more[i]; i++) {
+        assert_true(n < 63);
+        words[n++] = redis->more[i];
+    }
     redis->pid = fork();
     if (redis->pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (!freopen("/dev/null", "w", stdout))
             _exit(126);
-        execl("/usr/bin/redis-server", "redis-server", "--port", "0", "--unixsocket",
-              redis->url + strlen("unix://"), "--dir", redis->dir, "--save", "", "--appendonly",
-              "yes", "--appendfsync", "always", (char *)NULL);
+        execv("/usr/bin/redis-server", (char **)words);
         _exit(127);
     }
     assert_true(redis->pid > 0);

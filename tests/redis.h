@@ -12,10 +12,12 @@
 struct pl_test_redis {
     char dir[64], url[96];
     pid_t pid;
+    const char *const
+        *more; /* words behind those that it is always started with, NULL at the end */
 };
 
-bool pl_test_redis_there(void); /* is redis-server installed? */
-void pl_test_redis_start(struct pl_test_redis *redis);
+bool pl_test_redis_there(void);                        /* is redis-server installed? */
+void pl_test_redis_start(struct pl_test_redis *redis); /* `more` is taken as it is */
 void pl_test_redis_kill(struct pl_test_redis *redis);  /* SIGKILL */
 void pl_test_redis_again(struct pl_test_redis *redis); /* on the same folder */
 void pl_test_redis_end(struct pl_test_redis *redis);   /* and the folder goes */

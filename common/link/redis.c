@@ -185,6 +185,9 @@ static void tell(struct pl_redis *r, const char *event, const char *name, const 
 /* What an answer that is an error asks for. */
 enum answer { ANSWER_FINAL, ANSWER_WAIT, ANSWER_RECONNECT, ANSWER_MEND, ANSWER_REFUSED };
 
+/* NOPERM of a command that a function calls, as Redis 7.0 says it. */
+static const char in_function[] = "ERR The user executing the script";
+
 static enum answer kind_of(const char *text)
 {
     static const struct {
@@ -199,6 +202,7 @@ static enum answer kind_of(const char *text)
         {"MASTERDOWN", ANSWER_RECONNECT},  {"ERR max number of clients", ANSWER_RECONNECT},
         {"WRONGPASS", ANSWER_REFUSED},     {"NOAUTH", ANSWER_REFUSED},
         {"NOPERM", ANSWER_REFUSED},        {"ERR AUTH", ANSWER_REFUSED},
+        {in_function, ANSWER_REFUSED},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -225,7 +229,7 @@ static int fail_refused(const struct pl_redis *r, const struct pl_redis_args *ar
                        "(WRONGPASS): take the file that plait redis acl made with the users.acl "
                        "of that Redis, and have it read users.acl again (redis-cli ACL LOAD)",
                        r->url.shown, user, file[0] ? "'" : "its address", file, file[0] ? "'" : "");
-    if (strncmp(said, "NOPERM", 6) == 0)
+    if (strncmp(said, "NOPERM", 6) == 0 || strncmp(said, in_function, sizeof in_function - 1) == 0)
         return pl_fail(err, PL_EINVAL,
                        "Redis at '%s' does not let the user '%s' run '%s%s%s' (%s): be the user "
                        "of this program's role (redis.user), of the users.acl of this version "

@@ -3,6 +3,7 @@
 #include "common/base/buf.h"
 #include "common/base/secret.h"
 
+#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -63,19 +64,21 @@ static void keep_names(char to[NAMES_MAX], X509 *cert)
 
     for (int i = 0; i < sk_GENERAL_NAME_num(names) && len + 64 < NAMES_MAX; i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
-        char *ip = NULL;
+        char ip[INET6_ADDRSTRLEN];
         const char *text = NULL;
 
         if (name->type == GEN_DNS) {
             text = (const char *)ASN1_STRING_get0_data(name->d.dNSName);
-        } else if (name->type == GEN_IPADD) {
-            ip = i2s_ASN1_OCTET_STRING(NULL, name->d.iPAddress);
-            text = ip;
+        } else if (name->type == GEN_IPADD && (ASN1_STRING_length(name->d.iPAddress) == 4 ||
+                                               ASN1_STRING_length(name->d.iPAddress) == 16)) {
+            const ASN1_OCTET_STRING *at = name->d.iPAddress;
+
+            text = inet_ntop(ASN1_STRING_length(at) == 4 ? AF_INET : AF_INET6,
+                             ASN1_STRING_get0_data(at), ip, sizeof ip);
         }
         if (text)
             len +=
                 (size_t)snprintf(to + len, NAMES_MAX - len, "%s%.60s", len > 0 ? ", " : "", text);
-        OPENSSL_free(ip);
     }
     GENERAL_NAMES_free(names);
     for (char *at = to; *at; at++)
@@ -111,6 +114,7 @@ static int fail_verify(const struct pl_redis_tls *t, const char *host, long why,
                        struct pl_error *err)
 {
     const char *ca = t->ca[0] ? t->ca : "the system's authorities (redis.tls_ca is empty)";
+    const char *quote = t->ca[0] ? "'" : "";
 
     switch (why) {
     case X509_V_ERR_HOSTNAME_MISMATCH:
@@ -135,9 +139,9 @@ static int fail_verify(const struct pl_redis_tls *t, const char *host, long why,
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
     case X509_V_ERR_CERT_SIGNATURE_FAILURE:
         return pl_fail(err, PL_EINVAL,
-                       "its certificate is not vouched for by %s: it is another Redis, or "
+                       "its certificate is not vouched for by %s%s%s: it is another Redis, or "
                        "redis.tls_ca must be the authority that signed it",
-                       ca);
+                       quote, ca, quote);
     default:
         return pl_fail(err, PL_EINVAL, "its certificate does not count: %s",
                        X509_verify_cert_error_string(why));
@@ -272,11 +276,11 @@ static int use_own(struct pl_redis_tls *t, const char *key, struct pl_error *err
         return rc;
     if (SSL_CTX_use_certificate_chain_file(t->context, t->cert) != 1)
         return fail_file("redis.tls_cert", t->cert, err);
-    if (SSL_CTX_use_PrivateKey_file(t->context, key, SSL_FILETYPE_PEM) != 1)
-        return fail_file("redis.tls_key", key, err);
-    if (SSL_CTX_check_private_key(t->context) != 1)
+    if (SSL_CTX_use_PrivateKey_file(t->context, key, SSL_FILETYPE_PEM) == 1)
+        return PL_OK;
+    if (ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_X509)
         return pl_fail(err, PL_EINVAL, "redis.tls_key: '%s' is not the key of '%s'", key, t->cert);
-    return PL_OK;
+    return fail_file("redis.tls_key", key, err);
 }
 
 /* Whether `host` is an address; else it is a name, which Redis is told of too. */

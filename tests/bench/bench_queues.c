@@ -119,7 +119,7 @@ static double batch(struct pl_queues *learner, struct pl_queues *actor, struct p
 int main(void)
 {
     struct pl_queues *learner, *actor, *rewarder;
-    struct pl_test_redis redis;
+    struct pl_test_redis redis = {0};
     double times[BATCHES], s;
 
     if (!pl_test_redis_there()) {
