@@ -16,7 +16,8 @@ enum { PATH_BYTES_MAX = 4096 };
 static const char prefix[] = "plait-";
 
 /* From where plait lies: installed, and in a build folder. */
-static const char *const beside[] = {"../libexec/plait", "../actor", "../learner", "../rewarder"};
+static const char *const beside[] = {"../libexec/plait", "../actor", "../learner", "../rewarder",
+                                     "relay"};
 
 /* Calls see() with each folder in order until it returns true. */
 static bool each_folder(bool (*see)(void *at, const char *folder), void *at)

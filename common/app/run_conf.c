@@ -244,6 +244,14 @@ static const struct pl_option rows[] = {
     SIZE(deliveries_max, "link.deliveries_max", "5", 1, 1000,
          "times a group is tried before it goes to the dead"),
 
+    GROUP("Relay"),
+    TEXT(relay_announce, "relay.announce", "ENDPOINT", "",
+         "where plait-relay announces weights; what it has upstream is at link.announce"),
+    TEXT(relay_serve, "relay.serve", "ENDPOINT", "",
+         "where plait-relay serves weights; what it has upstream is at link.serve"),
+    SIZE(relay_cache_mb, "relay.cache_mb", "1024", 16, 1 << 20,
+         "MiB of weights that a relay keeps: a snapshot and the changes of some versions"),
+
     GROUP("Access to Redis"),
     TEXT(access.user, "redis.user", "NAME", "",
          "user that plait redis acl made; {role} in it, and in the names of files below, stands "
@@ -389,6 +397,7 @@ static bool enters_the_bits(const char *line)
                                       "link.",
                                       "redis.",
                                       "http.",
+                                      "relay.",
                                       "audit.",
                                       "log.",
                                       "trainer.save_freq",

@@ -120,6 +120,8 @@ struct pl_run_conf {
     const char *keys;              /* link.keys: folder of the keys, "" none */
     const char *peer;              /* link.peer: who answers at announce and serve */
     bool insecure;                 /* link.insecure: an open bind without keys is meant */
+    const char *relay_announce, *relay_serve; /* relay.announce, relay.serve: must be given there */
+    size_t relay_cache_mb;                    /* relay.cache_mb */
     size_t lease_s, deliveries_max;
     size_t memory_max;         /* run.memory_max in bytes, 0: what the machine has */
     int log_format, log_level; /* log.format: enum pl_log_format; log.level: enum pl_level */

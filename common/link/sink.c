@@ -291,30 +291,12 @@ static void pull_finish(struct pl_weights_sink *s)
     pull_end(s);
 }
 
-/* Whether a manifest is of what was asked for, and fits: each transfer has a chunk for each block,
- * and the hashes of the blocks make up that of the version. */
+/* Whether a manifest is of what was asked for, and of the model that is here. */
 static int check_manifest(const struct pl_weights_sink *s, struct pl_error *err)
 {
-    const struct pl_manifest *m = &s->pull.manifest;
-    unsigned char hash[PL_WEIGHTS_HASH];
-
-    if (strcmp(m->run, s->run) != 0 || m->version != s->pull.version ||
-        m->values != s->opts.table.values || m->transfer_count == 0 || !m->transfers[0].snapshot)
+    if (s->pull.manifest.values != s->opts.table.values)
         return pl_fail(err, PL_EFORMAT, "the manifest is of another run, version or shape");
-    for (size_t t = 0; t < m->transfer_count; t++)
-        if (m->transfers[t].chunk_count != blocks(s))
-            return pl_fail(err, PL_EFORMAT,
-                           "the manifest has a transfer of %zu chunks; %zu are "
-                           "expected",
-                           m->transfers[t].chunk_count, blocks(s));
-    for (size_t i = 0; i < blocks(s); i++)
-        if (m->transfers[0].chunks[i].bytes != pl_block_values(m->values, i) * sizeof(uint16_t))
-            return pl_fail(err, PL_EFORMAT, "chunk %zu of the snapshot has %u bytes", i,
-                           m->transfers[0].chunks[i].bytes);
-    pl_chunks_hash(m->transfers[0].chunks, blocks(s), hash);
-    if (memcmp(hash, m->hash, sizeof hash) != 0)
-        return pl_fail(err, PL_EFORMAT, "the weights do not have the hash that was promised");
-    return PL_OK;
+    return pl_manifest_check(&s->pull.manifest, s->run, s->pull.version, err);
 }
 
 /* The delta from a version that is here, or the snapshot. */

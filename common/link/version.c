@@ -109,3 +109,29 @@ int pl_values_hash(const uint16_t *values, size_t count, unsigned char ret_hash[
     free(list);
     return PL_OK;
 }
+
+int pl_manifest_check(const struct pl_manifest *manifest, const char *run, uint64_t version,
+                      struct pl_error *err)
+{
+    const struct pl_manifest *m = manifest;
+    unsigned char hash[PL_WEIGHTS_HASH];
+    size_t blocks;
+
+    if (strcmp(m->run, run) != 0 || m->version != version || m->transfer_count == 0 ||
+        !m->transfers[0].snapshot || m->values > (uint64_t)PL_WEIGHTS_CHUNKS_MAX * PL_BLOCK_VALUES)
+        return pl_fail(err, PL_EFORMAT, "the manifest is of another run, version or shape");
+    blocks = pl_blocks(m->values);
+    for (size_t t = 0; t < m->transfer_count; t++)
+        if (m->transfers[t].chunk_count != blocks)
+            return pl_fail(err, PL_EFORMAT,
+                           "the manifest has a transfer of %zu chunks; %zu are expected",
+                           m->transfers[t].chunk_count, blocks);
+    for (size_t i = 0; i < blocks; i++)
+        if (m->transfers[0].chunks[i].bytes != pl_block_values(m->values, i) * sizeof(uint16_t))
+            return pl_fail(err, PL_EFORMAT, "chunk %zu of the snapshot has %u bytes", i,
+                           m->transfers[0].chunks[i].bytes);
+    pl_chunks_hash(m->transfers[0].chunks, blocks, hash);
+    if (memcmp(hash, m->hash, sizeof hash) != 0)
+        return pl_fail(err, PL_EFORMAT, "the weights do not have the hash that was promised");
+    return PL_OK;
+}

@@ -34,4 +34,12 @@ void pl_chunks_hash(const struct pl_chunk *blocks, size_t count,
 /* The same of values. PL_ENOMEM. */
 int pl_values_hash(const uint16_t *values, size_t count, unsigned char ret_hash[PL_WEIGHTS_HASH]);
 
+/*
+ * Whether a manifest is of this version of this run, and whole: the snapshot comes first, each
+ * transfer has a chunk for each block, and the hashes of the snapshot's chunks make up that of the
+ * version. PL_EFORMAT.
+ */
+int pl_manifest_check(const struct pl_manifest *manifest, const char *run, uint64_t version,
+                      struct pl_error *err);
+
 #endif

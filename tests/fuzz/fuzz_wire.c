@@ -6,6 +6,7 @@
  * announcement, a question for weights, an answer to one, a delta, or a request for scores.
  */
 #include "common/link/delta.h"
+#include "common/link/version.h"
 #include "proto/rollout.h"
 #include "proto/score.h"
 #include "proto/weights.h"
@@ -127,6 +128,9 @@ static int run_manifest(struct pl_fuzz_in in, struct pl_error *err)
             PL_ASSERT(manifest.transfers[i].chunks[j].bytes >= 1 &&
                       manifest.transfers[i].chunks[j].bytes <= PL_WEIGHTS_CHUNK_MAX);
     }
+    if (pl_manifest_check(&manifest, manifest.run, manifest.version, NULL) == PL_OK)
+        for (size_t i = 0; i < manifest.transfer_count; i++)
+            PL_ASSERT(manifest.transfers[i].chunk_count == pl_blocks(manifest.values));
     PL_ASSERT(pl_manifest_encode(&manifest, &once) == PL_OK);
     PL_ASSERT(pl_manifest_decode(once.data, once.len, &back, err) == PL_OK);
     PL_ASSERT(pl_manifest_encode(&back, &twice) == PL_OK);

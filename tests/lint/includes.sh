@@ -16,7 +16,7 @@ BEGIN {
     floor["proto"] = 3
     floor["common/link"] = floor["common/app"] = 4
     floor["actor"] = floor["rewarder"] = floor["learner"] = 5
-    floor["deploy/tasks"] = floor["deploy/view"] = floor["deploy/plan"] = 6
+    floor["deploy/relay"] = floor["deploy/tasks"] = floor["deploy/view"] = floor["deploy/plan"] = 6
     floor["deploy/paper"] = 7
     floor["deploy"] = 8
     floor["tests"] = 9
