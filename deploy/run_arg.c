@@ -14,8 +14,8 @@ static bool is_folder(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-int pl_run_arg_load(const char *run, const struct pl_option_list *assignments,
-                    struct pl_run_conf *ret_conf, struct pl_error *err)
+int pl_run_arg_load_anywhere(const char *run, const struct pl_option_list *assignments,
+                             struct pl_run_conf *ret_conf, struct pl_error *err)
 {
     char *path = is_folder(run) ? pl_strf("%s/config.yaml", run) : NULL;
     int rc;
@@ -31,6 +31,14 @@ int pl_run_arg_load(const char *run, const struct pl_option_list *assignments,
     if (rc == PL_OK && path)
         ret_conf->dir = run; /* wherever it is seen from */
     free(path);
+    return rc;
+}
+
+int pl_run_arg_load(const char *run, const struct pl_option_list *assignments,
+                    struct pl_run_conf *ret_conf, struct pl_error *err)
+{
+    int rc = pl_run_arg_load_anywhere(run, assignments, ret_conf, err);
+
     if (rc == PL_OK && !is_folder(ret_conf->dir)) {
         rc = pl_fail(err, PL_ENOENT, "there is no run in '%s' yet", ret_conf->dir);
         pl_run_conf_release(ret_conf);

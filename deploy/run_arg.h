@@ -14,6 +14,11 @@
 int pl_run_arg_load(const char *run, const struct pl_option_list *assignments,
                     struct pl_run_conf *ret_conf, struct pl_error *err);
 
+/* The same, but for a run whose folder may be on another machine, where a configuration is given.
+ */
+int pl_run_arg_load_anywhere(const char *run, const struct pl_option_list *assignments,
+                             struct pl_run_conf *ret_conf, struct pl_error *err);
+
 /* One object to standard output; drops the reference. NULL is PL_ENOMEM. */
 int pl_run_arg_print(json_t *json, struct pl_error *err);
 

@@ -1,7 +1,6 @@
 #include "common/link/survey.h"
 
-#include "common/base/buf.h"
-#include "common/link/redis.h"
+#include "common/link/reader.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -9,7 +8,6 @@
 #include <string.h>
 
 enum {
-    ANSWER_MS = 2000,
     SCAN_COUNT = 1000,
     SCANS_MAX = 1000, /* of a Redis that holds much else */
     PENDING_MAX = 4096,
@@ -17,8 +15,7 @@ enum {
 };
 
 struct pl_surveyor {
-    char *prefix;
-    struct pl_redis *redis;
+    struct pl_reader reader;
 };
 
 static const char *const queue_names[] = {"prompts", "rollouts"};
@@ -28,88 +25,35 @@ int pl_surveyor_create(const char *url, const struct pl_redis_access *access, co
                        struct pl_surveyor **ret_surveyor, struct pl_error *err)
 {
     struct pl_surveyor *s = calloc(1, sizeof *s);
-    const struct pl_redis_opts opts = {.url = url,
-                                       .access = access ? *access : (struct pl_redis_access){0},
-                                       .role = "viewer",
-                                       .client = "plait-survey",
-                                       .patience_ms = 1,
-                                       .answer_ms = ANSWER_MS};
-    int rc = PL_ENOMEM;
+    int rc = s ? pl_reader_open(url, access, run, "plait-survey", &s->reader, err)
+               : pl_fail(err, PL_ENOMEM, "no memory to look at Redis");
 
-    if (s)
-        s->prefix = pl_strf("plait:{%s}:", run);
-    if (!s || !s->prefix)
-        pl_fail(err, rc, "no memory to look at Redis");
+    if (rc < 0)
+        free(s);
     else
-        rc = pl_redis_create(&opts, &s->redis, err);
-    if (rc < 0) {
-        pl_surveyor_destroy(s);
-        return rc;
-    }
-    *ret_surveyor = s;
-    return PL_OK;
+        *ret_surveyor = s;
+    return rc;
 }
 
 void pl_surveyor_destroy(struct pl_surveyor *surveyor)
 {
     if (!surveyor)
         return;
-    pl_redis_destroy(surveyor->redis);
-    free(surveyor->prefix);
+    pl_reader_close(&surveyor->reader);
     free(surveyor);
-}
-
-/* Names and reasons are for terminals. */
-static void keep_text(char *to, size_t size, const char *text)
-{
-    snprintf(to, size, "%s", text);
-    for (; *to; to++)
-        if ((unsigned char)*to < ' ' || *to == 0x7f)
-            *to = '?';
 }
 
 /* ---- asking ---- */
 
-/* COMMAND prefix+key WORD...; the words end with NULL. */
 static int ask(struct pl_surveyor *s, redisReply **ret_reply, struct pl_error *err,
                const char *command, const char *key, const char *const *words)
 {
-    char name[256];
-    struct pl_redis_args args;
-
-    snprintf(name, sizeof name, "%s%s", s->prefix, key);
-    pl_redis_begin(&args, command);
-    pl_redis_word(&args, name);
-    for (size_t i = 0; words && words[i]; i++)
-        pl_redis_word(&args, words[i]);
-    return pl_redis_call(s->redis, &args, ret_reply, err);
+    return pl_reader_ask(&s->reader, ret_reply, err, command, key, words);
 }
 
-static bool is_array(const redisReply *reply, size_t least)
-{
-    return reply && reply->type == REDIS_REPLY_ARRAY && reply->elements >= least;
-}
-
-static int ask_number(struct pl_surveyor *s, const char *command, const char *key, uint64_t *ret,
-                      struct pl_error *err)
-{
-    redisReply *reply;
-    const int rc = ask(s, &reply, err, command, key, NULL);
-
-    if (rc < 0)
-        return rc;
-    *ret = reply->type == REDIS_REPLY_INTEGER && reply->integer > 0 ? (uint64_t)reply->integer : 0;
-    freeReplyObject(reply);
-    return PL_OK;
-}
-
-/* A field of HGETALL's answer, "" where there is none. */
 static const char *field(const redisReply *hash, const char *name)
 {
-    for (size_t i = 0; is_array(hash, 0) && i + 1 < hash->elements; i += 2)
-        if (hash->element[i]->str && strcmp(hash->element[i]->str, name) == 0)
-            return hash->element[i + 1]->str ? hash->element[i + 1]->str : "";
-    return "";
+    return pl_reply_field(hash, name);
 }
 
 static uint64_t count(const redisReply *hash, const char *name)
@@ -133,7 +77,7 @@ static int read_run(struct pl_surveyor *s, struct pl_survey *v, struct pl_error 
 
     if (rc < 0)
         return rc;
-    keep_text(v->state, sizeof v->state, field(reply, "state"));
+    pl_reply_text(v->state, sizeof v->state, field(reply, "state"));
     v->step = count(reply, "step");
     freeReplyObject(reply);
     rc = ask(s, &reply, err, "HGETALL", "policy", NULL);
@@ -157,19 +101,19 @@ static int read_ledger(struct pl_surveyor *s, struct pl_survey *v, struct pl_err
     l->trained = count(reply, "trained");
     l->dropped = count(reply, "dropped");
     l->scored = count(reply, "scored");
-    for (size_t i = 0; is_array(reply, 0) && i + 1 < reply->elements; i += 2) {
+    for (size_t i = 0; pl_reply_is_array(reply, 0) && i + 1 < reply->elements; i += 2) {
         const char *name = reply->element[i]->str;
 
         if (!name || strncmp(name, dropped, strlen(dropped)) != 0 ||
             v->reason_count == PL_SURVEY_REASONS_MAX)
             continue;
-        keep_text(v->reasons[v->reason_count].text, sizeof v->reasons[0].text,
-                  name + strlen(dropped));
+        pl_reply_text(v->reasons[v->reason_count].text, sizeof v->reasons[0].text,
+                      name + strlen(dropped));
         v->reasons[v->reason_count++].count = count(reply, name);
     }
     freeReplyObject(reply);
-    rc = ask_number(s, "XLEN", "ready", &l->ready, err);
-    return rc == PL_OK ? ask_number(s, "XLEN", "dead", &l->dead, err) : rc;
+    rc = pl_reader_count(&s->reader, "XLEN", "ready", &l->ready, err);
+    return rc == PL_OK ? pl_reader_count(&s->reader, "XLEN", "dead", &l->dead, err) : rc;
 }
 
 static int read_barred(struct pl_surveyor *s, struct pl_survey *v, struct pl_error *err)
@@ -179,14 +123,14 @@ static int read_barred(struct pl_surveyor *s, struct pl_survey *v, struct pl_err
 
     if (rc < 0)
         return rc;
-    for (size_t i = 0; is_array(reply, 0) && i + 1 < reply->elements; i += 2) {
+    for (size_t i = 0; pl_reply_is_array(reply, 0) && i + 1 < reply->elements; i += 2) {
         struct pl_survey_barred *b = &v->barred[v->barred_count];
 
         if (!reply->element[i]->str || !reply->element[i + 1]->str ||
             v->barred_count == PL_SURVEY_BARRED_MAX)
             continue;
-        keep_text(b->actor, sizeof b->actor, reply->element[i]->str);
-        keep_text(b->reason, sizeof b->reason, reply->element[i + 1]->str);
+        pl_reply_text(b->actor, sizeof b->actor, reply->element[i]->str);
+        pl_reply_text(b->reason, sizeof b->reason, reply->element[i + 1]->str);
         v->barred_count++;
     }
     freeReplyObject(reply);
@@ -202,7 +146,7 @@ static int read_clients(struct pl_surveyor *s, struct pl_survey *v, struct pl_er
 
     pl_redis_begin(&args, "CLIENT");
     pl_redis_word(&args, "LIST");
-    rc = pl_redis_call(s->redis, &args, &reply, err);
+    rc = pl_redis_call(s->reader.redis, &args, &reply, err);
     if (rc < 0)
         return rc;
     v->learner = reply->str && strstr(reply->str, " name=plait-learner ");
@@ -244,11 +188,11 @@ static int read_pace(struct pl_surveyor *s, struct pl_survey *v, struct pl_error
     rc = ask(s, &reply, err, "XREVRANGE", "metrics", words);
     if (rc < 0)
         return rc;
-    for (size_t i = 0; is_array(reply, 0) && i < reply->elements; i++) {
+    for (size_t i = 0; pl_reply_is_array(reply, 0) && i < reply->elements; i++) {
         const redisReply *entry = reply->element[i];
         double at;
 
-        if (!is_array(entry, 2) || !entry->element[0]->str ||
+        if (!pl_reply_is_array(entry, 2) || !entry->element[0]->str ||
             !field(entry->element[1], "timing_s/step")[0])
             continue;
         at = strtod(entry->element[0]->str, NULL) / 1e3;
@@ -270,10 +214,10 @@ static int read_time(struct pl_surveyor *s, double *ret_ms, struct pl_error *err
     int rc;
 
     pl_redis_begin(&args, "TIME");
-    rc = pl_redis_call(s->redis, &args, &reply, err);
+    rc = pl_redis_call(s->reader.redis, &args, &reply, err);
     if (rc < 0)
         return rc;
-    if (is_array(reply, 2) && reply->element[0]->str && reply->element[1]->str)
+    if (pl_reply_is_array(reply, 2) && reply->element[0]->str && reply->element[1]->str)
         *ret_ms = 1e3 * strtod(reply->element[0]->str, NULL) +
                   1e-3 * strtod(reply->element[1]->str, NULL);
     freeReplyObject(reply);
@@ -305,7 +249,7 @@ static void add_pending(struct pl_survey *v, enum pl_queue queue, const redisRep
     struct pl_survey_holder *h;
     double age_s, idle_s;
 
-    if (!is_array(p, 3) || !p->element[0]->str || !p->element[1]->str)
+    if (!pl_reply_is_array(p, 3) || !p->element[0]->str || !p->element[1]->str)
         return;
     h = holder_of(v, queue, p->element[1]->str);
     if (!h)
@@ -325,7 +269,7 @@ static int read_queue(struct pl_surveyor *s, struct pl_survey *v, enum pl_queue 
     uint64_t length = 0, leased = 0;
     struct pl_error met = {0};
     redisReply *reply;
-    int rc = ask_number(s, "XLEN", queue_names[queue], &length, err);
+    int rc = pl_reader_count(&s->reader, "XLEN", queue_names[queue], &length, err);
 
     if (rc < 0)
         return rc;
@@ -334,7 +278,7 @@ static int read_queue(struct pl_surveyor *s, struct pl_survey *v, enum pl_queue 
     if (rc < 0 && !strstr(met.text, "NOGROUP")) /* no worker came yet */
         return pl_fail(err, rc, "%s", met.text);
     if (rc == PL_OK) {
-        leased = is_array(reply, 0) ? reply->elements : 0;
+        leased = pl_reply_is_array(reply, 0) ? reply->elements : 0;
         for (size_t i = 0; i < leased; i++)
             add_pending(v, queue, reply->element[i], now_ms);
         freeReplyObject(reply);
@@ -364,7 +308,7 @@ static int read_groups(struct pl_surveyor *s, struct pl_survey_batch *b, struct 
     rc = ask(s, &reply, err, "HVALS", key, NULL);
     if (rc < 0)
         return rc;
-    for (size_t i = 0; is_array(reply, 0) && i < reply->elements; i++)
+    for (size_t i = 0; pl_reply_is_array(reply, 0) && i < reply->elements; i++)
         for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
             *counts[k] += reply->element[i]->str &&
                           strncmp(reply->element[i]->str, kinds[k], strlen(kinds[k])) == 0;
@@ -387,7 +331,7 @@ static int read_batch(struct pl_surveyor *s, struct pl_survey *v, const char *na
     rc = ask(s, &reply, err, "HGETALL", key, NULL);
     if (rc < 0)
         return rc;
-    keep_text(b.state, sizeof b.state, field(reply, "state"));
+    pl_reply_text(b.state, sizeof b.state, field(reply, "state"));
     b.expected = count(reply, "expected");
     b.samples = count(reply, "samples");
     b.right = count(reply, "right");
@@ -420,13 +364,13 @@ static int read_worker(struct pl_surveyor *s, struct pl_survey *v, const char *n
     rc = ask(s, &reply, err, "HGETALL", key, NULL);
     if (rc < 0)
         return rc;
-    keep_text(w.role, sizeof w.role, field(reply, "role"));
+    pl_reply_text(w.role, sizeof w.role, field(reply, "role"));
     w.version = count(reply, "version");
     w.groups = count(reply, "groups");
     w.leased = count(reply, "leased");
     w.tokens_per_s = real(reply, "tokens_per_s");
     freeReplyObject(reply);
-    rc = ask_number(s, "PTTL", key, &left_ms, err);
+    rc = pl_reader_count(&s->reader, "PTTL", key, &left_ms, err);
     w.left_s = (double)left_ms / 1000.0;
     if (rc == PL_OK && w.role[0]) /* it may have gone since it was listed */
         v->workers[v->worker_count++] = w;
@@ -476,7 +420,7 @@ static int read_keys(struct pl_surveyor *s, struct pl_survey *v, struct pl_error
     char cursor[32] = "0", pattern[128];
     int rc = PL_OK;
 
-    snprintf(pattern, sizeof pattern, "%s*:*", s->prefix);
+    snprintf(pattern, sizeof pattern, "%s*:*", s->reader.prefix);
     for (int n = 0; rc == PL_OK && n < SCANS_MAX; n++) {
         struct pl_redis_args args;
         redisReply *reply;
@@ -487,17 +431,17 @@ static int read_keys(struct pl_surveyor *s, struct pl_survey *v, struct pl_error
         pl_redis_word(&args, pattern);
         pl_redis_word(&args, "COUNT");
         pl_redis_count(&args, SCAN_COUNT);
-        rc = pl_redis_call(s->redis, &args, &reply, err);
+        rc = pl_redis_call(s->reader.redis, &args, &reply, err);
         if (rc < 0)
             return rc;
-        if (!is_array(reply, 2) || !reply->element[0]->str) {
+        if (!pl_reply_is_array(reply, 2) || !reply->element[0]->str) {
             freeReplyObject(reply);
             return pl_fail(err, PL_EIO, "Redis gave 'SCAN' an answer of an unexpected form");
         }
         snprintf(cursor, sizeof cursor, "%s", reply->element[0]->str);
         for (size_t i = 0; rc == PL_OK && i < reply->element[1]->elements; i++) {
             const char *text = reply->element[1]->element[i]->str;
-            const char *key = text ? behind(text, s->prefix) : NULL;
+            const char *key = text ? behind(text, s->reader.prefix) : NULL;
 
             if (key)
                 rc = read_key(s, v, key, err);
