@@ -31,31 +31,27 @@ static const struct pl_command command = {
     .after = "Examples:\n"
              "  plait keygen keys                     a folder for a run\n"
              "  plait keygen keys --add actor-7       keys of its own for one actor\n"
-             "  plait learner run.yaml link.keys=keys\n",
+             "  plait-learner run.yaml link.keys=keys\n",
 };
 
-static void print_names(const struct pl_option_list *names, const char *ending)
+static void print_files(const char *dir, const struct pl_option_list *names, const char *ending,
+                        const char *what)
 {
     for (size_t i = 0; i < names->count; i++)
-        printf("%s%s.%s", i ? " " : "", names->items[i], ending);
+        printf("%s/%s.%s  %s\n", dir, names->items[i], ending, what);
 }
 
 static int print_next(const struct conf *c, const struct pl_option_list *names)
 {
-    printf("%s ", c->dir);
-    print_names(names, "key");
-    printf("  secret: each goes to its own program's host alone, mode 0600\n%s ", c->dir);
-    print_names(names, "pub");
-    printf("  public\n%s allow  who may connect%s\n", c->dir,
-           c->add ? "; programs that run read it again by themselves" : "");
-    printf("\nNext:\n"
-           "  actors           NAME.key, learner.pub (and relay.pub behind a relay)\n"
-           "  relays           NAME.key, learner.pub, allow\n"
-           "  learner          learner.key, allow\n"
-           "  rewarders        NAME.key, allow, where they score on request\n"
-           "into a folder of each host, which the setting link.keys names. plait doctor %s\n"
-           "looks whether a folder is as it should be.\n",
-           c->dir);
+    print_files(c->dir, names, "key", "secret: mode 0600, for its own program alone");
+    print_files(c->dir, names, "pub", "public");
+    printf("%s/allow  who may connect%s\n", c->dir,
+           c->add ? "; a program that runs reads it again by itself" : "");
+    printf("\nNext: set link.keys to a folder that has, on the host of\n"
+           "  the learner   learner.key, allow\n"
+           "  an actor      NAME.key or actor.key, learner.pub (behind a relay relay.pub too)\n"
+           "  a relay       NAME.key or relay.key, learner.pub, allow\n"
+           "  a rewarder    NAME.key or rewarder.key, allow (only where link.score is set)\n");
     return fflush(stdout) == 0 ? PL_STATUS_OK : PL_STATUS_FAILED;
 }
 

@@ -9,6 +9,7 @@
 #include "deploy/crew.h"
 #include "deploy/view/overview.h"
 #include "deploy/view/screen.h"
+#include "learner/versions.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -210,12 +211,32 @@ static void close_view(struct view *v)
     free(v->overview);
 }
 
+/* What every program would say after it was started, said before any is. */
+static int try_keys(const struct pl_run_conf *run, struct pl_error *err)
+{
+    const struct pl_keys_opts actor = {
+        .dir = run->keys, .name = "actor-1", .role = "actor", .peer = run->peer};
+    struct pl_keys *keys = NULL;
+    int rc = pl_versions_keys(run, "learner", &keys, err);
+
+    pl_keys_destroy(keys);
+    if (rc < 0)
+        return rc;
+    keys = NULL;
+    rc = pl_keys_load(&actor, &keys, err);
+    pl_keys_destroy(keys);
+    return rc;
+}
+
 static int up(const struct conf *conf, const struct pl_run_conf *run, struct pl_error *err)
 {
     struct pl_crew crew = {0};
     struct view view = {0};
     int rc;
 
+    rc = try_keys(run, err);
+    if (rc < 0)
+        return rc;
     pl_signals_catch();
     rc = pl_crew_init(&crew, run, conf->config, conf->assignments.items, conf->assignments.count,
                       err);
