@@ -10,9 +10,11 @@
 #include <cmocka.h>
 
 #include "common/base/rng.h"
+#include "common/link/key_folder.h"
 #include "rewarder/desk.h"
 #include "tests/close.h"
 #include "tests/mini_tokenizer.h"
+#include "tests/scratch.h"
 
 #include <plait.pb-c.h>
 #include <stdio.h>
@@ -387,6 +389,82 @@ static void what_cannot_be_bound_is_an_error(void **state)
     pl_desk_destroy(NULL);
 }
 
+/* One that knows the rewarder's public key and has keys of its own, asks once: whether it is
+ * answered within that time. */
+static bool is_answered(const struct pl_keys *k, int patience)
+{
+    Plait__Response responses[1], *list[1];
+    static const char *const texts[] = {T FINAL};
+    Plait__ScoreRequest request = text_request(3, TASK, texts, 1, responses, list);
+    void *socket = zmq_socket(context, ZMQ_REQ);
+    const int linger = 0;
+    bool answered;
+    zmq_msg_t m;
+
+    zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
+    zmq_setsockopt(socket, ZMQ_RCVTIMEO, &patience, sizeof patience);
+    zmq_setsockopt(socket, ZMQ_SNDTIMEO, &patience, sizeof patience);
+    if (k) {
+        zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, k->peer.curve, PL_KEY_BYTES);
+        zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, k->own.curve, PL_KEY_BYTES);
+        zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, k->curve_secret, PL_KEY_BYTES);
+    }
+    assert_int_equal(zmq_connect(socket, pl_desk_endpoint(desk)), 0);
+    put(socket, &request);
+    zmq_msg_init(&m);
+    answered = zmq_msg_recv(&m, socket, 0) >= 0;
+    zmq_msg_close(&m);
+    zmq_close(socket);
+    return answered;
+}
+
+static struct pl_keys *keys_of(const char *dir, const char *name, const char *peer)
+{
+    const struct pl_keys_opts opts = {
+        .dir = pl_scratch(dir), .name = name, .role = name, .peer = peer};
+    struct pl_keys *keys = NULL;
+    struct pl_error err = {0};
+
+    if (pl_keys_load(&opts, &keys, &err) < 0)
+        fail_msg("%s", err.text);
+    return keys;
+}
+
+static void with_keys_those_in_the_list_are_answered(void **state)
+{
+    static char *names[] = {"rewarder", "learner", "actor"};
+    struct pl_keys *own, *good, *stranger;
+    struct pl_desk *kept = desk;
+    struct pl_desk_opts opts = {
+        .endpoint = "tcp://127.0.0.1:*", .tokenizer = tokenizer, .reward = PL_REWARD_DEFAULTS};
+    struct pl_error err = {0};
+
+    assert_int_equal(pl_scratch_setup(state), 0);
+    if (pl_key_folder_make(pl_scratch("ours"), names, 3, &err) < 0 ||
+        pl_key_folder_make(pl_scratch("theirs"), names, 3, &err) < 0)
+        fail_msg("%s", err.text);
+    own = keys_of("ours", "rewarder", NULL);
+    good = keys_of("ours", "actor", "rewarder");
+    stranger = keys_of("theirs", "actor", "rewarder");
+    stranger->peer = good->peer;
+    opts.keys = own;
+    if (pl_desk_create(&opts, &desk, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_true(is_answered(good, ANSWER_MS));
+    assert_false(is_answered(stranger, 500));
+    assert_false(is_answered(NULL, 500));
+    assert_true(is_answered(good, ANSWER_MS));
+    assert_int_equal(pl_desk_door(desk).accepted, 2);
+    assert_true(pl_desk_door(desk).strangers >= 1);
+    assert_true(pl_desk_door(desk).plain + pl_desk_door(desk).broken >= 1);
+    pl_desk_destroy(desk);
+    desk = kept;
+    pl_keys_destroy(own);
+    pl_keys_destroy(good);
+    pl_keys_destroy(stranger);
+    assert_int_equal(pl_scratch_teardown(state), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,6 +475,7 @@ int main(void)
         cmocka_unit_test_teardown(nothing_stops_it, hang_up),
         cmocka_unit_test_teardown(programs_decide, hang_up),
         cmocka_unit_test_teardown(what_cannot_be_bound_is_an_error, hang_up),
+        cmocka_unit_test_teardown(with_keys_those_in_the_list_are_answered, hang_up),
     };
 
     return cmocka_run_group_tests(tests, begin, end);
