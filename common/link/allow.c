@@ -34,7 +34,7 @@ static bool take_word(const char **at, const char *end, char *word, size_t room)
     for (from = *at; *at < end && !is_blank(**at);)
         (*at)++;
     len = (size_t)(*at - from);
-    if (len == 0 || len >= room)
+    if (len == 0 || len >= room || memchr(from, '\0', len))
         return false;
     memcpy(word, from, len);
     word[len] = '\0';

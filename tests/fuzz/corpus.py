@@ -820,6 +820,9 @@ WIRE = {
     "good-scored": b"\2" + scored(),
     "good-manifest": b"\3" + message(*MANIFEST),
     "good-announcement": b"\4" + message((1, b"run"), (2, 9), (3, HASH)),
+    "good-sealed": b"\x09" + message((1, b"body"), (2, bytes(64))),
+    "good-sealed-not-signed": b"\x09" + message((1, b"body")),
+    "bad-sealed-signature": b"\x09" + message((1, b"body"), (2, bytes(63))),
     "good-request": b"\5" + message(*REQUEST),
     "good-answer": b"\6" + message(*ANSWER),
     "good-delta": b"\7" + b"\2\2\0\0\0\5\xaa\1" + b"\1\0\2\0",
@@ -1238,8 +1241,38 @@ REPORT = {
     "bad-other": files({"rollouts/3.jsonl": rollout_of()}),
 }
 
+# --- keys ---
+
+Z85 = b"rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"
+HEX = b"8bd0d58d0c6f1ab3a7d40b3bd4ba2d43e94e6a8e0b2c9f8a1b2c3d4e5f607182"
+
+KEYS = {
+    "good-key": b"\0# a comment\ncurve-secret  " + Z85 + b"\nsign-secret   " + HEX + b"\n",
+    "good-pub": b"\0curve-public\t" + Z85 + b"\r\n\n  sign-public " + HEX.upper(),
+    "good-empty": b"\0",
+    "bad-word": b"\0curve " + Z85,
+    "bad-twice": b"\0sign-public " + HEX + b"\nsign-public " + HEX,
+    "bad-short": b"\0sign-public " + HEX[:-2],
+    "bad-long": b"\0curve-public " + Z85 + b"00000",
+    "bad-z85": b"\0curve-public " + Z85.replace(b">", b"~"),
+    "bad-z85-high": b"\0curve-public " + b"#" * 40,
+    "bad-hex": b"\0sign-public " + HEX.replace(b"8", b"g"),
+    "bad-more": b"\0sign-public " + HEX + b" x",
+    "bad-nul": b"\0# \0\n",
+    "good-list": b"\1# who\nlearner " + Z85 + b" " + HEX + b"\nactor-1 " + Z85 + b"\n",
+    "good-list-of-none": b"\1\n\n#\n",
+    "bad-list-name": b"\1../x " + Z85,
+    "bad-list-name-long": b"\1" + b"a" * 64 + b" " + Z85,
+    "bad-list-no-key": b"\1actor\n",
+    "bad-list-key": b"\1actor " + Z85[:-1] + b"\n",
+    "bad-list-sign": b"\1actor " + Z85 + b" " + HEX[1:],
+    "bad-list-more": b"\1actor " + Z85 + b" " + HEX + b" x",
+    "bad-list-many": b"\1" + b"".join(b"a%d " % i + Z85 + b"\n" for i in range(9)),
+    "bad-list-nul": b"\1actor\0 " + Z85,
+}
+
 for name, seeds in {
-        "chat": CHAT, "config": CONFIG, "csv": CSV, "exec": EXEC, "import": IMPORT, "json": JSON, "kk": KK,
+        "chat": CHAT, "config": CONFIG, "csv": CSV, "exec": EXEC, "import": IMPORT, "json": JSON, "keys": KEYS, "kk": KK,
         "machine": MACHINE, "metrics": METRICS, "model": MODEL,
         "options": OPTIONS, "pretok": PRETOK, "redis": REDIS, "report": REPORT, "run": RUN, "safetensors": SAFETENSORS,
         "settings": SETTINGS, "sft": SFT, "state": STATE,

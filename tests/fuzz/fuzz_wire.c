@@ -3,7 +3,8 @@
  * message that decodes to the same. A delta of weights that applies gives the same weights twice.
  *
  * The first byte of the input is what it is: a group as prompt, rollouts or scored, a manifest, an
- * announcement, a question for weights, an answer to one, a delta, or a request for scores.
+ * announcement, a question for weights, an answer to one, a delta, a request for scores, or a
+ * sealed message.
  */
 #include "common/link/delta.h"
 #include "common/link/version.h"
@@ -26,6 +27,7 @@ enum kind {
     ANSWER,
     DELTA,
     SCORES,
+    SEALED,
     KINDS
 };
 
@@ -178,6 +180,25 @@ static int run_request(struct pl_fuzz_in in, bool answer, struct pl_error *err)
     return rc;
 }
 
+static int run_sealed(struct pl_fuzz_in in, struct pl_error *err)
+{
+    struct pl_sealed sealed = {0}, back = {0};
+    struct pl_buf once = new_buf();
+    const int rc = pl_sealed_decode(in.data, in.size, &sealed, err);
+
+    if (rc < 0)
+        return rc;
+    PL_ASSERT(pl_sealed_encode(&sealed, &once) == PL_OK);
+    PL_ASSERT(pl_sealed_decode(once.data, once.len, &back, err) == PL_OK);
+    PL_ASSERT(back.len == sealed.len && memcmp(back.body, sealed.body, back.len) == 0 &&
+              back.has_signature == sealed.has_signature &&
+              memcmp(back.signature, sealed.signature, sizeof back.signature) == 0);
+    pl_sealed_release(&sealed);
+    pl_sealed_release(&back);
+    pl_buf_release(&once);
+    return rc;
+}
+
 static int run_delta(struct pl_fuzz_in in, struct pl_error *err)
 {
     enum { VALUES = 300 };
@@ -269,8 +290,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         rc = run_delta(in, &err);
         break;
     case SCORES:
-    case KINDS:
         rc = run_scores(in, &err);
+        break;
+    case SEALED:
+    case KINDS:
+        rc = run_sealed(in, &err);
     }
     if (rc < 0)
         pl_fuzz_refused(rc, &err, REFUSED);
