@@ -1,6 +1,7 @@
 #include "common/link/door.h"
 
 #include "common/base/check.h"
+#include "common/base/logfmt.h"
 #include "common/link/allow.h"
 #include "common/link/crowd.h"
 
@@ -62,7 +63,7 @@ static void refresh(struct pl_door *d)
 
     if (pl_allow_refresh(d->allow, &err) == PL_OK)
         return;
-    snprintf(line, sizeof line, "door event=list_kept reason=\"%s\"", err.text);
+    pl_logfmt_print(line, sizeof line, "door event=list_kept reason=\"%s\"", err.text);
     say(d, line);
 }
 
@@ -91,9 +92,10 @@ static void refuse(struct pl_door *d, enum why why, const char *address, const c
     pthread_mutex_unlock(&d->lock);
     if (!speaks)
         return;
-    snprintf(line, sizeof line, "door event=refused address=%s reason=\"%s\"%s%s refused=%llu",
-             address[0] ? address : "unknown", reasons[why], key[0] ? " key=" : "", key,
-             (unsigned long long)pl_door_refused(&stats));
+    pl_logfmt_print(line, sizeof line,
+                    "door event=refused address=%s reason=\"%s\" key=\"%s\" refused=%llu",
+                    address[0] ? address : "unknown", reasons[why], key,
+                    (unsigned long long)pl_door_refused(&stats));
     say(d, line);
 }
 

@@ -6,6 +6,7 @@
  */
 #include "common/base/buf.h"
 #include "common/base/check.h"
+#include "common/base/logfmt.h"
 #include "common/link/bcast.h"
 #include "common/link/delta.h"
 #include "common/link/dial.h"
@@ -153,7 +154,7 @@ static void say(struct pl_weights_sink *s, enum said kind, const char *why)
     if (!s->opts.event || (s->said_ms[kind] && now - s->said_ms[kind] < SAY_MS))
         return;
     s->said_ms[kind] = now;
-    snprintf(line, sizeof line, "weights event=%s reason=\"%s\"", kinds[kind], why);
+    pl_logfmt_print(line, sizeof line, "weights event=%s reason=\"%s\"", kinds[kind], why);
     s->opts.event(s->opts.at, line);
 }
 

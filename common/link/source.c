@@ -20,7 +20,13 @@
 #include <zmq.h>
 #include <zstd.h>
 
-enum { ANNOUNCE_MS = 2000, VERSIONS_MAX = 64, ENDPOINT_MAX = 256, SEND_HWM = 256 };
+enum {
+    ANNOUNCE_MS = 2000,
+    VERSIONS_MAX = 64,
+    ENDPOINT_MAX = 256,
+    SEND_HWM = 256,
+    CURVE_THREADS = 2
+};
 
 struct version {
     uint64_t number, step;
@@ -290,6 +296,8 @@ int pl_weights_source_create(const struct pl_weights_source_opts *opts,
     s->run = strdup(opts->run);
     s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     s->context = zmq_ctx_new();
+    if (s->context && opts->keys) /* so that two peers are encrypted for at once */
+        zmq_ctx_set(s->context, ZMQ_IO_THREADS, CURVE_THREADS);
     pthread_mutex_init(&s->lock, NULL);
     rc = s->run && s->wake >= 0 && s->context
              ? open_sockets(s, err)

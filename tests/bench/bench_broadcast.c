@@ -3,7 +3,8 @@
  *
  *   bench_broadcast [CASE ...]     all cases without a name
  *
- * A case is broadcast.<ipc|tcp>.<snapshot|delta> of 16 M values (32 MB). delta: a step's weights,
+ * A case is broadcast.<ipc|tcp|curve>.<snapshot|delta> of 16 M values (32 MB); curve is tcp with
+ * keys: every byte is encrypted, `plain` is not. delta: a step's weights,
  * from pl_weights_source_publish() to the values in the hands of the sink's owner. snapshot: what
  * an actor takes that comes late, from when they are published. `plain` is the same bytes sent as
  * chunks of 1 MiB from a ROUTER to a DEALER that copies them into place, without hashes, checks and
@@ -12,8 +13,10 @@
  * values.
  */
 #include "common/base/check.h"
+#include "common/base/file.h"
 #include "common/base/rng.h"
 #include "common/link/bcast.h"
+#include "common/link/key_folder.h"
 #include "tests/bench/bench.h"
 
 #include <pthread.h>
@@ -152,8 +155,24 @@ static void ask_endpoint(char at[128], bool tcp, const char *name)
         snprintf(at, 128, "ipc:///tmp/plait-bench-%d.%s", (int)getpid(), name);
 }
 
-static void run(const char *name, bool tcp, bool delta)
+/* Keys of a folder that is gone at the end. */
+static void make_keys(char dir[128], struct pl_keys **ret_learner, struct pl_keys **ret_actor)
 {
+    static char *names[] = {(char *)"learner", (char *)"actor"};
+    struct pl_keys_opts opts = {.dir = dir, .name = "learner", .role = "learner"};
+    struct pl_error err;
+
+    snprintf(dir, 128, "/tmp/plait-bench-%d.keys", (int)getpid());
+    PL_ASSERT(pl_key_folder_make(dir, names, 2, &err) == PL_OK);
+    PL_ASSERT(pl_keys_load(&opts, ret_learner, &err) == PL_OK);
+    opts = (struct pl_keys_opts){.dir = dir, .name = "a", .role = "actor", .peer = "learner"};
+    PL_ASSERT(pl_keys_load(&opts, ret_actor, &err) == PL_OK);
+}
+
+static void run(const char *name, bool tcp, bool delta, bool curve)
+{
+    struct pl_keys *learner = NULL, *actor = NULL;
+    char dir[128] = "";
     char pub[128], serve_at[128], plain_at[128];
     double plain[RUNS], whole[RUNS], publish[RUNS], plain_s, whole_s;
     struct pl_weights_source *source = NULL;
@@ -163,6 +182,8 @@ static void run(const char *name, bool tcp, bool delta)
     struct plain p;
     struct pl_error err;
 
+    if (curve)
+        make_keys(dir, &learner, &actor);
     ask_endpoint(pub, tcp, "pub");
     ask_endpoint(serve_at, tcp, "serve");
     ask_endpoint(plain_at, tcp, "plain");
@@ -170,6 +191,7 @@ static void run(const char *name, bool tcp, bool delta)
                                                                         .pub_bind = pub,
                                                                         .serve_bind = serve_at,
                                                                         .table = table,
+                                                                        .keys = learner,
                                                                         .versions_max = 3},
                                        &source, &err) == PL_OK);
     PL_ASSERT(pl_weights_sink_create(
@@ -177,6 +199,7 @@ static void run(const char *name, bool tcp, bool delta)
                                                  .pub = pl_weights_source_pub(source),
                                                  .serve = pl_weights_source_serve(source),
                                                  .table = table,
+                                                 .keys = actor,
                                                  .versions_max = 2},
                   &sink, &err) == PL_OK);
     plain_begin(&p, plain_at);
@@ -209,17 +232,23 @@ static void run(const char *name, bool tcp, bool delta)
     plain_end(&p);
     pl_weights_sink_destroy(sink);
     pl_weights_source_destroy(source);
+    pl_keys_destroy(learner);
+    pl_keys_destroy(actor);
+    if (curve)
+        PL_ASSERT(pl_dir_remove(dir, &err) == PL_OK);
 }
 
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
-        bool tcp, delta;
-    } cases[] = {{"broadcast.ipc.snapshot", false, false},
-                 {"broadcast.ipc.delta", false, true},
-                 {"broadcast.tcp.snapshot", true, false},
-                 {"broadcast.tcp.delta", true, true}};
+        bool tcp, delta, curve;
+    } cases[] = {{"broadcast.ipc.snapshot", false, false, false},
+                 {"broadcast.ipc.delta", false, true, false},
+                 {"broadcast.tcp.snapshot", true, false, false},
+                 {"broadcast.tcp.delta", true, true, false},
+                 {"broadcast.curve.snapshot", true, false, true},
+                 {"broadcast.curve.delta", true, true, true}};
 
     fill();
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
@@ -228,7 +257,7 @@ int main(int argc, char **argv)
         for (int i = 1; i < argc; i++)
             wanted = wanted || strcmp(argv[i], cases[c].name) == 0;
         if (wanted)
-            run(cases[c].name, cases[c].tcp, cases[c].delta);
+            run(cases[c].name, cases[c].tcp, cases[c].delta, cases[c].curve);
     }
     free(values);
     free(got);
