@@ -345,7 +345,8 @@ static int open_all(struct actor *a, struct pl_error *err)
                                            .versions_max = pl_actor_versions(c)},
             &a->sink, err);
     if (rc == PL_OK)
-        rc = pl_porter_create(a->daemon, &a->errands, a->shape->config.vocab, &a->porter, err);
+        rc = pl_porter_create(a->daemon, a->keys, &a->errands, a->shape->config.vocab, &a->porter,
+                              err);
     free(pub);
     free(serve);
     return rc;

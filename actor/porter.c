@@ -5,6 +5,7 @@
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/link/guard.h"
+#include "common/link/vouch.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@ enum {
 
 struct pl_porter {
     const struct pl_daemon *daemon;
+    const struct pl_keys *keys; /* NULL: none */
     struct pl_errands *errands;
     struct pl_queues *stream;
     char *redis;
@@ -65,9 +67,11 @@ static int look_up(struct pl_porter *p)
 static int hand_over(struct pl_porter *p, struct pl_errand *e)
 {
     const struct pl_rollout_group *g = &e->group;
-    char version[32], tokens_text[32];
-    const struct pl_field fields[] = {
-        {"actor", p->daemon->name}, {"version", version}, {"tokens", tokens_text}};
+    char version[32], tokens_text[32], signature[PL_VOUCH_HEX + 1];
+    const struct pl_field fields[] = {{"actor", p->daemon->name},
+                                      {"version", version},
+                                      {"tokens", tokens_text},
+                                      {"signature", signature}};
     enum pl_outcome outcome = PL_OUTCOME_DONE;
     const struct pl_rollout *first = &g->rollouts[0];
     size_t tokens = 0;
@@ -81,10 +85,19 @@ static int hand_over(struct pl_porter *p, struct pl_errand *e)
     snprintf(tokens_text, sizeof tokens_text, "%zu", tokens);
     pl_buf_init(&pb, MESSAGE_MAX);
     rc = pl_rollout_group_encode(g, &pb);
+    if (rc == PL_OK && p->keys)
+        pl_vouch_sign(p->keys,
+                      &(struct pl_vouched){.run = p->daemon->conf.name,
+                                           .group = e->lease.group,
+                                           .actor = p->daemon->name,
+                                           .rollouts = pb.data,
+                                           .len = pb.len},
+                      signature);
     if (rc < 0)
         pl_fail(&p->err, rc, "no memory for the rollouts of group %s", e->lease.group);
     else
-        rc = pl_queues_finish(p->stream, &e->lease, fields, 3, pb.data, pb.len, &outcome, &p->err);
+        rc = pl_queues_finish(p->stream, &e->lease, fields, p->keys ? 4 : 3, pb.data, pb.len,
+                              &outcome, &p->err);
     pl_buf_release(&pb);
     if (rc < 0)
         return rc;
@@ -324,8 +337,9 @@ static void *run(void *at)
 }
 
 /* Draining must still be able to hand over: a signal does not cut its calls short. */
-int pl_porter_create(const struct pl_daemon *daemon, struct pl_errands *errands, size_t vocab,
-                     struct pl_porter **ret_porter, struct pl_error *err)
+int pl_porter_create(const struct pl_daemon *daemon, const struct pl_keys *keys,
+                     struct pl_errands *errands, size_t vocab, struct pl_porter **ret_porter,
+                     struct pl_error *err)
 {
     struct pl_porter *p = calloc(1, sizeof *p);
     int rc;
@@ -333,6 +347,7 @@ int pl_porter_create(const struct pl_daemon *daemon, struct pl_errands *errands,
     if (!p)
         return pl_fail(err, PL_ENOMEM, "no memory for the actor's porter");
     p->daemon = daemon;
+    p->keys = keys;
     p->errands = errands;
     p->vocab = vocab;
     p->redis = pl_run_conf_redis(&daemon->conf);

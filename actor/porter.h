@@ -7,12 +7,15 @@
 
 #include "actor/errand.h"
 #include "common/app/daemon.h"
+#include "common/link/keys.h"
 
 struct pl_porter;
 
-/* Connects and starts the thread; `errands` is shared. Ended with pl_porter_end(). */
-int pl_porter_create(const struct pl_daemon *daemon, struct pl_errands *errands, size_t vocab,
-                     struct pl_porter **ret_porter, struct pl_error *err);
+/* Connects and starts the thread; `errands` is shared. With keys (borrowed, NULL: none) what is
+ * handed over is signed (common/link/vouch.h). Ended with pl_porter_end(). */
+int pl_porter_create(const struct pl_daemon *daemon, const struct pl_keys *keys,
+                     struct pl_errands *errands, size_t vocab, struct pl_porter **ret_porter,
+                     struct pl_error *err);
 
 /* The version that the engine has now, for the heartbeat. */
 void pl_porter_version(struct pl_porter *porter, uint64_t version);

@@ -51,7 +51,7 @@ static int print_next(const struct conf *c, const struct pl_option_list *names)
            "  the learner   learner.key, allow\n"
            "  an actor      NAME.key or actor.key, learner.pub (behind a relay relay.pub too)\n"
            "  a relay       NAME.key or relay.key, learner.pub, allow\n"
-           "  a rewarder    NAME.key or rewarder.key, allow (only where link.score is set)\n");
+           "  a rewarder    allow (and NAME.key or rewarder.key where link.score is set)\n");
     return fflush(stdout) == 0 ? PL_STATUS_OK : PL_STATUS_FAILED;
 }
 

@@ -7,6 +7,7 @@
 #include "common/link/endpoint.h"
 #include "common/link/guard.h"
 #include "common/link/queues.h"
+#include "common/link/vouch.h"
 #include "common/model/config.h"
 #include "proto/inspect.h"
 #include "rewarder/desk.h"
@@ -27,8 +28,9 @@ struct rewarder {
     const struct pl_tokenizer *tokenizer;
     struct pl_reward_opts opts;
     char *redis;
-    struct pl_keys *keys; /* NULL: none, or nobody asks */
-    size_t vocab;         /* of the model: more than the tokenizer's where it is padded */
+    struct pl_keys *keys;       /* NULL: none, or nobody asks */
+    struct pl_voucher *voucher; /* NULL: actors are who they say */
+    size_t vocab;               /* of the model: more than the tokenizer's where it is padded */
     _Atomic uint64_t groups, samples, buried, refused, unverified;
     _Atomic int failed; /* a thread ended with this code */
 };
@@ -179,6 +181,17 @@ static int take_in(struct worker *w, const struct pl_lease *lease, struct pl_rol
                      why.text[0] ? ": " : "", why.text);
         goto out;
     }
+    /* Whoever it was, it costs the name nothing: that may be another's. */
+    if (w->all->voucher && pl_voucher_check(w->all->voucher,
+                                            &(struct pl_vouched){.run = conf->name,
+                                                                 .group = lease->group,
+                                                                 .actor = asked.actor,
+                                                                 .rollouts = lease->pb,
+                                                                 .len = lease->pb_len},
+                                            lease->signature, &why) < 0) {
+        rc = pl_fail(err, PL_EFORMAT, "%s", why.text);
+        goto out;
+    }
     *ret_strikes = (uint32_t)conf->audit_strikes;
     rc = pl_rollout_group_decode(lease->pb, lease->pb_len, PL_STAGE_ROLLOUT, &limits, group, &why);
     if (rc < 0)
@@ -320,6 +333,22 @@ static void beat(struct rewarder *r, struct pl_queues *stream)
     pl_vitals_status("%s groups scored", groups);
 }
 
+/* With keys actors sign what they hand over. */
+static int open_voucher(struct rewarder *r, struct pl_error *err)
+{
+    const char *dir = r->daemon->conf.keys;
+    char *list;
+    int rc;
+
+    if (!dir[0])
+        return PL_OK;
+    list = pl_strf("%s/allow", dir);
+    rc = list ? pl_voucher_open(list, &r->voucher, err)
+              : pl_fail(err, PL_ENOMEM, "no memory for the rewarder");
+    free(list);
+    return rc;
+}
+
 /* Where the run's settings ask for it; a task's limit of tokens is the run's then. */
 static int open_desk(struct rewarder *r, struct pl_desk **ret_desk, struct pl_error *err)
 {
@@ -390,6 +419,8 @@ int pl_rewarder_run(struct pl_daemon *daemon, struct pl_error *err)
     if (rc == PL_OK)
         r.vocab = config.vocab;
     if (rc == PL_OK)
+        rc = open_voucher(&r, err);
+    if (rc == PL_OK)
         rc = open_desk(&r, &desk, err);
     while (rc == PL_OK && started < threads) {
         rc = worker_start(&workers[started], &r, started + 1, err);
@@ -414,6 +445,7 @@ int pl_rewarder_run(struct pl_daemon *daemon, struct pl_error *err)
             (unsigned long long)atomic_load(&r.unverified));
     pl_desk_destroy(desk);
     pl_keys_destroy(r.keys);
+    pl_voucher_close(r.voucher);
     pl_tokenizer_destroy(tokenizer);
     free(r.redis);
     free(workers);

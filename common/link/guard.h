@@ -8,7 +8,7 @@
  *               anew. Lifting is for people: HDEL plait:{RUN}:quarantine ACTOR, and HDEL of its
  *               strikes.
  *
- * An actor is its worker's name; how well that is known, Redis' users and keys decide.
+ * An actor is its worker's name; how well that is known, Redis' users and keys (vouch.h) decide.
  */
 #ifndef PL_LINK_GUARD_H
 #define PL_LINK_GUARD_H

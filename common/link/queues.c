@@ -432,7 +432,7 @@ static bool is_array(const redisReply *reply, size_t least)
 /* From [entry, [field, value, ...]]. */
 static int lease_from(const redisReply *entry, struct pl_lease *ret_lease, struct pl_error *err)
 {
-    const redisReply *id, *pb;
+    const redisReply *id, *pb, *signature;
     struct pl_lease lease = {.deliveries = 1};
 
     if (!is_array(entry, 2) || !entry->element[0]->str)
@@ -442,6 +442,9 @@ static int lease_from(const redisReply *entry, struct pl_lease *ret_lease, struc
         return pl_fail(err, PL_EFORMAT, "entry %s is gone though it is still leased", lease.entry);
     id = field_of(entry->element[1], "id");
     pb = field_of(entry->element[1], "pb");
+    signature = field_of(entry->element[1], "signature");
+    snprintf(lease.signature, sizeof lease.signature, "%s",
+             signature && signature->str ? signature->str : "");
     snprintf(lease.group, sizeof lease.group, "%s", id && id->str ? id->str : "?:?");
     lease.pb_len = pb && pb->type == REDIS_REPLY_STRING ? (size_t)pb->len : 0;
     lease.pb = malloc(lease.pb_len + 1);

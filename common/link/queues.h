@@ -137,7 +137,8 @@ struct pl_lease {
     char entry[48]; /* the stream's id of it */
     char group[48]; /* "12:3" */
     uint32_t deliveries;
-    void *pb; /* owned */
+    char signature[129]; /* field `signature` of the entry (vouch.h); "": it has none */
+    void *pb;            /* owned */
     size_t pb_len;
 };
 void pl_lease_release(struct pl_lease *lease);

@@ -210,4 +210,26 @@ has other.log "does not let in our key 'actor'"
 has bare.log "'link.keys'"
 has run-keys/logs/rewarder-1.log "scores event=open endpoint=$score"
 
+# Somebody with the key that actors share hands over in the name of one that has its own.
+expect 0 "$plait" keygen keys --add actor-2
+mkdir impostor
+cp keys/actor.key keys/learner.pub impostor/
+begin vouch link.keys="$dir/keys"
+insecure
+actors=
+while running && [ -z "$actors" ]; do actors=$(pgrep -P "$run" -f -- '--name=actor-1$'); done
+kill -STOP "$actors"
+"$actor" run.yaml run.dir="$dir/run-vouch" link.keys="$dir/impostor" --name=actor-2 >impostor.log 2>&1 &
+impostor=$!
+refused="what is said to be of actor 'actor-2' is not signed by a key that the list has for 'actor-2'"
+while running && ! grep -qsF "$refused" run-vouch/logs/rewarder-1.log; do sleep 0.02; done
+kill -9 $impostor
+quarantine=$(redis-cli -s run-vouch/redis.sock HGETALL 'plait:{t}:quarantine')
+ok 'the name was not held to blame' test -z "$quarantine"
+kill -CONT "$actors"
+over
+has run-vouch/logs/rewarder-1.log "$refused"
+ok 'the same weights, as the honest actor made it anew' cmp run-plain/model/model.safetensors \
+    run-vouch/model/model.safetensors
+
 finish
