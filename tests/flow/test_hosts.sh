@@ -91,7 +91,7 @@ stop() {
 
 # ---- a model that knows the form a little, and the run it is compared with ----
 
-steps=150
+steps=300
 cat >config.json <<'END'
 {"model_type": "qwen2", "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 3,
  "num_key_value_heads": 1, "intermediate_size": 96, "vocab_size": 320, "rope_theta": 10000.0,
@@ -116,7 +116,7 @@ data: {train_files: [tasks/train.jsonl], val_files: [tasks/test.jsonl],
 rollout: {n: 4, staleness: 1}
 reward.unparsed: -0.5
 actor: {optim.lr: 1e-3, ppo_max_token_len: 1024, ppo_mini_batch_size: 3}
-trainer: {total_training_steps: $steps, save_freq: 10, test_freq: 50}
+trainer: {total_training_steps: $steps, save_freq: 20, test_freq: 100}
 workers.actor_slots: 16
 END
 [ $failures -eq 0 ] || finish # nothing to run
