@@ -6,21 +6,32 @@
 #include "common/app/term.h"
 #include "common/math/gemm.h"
 #include "common/math/kernels.h"
+#include "deploy/doctor/check_host.h"
+#include "deploy/doctor/check_redis.h"
+#include "deploy/run_arg.h"
 
 #include <jansson.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { BANDWIDTH_BYTES = 256 << 20, BANDWIDTH_ROUNDS = 5 };
 
 struct conf {
+    const char *run;
+    struct pl_option_list assignments;
     bool json;
     int color;
 };
 
 static const struct pl_option options[] = {
+    PL_ARG_OPTIONAL(struct conf, run, "RUN",
+                    "folder of a run, or its configuration: check what it needs instead"),
+    PL_ARG_LIST(struct conf, assignments, "NAME=VALUE", 0,
+                "settings that go before the configuration's"),
     PL_OPTION_FLAG(struct conf, json, "json", 0, "print one JSON object, for scripts"),
     PL_OPTION_CHOICE(struct conf, color, "color", "auto", PL_COLOR_CHOICES,
                      "whether to colour the report"),
@@ -31,11 +42,17 @@ static const struct pl_command command = {
     .about =
         "Tells what this machine is, measures its matrix-multiply peak and its memory read "
         "bandwidth, and proves that the engine is row invariant on it: that the numbers of one "
-        "sequence do not depend on what else is computed with it. Takes some seconds.",
+        "sequence do not depend on what else is computed with it. Takes some seconds. With RUN it "
+        "checks what that run needs: its Redis (version, functions, users, TLS, what is kept, "
+        "memory), clocks, limits, disk and memory of this machine. Changes nothing.",
     .options = options,
     .count = sizeof options / sizeof options[0],
-    .after = "Exit status: 0 all is well, 1 the engine is not row invariant here or a check could\n"
-             "not be made.\n",
+    .after = "ok        nothing to do\n"
+             "warn      it works; see what is to be done\n"
+             "fail      the run will not go well\n"
+             "unknown   it could not be looked at, and why\n\n"
+             "Exit status: 0 all is well, 1 the engine is not row invariant here or a check\n"
+             "could not be made; with RUN, one of them is `fail`.\n",
 };
 
 /* All that is found out, before any of it is printed. */
@@ -137,6 +154,75 @@ static int print_report(const struct findings *findings, enum pl_color color)
     return fflush(stdout) == 0 ? PL_OK : PL_EIO;
 }
 
+/* ---- with RUN ---- */
+
+static bool is_folder(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int print_checkup(const struct conf *conf, const struct pl_run_conf *run,
+                         const struct pl_checkup *checkup, struct pl_error *err)
+{
+    const struct pl_style style = pl_term_style(STDOUT_FILENO, (enum pl_color)conf->color);
+    struct pl_buf text;
+    json_t *list;
+    int rc;
+
+    if (conf->json) {
+        list = pl_checkup_json(checkup);
+        return pl_run_arg_print(list ? json_pack("{s:s, s:s, s:o, s:b}", "version", PL_VERSION,
+                                                 "run", run->name, "checks", list, "well",
+                                                 (int)(checkup->counts[PL_VERDICT_FAIL] == 0))
+                                     : NULL,
+                                err);
+    }
+    pl_buf_init(&text, 1 << 18);
+    rc = pl_checkup_print(checkup, &style, &text);
+    if (rc < 0)
+        pl_fail(err, rc, "no memory to print the checks");
+    else if (fwrite(text.data, 1, text.len, stdout) != text.len || fflush(stdout) != 0)
+        rc = pl_fail_errno(err, "write the report");
+    pl_buf_release(&text);
+    return rc;
+}
+
+/* *ret_well: none of the checks failed. */
+static int check_run(const struct conf *conf, bool *ret_well, struct pl_error *err)
+{
+    struct pl_checkup *checkup = calloc(1, sizeof *checkup);
+    struct pl_run_conf run;
+    uint64_t redis_bytes = 0;
+    int rc;
+
+    if (!checkup)
+        return pl_fail(err, PL_ENOMEM, "no memory for the checks");
+    rc = is_folder(conf->run) ? pl_run_arg_load(conf->run, &conf->assignments, &run, err)
+                              : pl_run_conf_load(conf->run, conf->assignments.items,
+                                                 conf->assignments.count, &run, err);
+    if (rc == PL_OK) {
+        pl_check_host(checkup, &run, &redis_bytes);
+        pl_check_redis(checkup, &run, redis_bytes);
+        rc = print_checkup(conf, &run, checkup, err);
+        *ret_well = checkup->counts[PL_VERDICT_FAIL] == 0;
+        pl_run_conf_release(&run);
+    }
+    free(checkup);
+    return rc;
+}
+
+static int doctor_run(const struct conf *conf)
+{
+    struct pl_error err = {0};
+    bool well = false;
+
+    if (check_run(conf, &well, &err) < 0)
+        return pl_command_failed(&command, &err);
+    return well ? PL_STATUS_OK : PL_STATUS_FAILED;
+}
+
 int pl_cmd_doctor(int argc, char **argv)
 {
     struct conf conf;
@@ -146,6 +232,11 @@ int pl_cmd_doctor(int argc, char **argv)
 
     if (!pl_options_read(&command, argc, argv, &conf, &status))
         return status;
+    if (conf.run && conf.run[0]) {
+        status = doctor_run(&conf);
+        pl_options_release(&command, &conf);
+        return status;
+    }
     rc = find_out(&findings, &err);
     if (rc == PL_OK) {
         rc = conf.json ? print_json(&findings) : print_report(&findings, (enum pl_color)conf.color);

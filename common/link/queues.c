@@ -800,11 +800,21 @@ int pl_queues_note(struct pl_queues *stream, const char *key, const struct pl_fi
     return pl_redis_call(stream->redis, &args, NULL, err);
 }
 
+/* Milliseconds since 1970 by this machine's clock, beside what Redis dates by its own. */
+static const char *clock_text(char text[32])
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    snprintf(text, 32, "%lld", (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000);
+    return text;
+}
+
 int pl_queues_metrics(struct pl_queues *stream, const struct pl_field *fields, size_t count,
                       struct pl_error *err)
 {
     struct pl_redis_args args;
-    char name[160];
+    char name[160], clock[32];
 
     PL_ASSERT(count <= FIELDS_MAX);
     snprintf(name, sizeof name, "%smetrics", stream->prefix);
@@ -818,6 +828,8 @@ int pl_queues_metrics(struct pl_queues *stream, const struct pl_field *fields, s
         pl_redis_word(&args, fields[i].name);
         pl_redis_word(&args, fields[i].value);
     }
+    pl_redis_word(&args, "clock");
+    pl_redis_word(&args, clock_text(clock));
     return pl_redis_call(stream->redis, &args, NULL, err);
 }
 
@@ -825,13 +837,16 @@ int pl_queues_heartbeat(struct pl_queues *stream, const struct pl_field *fields,
                         struct pl_error *err)
 {
     struct pl_redis_args args;
-    char name[160], key[256];
+    char name[160], key[256], clock[32];
     int rc;
 
     snprintf(name, sizeof name, "worker:%s", stream->worker);
     rc = pl_queues_note(stream, name, fields, count, err);
-    if (rc == PL_OK)
-        rc = pl_queues_note(stream, name, &(struct pl_field){"role", stream->role}, 1, err);
+    if (rc == PL_OK) {
+        const struct pl_field own[] = {{"role", stream->role}, {"clock", clock_text(clock)}};
+
+        rc = pl_queues_note(stream, name, own, 2, err);
+    }
     if (rc < 0)
         return rc;
     snprintf(key, sizeof key, "%s%s", stream->prefix, name);

@@ -182,7 +182,8 @@ bool pl_queues_completed(const struct pl_queues *stream);
 int pl_queues_bury(struct pl_queues *stream, enum pl_queue queue, const struct pl_lease *lease,
                    const char *reason, struct pl_error *err);
 
-/* Refresh worker:<id>, which lives 3 * lease_ms. */
+/* Refresh worker:<id>, which lives 3 * lease_ms, with the role and the time by this clock beside
+ * the fields. */
 int pl_queues_heartbeat(struct pl_queues *stream, const struct pl_field *fields, size_t count,
                         struct pl_error *err);
 

@@ -196,6 +196,8 @@ static int read_pace(struct pl_surveyor *s, struct pl_survey *v, struct pl_error
             !field(entry->element[1], "timing_s/step")[0])
             continue;
         at = strtod(entry->element[0]->str, NULL) / 1e3;
+        if (isnan(v->learner_ahead_s))
+            v->learner_ahead_s = real(entry->element[1], "clock") / 1e3 - at;
         if (later > 0.0)
             gaps[n++] = later - at;
         later = at;
@@ -369,6 +371,7 @@ static int read_worker(struct pl_surveyor *s, struct pl_survey *v, const char *n
     w.groups = count(reply, "groups");
     w.leased = count(reply, "leased");
     w.tokens_per_s = real(reply, "tokens_per_s");
+    w.clock_s = real(reply, "clock") / 1e3;
     freeReplyObject(reply);
     rc = pl_reader_count(&s->reader, "PTTL", key, &left_ms, err);
     w.left_s = (double)left_ms / 1000.0;
@@ -484,7 +487,9 @@ int pl_surveyor_take(struct pl_surveyor *surveyor, struct pl_survey *ret_survey,
     int rc;
 
     memset(v, 0, sizeof *v);
+    v->learner_ahead_s = NAN;
     rc = read_time(surveyor, &now_ms, err);
+    v->now_s = now_ms / 1e3;
     if (rc == PL_OK)
         rc = read_run(surveyor, v, err);
     if (rc == PL_OK)

@@ -41,6 +41,7 @@ struct pl_survey_worker {
     uint64_t groups;  /* done since it was started */
     uint64_t leased;
     double tokens_per_s; /* NaN: says none */
+    double clock_s;      /* since 1970 by its own clock, at its last heartbeat; NaN: says none */
 };
 
 /* What one worker holds of one queue. */
@@ -68,6 +69,8 @@ struct pl_survey {
     uint64_t version; /* the newest, 0: none yet */
     double step_s;    /* from one recent step to the next, by the clock of Redis; NaN: not known */
     bool learner;     /* one named "learner" is connected */
+    double now_s;     /* since 1970, by the clock of Redis, when it was asked first */
+    double learner_ahead_s; /* the learner's clock before that of Redis at its last metrics; NaN */
     struct pl_ledger ledger;
     struct pl_survey_batch batches[PL_SURVEY_BATCHES_MAX]; /* training batches, then evaluations */
     size_t batch_count;

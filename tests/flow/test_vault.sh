@@ -251,6 +251,12 @@ while running && [ $connected = no ]; do
 done
 ok 'the viewer sees the learner come back' test $connected = yes
 over
+expect 0 "$plait" doctor run.yaml run.dir="$dir/run-safe"
+for line in 'redis  *rediss://localhost' "redis.tls  *TLS; the certificate is vouched for and is for 'localhost'" \
+    "redis.users  *this is the user 'viewer'" 'redis.functions  *those of this version' \
+    'clock.learner  *the clock of the learner'; do
+    ok "the doctor says: $line" grep -q "^ok  *$line" out
+done
 ok 'the run with users and TLS ends with the weights of the other' cmp \
     run-plain/model/model.safetensors run-safe/model/model.safetensors
 ok 'the connections were made anew' sh -c \
