@@ -8,6 +8,7 @@
 #include "common/math/kernels.h"
 #include "deploy/doctor/check_host.h"
 #include "deploy/doctor/check_redis.h"
+#include "deploy/doctor_keys.h"
 #include "deploy/run_arg.h"
 
 #include <jansson.h>
@@ -189,6 +190,23 @@ static int print_checkup(const struct conf *conf, const struct pl_run_conf *run,
     return rc;
 }
 
+static void say_key(void *at, bool fine, const char *sentence)
+{
+    pl_checkup_add(at, "keys", fine ? PL_VERDICT_OK : PL_VERDICT_FAIL, NULL, "%s", sentence);
+}
+
+static void check_keys(struct pl_checkup *checkup, const struct pl_run_conf *run)
+{
+    if (run->keys[0])
+        (void)pl_doctor_keys(run->keys, say_key, checkup);
+    else
+        pl_checkup_add(
+            checkup, "keys", run->insecure ? PL_VERDICT_WARN : PL_VERDICT_OK,
+            run->insecure ? "make keys (plait keygen), and name their folder by link.keys" : NULL,
+            run->insecure ? "none, and link.insecure lets everybody on the network in"
+                          : "none: weights are served on this machine alone");
+}
+
 /* *ret_well: none of the checks failed. */
 static int check_run(const struct conf *conf, bool *ret_well, struct pl_error *err)
 {
@@ -204,6 +222,7 @@ static int check_run(const struct conf *conf, bool *ret_well, struct pl_error *e
                                                  conf->assignments.count, &run, err);
     if (rc == PL_OK) {
         pl_check_host(checkup, &run, &redis_bytes);
+        check_keys(checkup, &run);
         pl_check_redis(checkup, &run, redis_bytes);
         rc = print_checkup(conf, &run, checkup, err);
         *ret_well = checkup->counts[PL_VERDICT_FAIL] == 0;

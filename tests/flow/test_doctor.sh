@@ -129,8 +129,21 @@ expect 1 "$plait" doctor run.yaml workers.actors=1024 workers.rewarders=1024 wor
 says host.files fail 'a learner of this run may need'
 expect 1 "$plait" doctor run.yaml trainer.max_ckpt_to_keep=1000000
 says host.disk warn '1000000 checkpoints take about'
-expect 1 "$plait" doctor run.yaml run.memory_max=1000000
+redis-cli -s poor.sock DEL 'plait:{t}:worker:lost' >/dev/null
+expect 0 "$plait" doctor run.yaml run.memory_max=1000000
 says host.memory warn 'usable now; an actor takes'
+
+# ---- keys ----
+
+says keys ok 'none: weights are served on this machine alone'
+expect 0 "$plait" doctor run.yaml link.insecure=yes
+says keys warn 'link.insecure lets everybody on the network in'
+expect 0 "$plait" keygen keys
+expect 0 "$plait" doctor run.yaml link.keys=keys
+says keys ok 'keys, each as it should be'
+chmod 644 keys/learner.key
+expect 1 "$plait" doctor run.yaml link.keys=keys
+says keys fail 'learner.key'
 
 # ---- the configuration that plait ships, and its users ----
 
