@@ -5,6 +5,7 @@
 #include "actor/porter.h"
 #include "common/app/machine.h"
 #include "common/app/vitals.h"
+#include "common/app/window.h"
 #include "common/base/buf.h"
 #include "common/base/check.h"
 #include "common/base/log.h"
@@ -35,6 +36,8 @@ struct actor {
     size_t lens_max;
     struct pl_errands errands;
     struct pl_porter *porter;
+    struct pl_actor_shown shown;
+    bool weights_here; /* some of the run's were fetched */
 };
 
 static double seconds(void)
@@ -65,6 +68,7 @@ static int begin(struct actor *a, struct pl_errand *e, struct pl_error *err)
     PL_ASSERT(g->stop_count <= PL_STOP_IDS_MAX);
     memcpy(request.stop_ids, g->stop_ids, g->stop_count * sizeof *g->stop_ids);
     e->started_s = seconds();
+    pl_meter_see(a->shown.wait, e->started_s - e->leased_s);
     return pl_engine_submit(a->engine, &request, &e->job, err);
 }
 
@@ -153,6 +157,8 @@ static int reap(struct actor *a, struct pl_error *err)
 
 static void install(struct actor *a, const uint16_t *values, uint64_t version)
 {
+    const double start = seconds();
+
     pl_policy_install(values, a->weights);
     if (pl_engine_idle(a->engine))
         pl_engine_weights(a->engine, a->weights);
@@ -160,6 +166,8 @@ static void install(struct actor *a, const uint16_t *values, uint64_t version)
         pl_engine_refresh(a->engine, a->weights);
     a->version = version;
     pl_porter_version(a->porter, version);
+    pl_meter_set(a->shown.version, (double)version);
+    pl_meter_see(a->shown.install, seconds() - start);
     pl_info("weights event=installed version=%llu waited_s=%.3f", (unsigned long long)version,
             a->waiting_s > 0.0 ? seconds() - a->waiting_s : 0.0);
     a->tried = 0;
@@ -345,11 +353,23 @@ static int open_all(struct actor *a, struct pl_error *err)
                                            .versions_max = pl_actor_versions(c)},
             &a->sink, err);
     if (rc == PL_OK)
-        rc = pl_porter_create(a->daemon, a->keys, &a->errands, a->shape->config.vocab, &a->porter,
-                              err);
+        pl_actor_shown_sink(&a->shown, a->sink);
+    if (rc == PL_OK)
+        rc = pl_porter_create(a->daemon, a->keys, &a->errands, a->shape->config.vocab, &a->shown,
+                              &a->porter, err);
     free(pub);
     free(serve);
     return rc;
+}
+
+/* It has started when the first of the run's weights are here; who looks in is told. */
+static void look_for_weights(struct actor *a)
+{
+    const struct pl_weights_sink_stats stats = pl_weights_sink_stats(a->sink);
+
+    a->weights_here = stats.snapshots + stats.deltas > 0;
+    pl_window_startup(a->daemon->window,
+                      a->weights_here ? NULL : "weights: none of the run have come yet");
 }
 
 /* Nothing is left to do, and nothing more will come. */
@@ -369,12 +389,17 @@ int pl_actor_run(struct pl_daemon *daemon, struct pl_error *err)
     int rc;
 
     pl_errands_init(&a.errands);
+    pl_actor_shown_make(&a.shown, pl_window_meters(daemon->window));
     rc = open_all(&a, err);
-    if (rc == PL_OK)
+    if (rc == PL_OK) {
+        look_for_weights(&a);
         pl_vitals_ready("start");
+    }
     while (rc == PL_OK && !is_over(&a)) {
         const uint64_t seen = pl_errands_changes(&a.errands);
 
+        if (!a.weights_here)
+            look_for_weights(&a);
         pl_vitals_tick();
         rc = admit(&a, err);
         if (rc == PL_OK && !pl_engine_idle(a.engine))
@@ -389,6 +414,7 @@ int pl_actor_run(struct pl_daemon *daemon, struct pl_error *err)
 
         rc = rc == PL_OK ? last : rc;
     }
+    pl_actor_shown_forget(&a.shown);
     pl_weights_sink_destroy(a.sink);
     pl_keys_destroy(a.keys);
     pl_engine_destroy(a.engine);

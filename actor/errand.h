@@ -25,9 +25,9 @@ struct pl_errand {
     struct pl_lease lease;
     struct pl_rollout_group group; /* leased: stage prompt; done: stage rollout */
     void *rollouts;                /* memory of what was made */
-    double started_s;
-    struct pl_job *job;        /* running: the engine's */
-    struct pl_lineage lineage; /* of `newest`: what older versions drew */
+    double leased_s, started_s;    /* of CLOCK_MONOTONIC */
+    struct pl_job *job;            /* running: the engine's */
+    struct pl_lineage lineage;     /* of `newest`: what older versions drew */
 };
 
 struct pl_errands {

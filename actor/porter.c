@@ -24,6 +24,7 @@ struct pl_porter {
     const struct pl_daemon *daemon;
     const struct pl_keys *keys; /* NULL: none */
     struct pl_errands *errands;
+    struct pl_actor_shown *shown;
     struct pl_queues *stream;
     char *redis;
     size_t vocab;
@@ -101,6 +102,7 @@ static int hand_over(struct pl_porter *p, struct pl_errand *e)
     pl_buf_release(&pb);
     if (rc < 0)
         return rc;
+    pl_actor_shown_group(p->shown, g, tokens, outcome);
     if (outcome == PL_OUTCOME_REFUSED) {
         pl_warn("hand_over event=refused group=%s reason=\"this actor is quarantined\"",
                 e->lease.group);
@@ -162,6 +164,7 @@ static int take_in(struct pl_porter *p, struct pl_lease *lease)
     if (rc == PL_OK) {
         pl_info("leased group=%s queue=prompts deliveries=%u version=%llu samples=%u", lease->group,
                 lease->deliveries, (unsigned long long)e->group.version, e->group.samples);
+        e->leased_s = (double)now_ms() / 1e3;
         e->lease = *lease;
         *lease = (struct pl_lease){0};
         pl_errands_add(p->errands, e);
@@ -170,6 +173,7 @@ static int take_in(struct pl_porter *p, struct pl_lease *lease)
     free(e);
     if (rc == PL_EFORMAT) {
         pl_warn("buried group=%s reason=\"%s\"", lease->group, why.text);
+        pl_meter_add(p->shown->buried, 1);
         return pl_queues_bury(p->stream, PL_QUEUE_PROMPTS, lease, why.text, &p->err);
     }
     p->err = why;
@@ -214,6 +218,7 @@ static int renew(struct pl_porter *p)
         if (!lost[i])
             continue;
         pl_warn("lost group=%s queue=prompts", leases[i]->group);
+        pl_meter_add(p->shown->lost, 1);
         dropped += pl_errands_drop(p->errands, errands[i]);
     }
     if (rc == PL_OK && lost_count > 0)
@@ -226,8 +231,10 @@ static int return_one(struct pl_porter *p, const struct pl_errand *e, const char
 {
     const int rc = pl_queues_return(p->stream, PL_QUEUE_PROMPTS, &e->lease, err);
 
-    if (rc == PL_OK)
+    if (rc == PL_OK) {
+        pl_meter_add(p->shown->returned, 1);
         pl_info("returned group=%s queue=prompts reason=\"%s\"", e->lease.group, reason);
+    }
     return rc;
 }
 
@@ -265,8 +272,11 @@ static int beat(struct pl_porter *p)
              p->beat_ms ? 1000.0 * (double)(p->tokens - p->beat_tokens) / (double)since : 0.0);
     pthread_mutex_lock(&p->errands->lock);
     snprintf(leased, sizeof leased, "%zu", p->errands->count);
+    pl_meter_set(p->shown->leases, (double)p->errands->count);
     pthread_mutex_unlock(&p->errands->lock);
     snprintf(barred, sizeof barred, "%d", p->barred);
+    pl_meter_set(p->shown->quarantined, p->barred);
+    pl_meter_set(p->shown->tokens_rate, strtod(rate, NULL));
     p->beat_ms = now;
     p->beat_tokens = p->tokens;
     pl_vitals_status("version %s, %s groups leased, %s done, %s tokens/s%s", version, leased,
@@ -338,8 +348,8 @@ static void *run(void *at)
 
 /* Draining must still be able to hand over: a signal does not cut its calls short. */
 int pl_porter_create(const struct pl_daemon *daemon, const struct pl_keys *keys,
-                     struct pl_errands *errands, size_t vocab, struct pl_porter **ret_porter,
-                     struct pl_error *err)
+                     struct pl_errands *errands, size_t vocab, struct pl_actor_shown *shown,
+                     struct pl_porter **ret_porter, struct pl_error *err)
 {
     struct pl_porter *p = calloc(1, sizeof *p);
     int rc;
@@ -349,6 +359,7 @@ int pl_porter_create(const struct pl_daemon *daemon, const struct pl_keys *keys,
     p->daemon = daemon;
     p->keys = keys;
     p->errands = errands;
+    p->shown = shown;
     p->vocab = vocab;
     p->redis = pl_run_conf_redis(&daemon->conf);
     rc = p->redis ? pl_queues_open(

@@ -6,16 +6,17 @@
 #define PL_ACTOR_PORTER_H
 
 #include "actor/errand.h"
+#include "actor/shown.h"
 #include "common/app/daemon.h"
 #include "common/link/keys.h"
 
 struct pl_porter;
 
 /* Connects and starts the thread; `errands` is shared. With keys (borrowed, NULL: none) what is
- * handed over is signed (common/link/vouch.h). Ended with pl_porter_end(). */
+ * handed over is signed (common/link/vouch.h). `shown` is borrowed. Ended with pl_porter_end(). */
 int pl_porter_create(const struct pl_daemon *daemon, const struct pl_keys *keys,
-                     struct pl_errands *errands, size_t vocab, struct pl_porter **ret_porter,
-                     struct pl_error *err);
+                     struct pl_errands *errands, size_t vocab, struct pl_actor_shown *shown,
+                     struct pl_porter **ret_porter, struct pl_error *err);
 
 /* The version that the engine has now, for the heartbeat. */
 void pl_porter_version(struct pl_porter *porter, uint64_t version);

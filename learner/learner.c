@@ -18,6 +18,7 @@
 #include "learner/report.h"
 #include "learner/savepoint.h"
 #include "learner/schedule.h"
+#include "learner/shown.h"
 #include "learner/trust.h"
 #include "learner/update.h"
 #include "learner/versions.h"
@@ -53,6 +54,7 @@ struct learner {
     struct pl_versions versions;
     struct pl_best best;
     struct pl_metrics *metrics;
+    struct pl_shown *shown; /* NULL: there is no window */
     struct pl_update update;
     json_t *agree;
     struct pl_savepoint point;             /* step: batches trained; accuracy: of the last one */
@@ -488,6 +490,9 @@ static int note_state(struct learner *l, const char *state, struct pl_error *err
                                       {"http", pl_window_address(l->daemon->window)}};
 
     snprintf(step, sizeof step, "%llu", (unsigned long long)l->point.step);
+    pl_shown_state(l->shown, l->point.step,
+                   l->versions.count > 0 ? l->versions.list[l->versions.count - 1].number : 0,
+                   l->update.skipped);
     return pl_queues_note(l->stream, "run", fields, sizeof fields / sizeof *fields, err);
 }
 
@@ -572,6 +577,7 @@ static int train_step(struct learner *l, struct pl_error *err)
     report.step_s = seconds() - start;
     (void)pl_prompts_at(&l->train, l->conf->seed, step, l->conf->batch_groups, 0, &report.epoch);
     rc = pl_report_train(l->metrics, l->stream, &report, err);
+    pl_shown_step(l->shown, step + 1, report.step_s, report.wait_s);
     if (rc == PL_OK && l->conf->rollouts_kept && step % l->conf->rollouts_kept == 0) {
         char name[32];
 
@@ -832,6 +838,13 @@ static int open_all(struct learner *l, struct pl_error *err)
         rc = open_stream(l, err);
     if (rc == PL_OK)
         rc = pl_versions_init(&l->versions, c, l->keys, l->models.shape, l->stream, err);
+    if (rc == PL_OK)
+        rc = pl_shown_create(&(struct pl_shown_opts){.window = l->daemon->window,
+                                                     .conf = c,
+                                                     .source = l->versions.source},
+                             &l->shown, err);
+    if (rc == PL_OK && l->shown)
+        pl_metrics_listen(l->metrics, pl_shown_figure, l->shown);
     if (rc == PL_OK && c->audit_share > 0.0)
         rc = pl_audit_create(&(struct pl_audit_opts){.dir = c->dir,
                                                      .share = c->audit_share,
@@ -867,6 +880,7 @@ static int open_all(struct learner *l, struct pl_error *err)
 
 static void close_all(struct learner *l)
 {
+    pl_shown_destroy(l->shown);
     pl_audit_destroy(l->trust.audit);
     pl_feeder_release(&l->feeder);
     pl_versions_release(&l->versions);

@@ -12,6 +12,7 @@
 #include "proto/inspect.h"
 #include "rewarder/desk.h"
 #include "rewarder/scorer.h"
+#include "rewarder/shown.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -32,6 +33,7 @@ struct rewarder {
     struct pl_voucher *voucher; /* NULL: actors are who they say */
     size_t vocab;               /* of the model: more than the tokenizer's where it is padded */
     _Atomic uint64_t groups, samples, buried, refused, unverified;
+    struct pl_rewarder_shown shown;
     _Atomic int failed; /* a thread ended with this code */
 };
 
@@ -110,17 +112,23 @@ static int commit(struct worker *w, const struct pl_lease *lease,
             "steps_right=%.0f outcome=%s completes_batch=%s",
             lease->group, w->name, group->samples, sums.right, sums.formatted, sums.reward,
             sums.steps, pl_outcome_name(outcome), pl_queues_completed(w->stream) ? "yes" : "no");
+    pl_rewarder_shown_group(&w->all->shown, group, outcome);
     atomic_fetch_add(&w->all->groups, 1);
     atomic_fetch_add(&w->all->samples, group->samples);
     return PL_OK;
 }
 
-static time_t now_s(void)
+static double seconds(void)
 {
     struct timespec t;
 
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec;
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static time_t now_s(void)
+{
+    return (time_t)seconds();
 }
 
 /* The group is kept while a program of the user's takes its time. What goes wrong here is nothing
@@ -152,6 +160,7 @@ static void note_unverified(struct worker *w, const struct pl_lease *lease,
     pl_warn("unverified group=%s samples=%llu first=\"%s\"", lease->group,
             (unsigned long long)count, why);
     atomic_fetch_add(&w->all->unverified, count);
+    pl_meter_add(w->all->shown.unverified, (double)count);
 }
 
 /* The group of a lease, if it is what was asked for. PL_EFORMAT: it is not; *ret_strikes: what it
@@ -214,6 +223,7 @@ static int refuse(struct worker *w, const struct pl_lease *lease, const char *re
 {
     pl_warn("refused group=%s reason=\"%s\"", lease->group, reason);
     atomic_fetch_add(&w->all->refused, 1);
+    pl_meter_add(w->all->shown.refused, 1);
     return pl_guard_refuse(w->stream, lease, reason, strikes, &w->err);
 }
 
@@ -232,14 +242,19 @@ static int score(struct worker *w, const struct pl_lease *lease)
         pl_rollout_group_release(&group);
         return refuse(w, lease, why.text, strikes);
     }
-    if (rc == PL_OK)
+    if (rc == PL_OK) {
+        const double start = seconds();
+
         rc = pl_scorer_group(w->scorer, &group, w->name, &right, &formatted, &why);
+        pl_meter_see(w->all->shown.verify, seconds() - start);
+    }
     if (rc == PL_OK) {
         note_unverified(w, lease, &group, pl_scorer_failures(w->scorer) - before);
         rc = commit(w, lease, &group, right, formatted);
     } else if (rc == PL_EFORMAT) { /* the task: nobody else would understand it either */
         pl_warn("buried group=%s reason=\"%s\"", lease->group, why.text);
         atomic_fetch_add(&w->all->buried, 1);
+        pl_meter_add(w->all->shown.buried, 1);
         rc = pl_queues_bury(w->stream, PL_QUEUE_ROLLOUTS, lease, why.text, &w->err);
     } else {
         w->err = why;
@@ -410,6 +425,7 @@ int pl_rewarder_run(struct pl_daemon *daemon, struct pl_error *err)
     int rc;
 
     pl_rewarder_opts(&daemon->conf, &r.opts);
+    pl_rewarder_shown_make(&r.shown, pl_window_meters(daemon->window));
     r.redis = pl_run_conf_redis(&daemon->conf);
     rc = workers && r.redis ? pl_tokenizer_load(daemon->conf.model, &tokenizer, err)
                             : pl_fail(err, PL_ENOMEM, "no memory for the rewarder");

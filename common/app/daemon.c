@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 
 #include <omp.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,6 +24,34 @@ static const struct pl_option rows[] = {
                      "stable name of this worker; empty: the role's"),
     PL_OPTION_FLAG(struct options, dry_run, "dry-run", 0, "print the resolved settings and leave"),
 };
+
+/* Redis, as the connections of this program find it. */
+static struct {
+    _Atomic int waiting; /* connections that wait for it */
+    _Atomic unsigned reconnects;
+    struct pl_meter *up, *reconnects_total;
+} redis;
+
+static void fill(void *unused)
+{
+    struct pl_vitals v;
+
+    (void)unused;
+    pl_vitals_read(&v);
+    if (v.started || atomic_load(&redis.waiting) > 0)
+        pl_meter_set(redis.up, atomic_load(&redis.waiting) == 0);
+    pl_meter_rise(redis.reconnects_total, atomic_load(&redis.reconnects));
+}
+
+static void make_meters(struct pl_meters *meters)
+{
+    redis.up = pl_meters_gauge(meters, "plait_redis_up",
+                               "1 while Redis is reached, 0 while it is waited for.", NULL);
+    redis.reconnects_total = pl_meters_counter(
+        meters, "plait_reconnects_total",
+        "Connections that came about after they had been waited for.", "peer", "redis", NULL);
+    pl_meters_fill(meters, fill, NULL);
+}
 
 bool pl_daemon_stopping(void *unused)
 {
@@ -41,10 +70,14 @@ void pl_daemon_event(void *unused, const char *line)
 
     (void)unused;
     pl_log_line(PL_LEVEL_WARN, line);
-    if (strncmp(line, waiting, strlen(waiting)) == 0)
+    if (strncmp(line, waiting, strlen(waiting)) == 0) {
+        atomic_fetch_add(&redis.waiting, 1);
         pl_vitals_unready("redis", line + strlen(waiting));
-    else if (strncmp(line, connected, strlen(connected)) == 0)
+    } else if (strncmp(line, connected, strlen(connected)) == 0) {
+        atomic_fetch_sub(&redis.waiting, 1);
+        atomic_fetch_add(&redis.reconnects, 1);
         pl_vitals_ready("redis");
+    }
 }
 
 static int dry_run(const struct pl_run_conf *conf)
@@ -81,9 +114,10 @@ static int run(const struct pl_daemon_role *role, struct pl_daemon *daemon)
                                        .id = daemon->name,
                                        .run = daemon->conf.name});
     rc = pl_window_open(&window, &daemon->window, &err);
+    make_meters(pl_window_meters(daemon->window));
     at = pl_window_address(daemon->window);
-    pl_info("start role=%s name=%s run=%s version=%s threads=%d%s%s", role->role, daemon->name,
-            daemon->conf.name, PL_VERSION, omp_get_max_threads(), at[0] ? " http=" : "", at);
+    pl_info("start role=%s name=%s run=%s version=%s threads=%d http=%s", role->role, daemon->name,
+            daemon->conf.name, PL_VERSION, omp_get_max_threads(), at[0] ? at : "none");
     if (daemon->conf.insecure && !daemon->conf.keys[0])
         pl_warn(
             "start event=insecure reason=\"link.insecure is yes and link.keys is empty: whoever "

@@ -25,6 +25,8 @@ struct pl_metrics {
     struct pl_buf line;
     int64_t resumed;          /* the step it was opened at */
     struct pl_events *events; /* NULL: none are written */
+    void (*each)(void *at, const char *name, double value);
+    void *each_at;
 };
 
 /* The step of one whole line. PL_EFORMAT: it is not what this file holds. */
@@ -177,6 +179,21 @@ int pl_metrics_events(struct pl_metrics *metrics, struct pl_error *err)
     return rc;
 }
 
+void pl_metrics_listen(struct pl_metrics *metrics,
+                       void (*each)(void *at, const char *name, double value), void *at)
+{
+    metrics->each = each;
+    metrics->each_at = at;
+}
+
+static void tell(const struct pl_metrics *metrics, const char *name, double value)
+{
+    if (metrics->events)
+        pl_events_real(metrics->events, name, value);
+    if (metrics->each)
+        metrics->each(metrics->each_at, name, value);
+}
+
 static void keep_error(struct pl_metrics *metrics, int rc)
 {
     if (metrics->rc == PL_OK)
@@ -202,8 +219,7 @@ void pl_metrics_begin(struct pl_metrics *metrics, uint64_t step)
 
 void pl_metrics_real(struct pl_metrics *metrics, const char *name, double value)
 {
-    if (metrics->events)
-        pl_events_real(metrics->events, name, value);
+    tell(metrics, name, value);
     put_name(metrics, name);
     if (isfinite(value))
         keep_error(metrics, pl_buf_printf(&metrics->line, "%.9g", value));
@@ -213,8 +229,7 @@ void pl_metrics_real(struct pl_metrics *metrics, const char *name, double value)
 
 void pl_metrics_count(struct pl_metrics *metrics, const char *name, uint64_t value)
 {
-    if (metrics->events)
-        pl_events_real(metrics->events, name, (double)value);
+    tell(metrics, name, (double)value);
     put_name(metrics, name);
     keep_error(metrics, pl_buf_printf(&metrics->line, "%llu", (unsigned long long)value));
 }

@@ -37,6 +37,10 @@ void pl_metrics_close(struct pl_metrics *metrics); /* NULL is fine */
  */
 int pl_metrics_events(struct pl_metrics *metrics, struct pl_error *err);
 
+/* Hand each number of all lines to come to `each` too, when it is put; NULL: nobody. */
+void pl_metrics_listen(struct pl_metrics *metrics,
+                       void (*each)(void *at, const char *name, double value), void *at);
+
 /* Whether the file has a line of `step` in which `word` stands; one that is not there has none.
  * PL_EIO; PL_EFORMAT: such a line is not what this file holds. */
 int pl_metrics_find(const char *path, uint64_t step, const char *word, bool *ret_found,

@@ -5,6 +5,7 @@
 #include "common/app/process.h"
 #include "common/app/vitals.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@ struct pl_window {
     struct pl_meters *meters;
     struct pl_process_meters process;
     struct pl_meter *up[STATES];
+    const char *_Atomic unstarted; /* what stands against having started; NULL: nothing */
     struct pl_meter *tick_age, *memory, *available;
 };
 
@@ -30,7 +32,10 @@ static void fill(void *at)
     enum state state;
 
     pl_vitals_read(&v);
-    state = v.draining ? DRAINING : v.ready ? READY : v.started ? UNREADY : STARTING;
+    state = v.draining                                 ? DRAINING
+            : !v.started || atomic_load(&w->unstarted) ? STARTING
+            : v.ready                                  ? READY
+                                                       : UNREADY;
     for (enum state s = STARTING; s < STATES; s++)
         pl_meter_set(w->up[s], s == state);
     pl_meter_set(w->tick_age, v.tick_age_s);
@@ -87,6 +92,15 @@ static bool live(const struct pl_vitals *v, struct pl_http_answer *a)
     return true;
 }
 
+static bool startup(const struct pl_window *w, const struct pl_vitals *v, struct pl_http_answer *a)
+{
+    const char *why = atomic_load(&w->unstarted);
+
+    if (!v->started)
+        return say(a, false, v->reason);
+    return say(a, !why, why ? why : "started");
+}
+
 static bool metrics(struct pl_window *w, struct pl_http_answer *a)
 {
     a->type = "text/plain; version=0.0.4; charset=utf-8";
@@ -114,7 +128,7 @@ static bool answer(void *at, const char *path, struct pl_http_answer *a)
         return say(a, v.ready, v.ready ? "ready" : v.reason);
     }
     if (strcmp(path, "/startupz") == 0)
-        return say(a, v.started, v.started ? "started" : v.reason);
+        return startup(at, &v, a);
     return false;
 }
 
@@ -154,6 +168,12 @@ void pl_window_close(struct pl_window *window)
     pl_http_destroy(window->http); /* nobody looks in any more */
     pl_meters_destroy(window->meters);
     free(window);
+}
+
+void pl_window_startup(struct pl_window *window, const char *why)
+{
+    if (window)
+        atomic_store(&window->unstarted, why);
 }
 
 struct pl_meters *pl_window_meters(struct pl_window *window)

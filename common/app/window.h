@@ -5,7 +5,7 @@
  *   /livez      200 while every thread that must not hang came further within PL_WINDOW_SILENT_S
  *   /readyz     200 while it takes work: Redis is reachable, what the role waits for is there, it
  *               does not drain
- *   /startupz   200 once it was ready for the first time
+ *   /startupz   200 once it was ready for the first time, an actor once it has weights of the run
  *
  * Probes are told of by vitals.h; each answers one line, which says why not: status 503. An actor
  * that was ready stays so when only the learner is away.
@@ -33,6 +33,9 @@ struct pl_window;
 int pl_window_open(const struct pl_window_opts *opts, struct pl_window **ret_window,
                    struct pl_error *err);
 void pl_window_close(struct pl_window *window); /* NULL is fine */
+
+/* What stands against /startupz beside the vital signs, a text that stays; NULL: nothing. */
+void pl_window_startup(struct pl_window *window, const char *why);
 
 /* For the role to make meters of; NULL where there is no window. */
 struct pl_meters *pl_window_meters(struct pl_window *window);

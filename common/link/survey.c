@@ -263,6 +263,24 @@ static void add_pending(struct pl_survey *v, enum pl_queue queue, const redisRep
     h->silent_s = idle_s > h->silent_s ? idle_s : h->silent_s;
 }
 
+/* Entries are taken out when they are done with, so the first is the oldest. */
+static int read_oldest(struct pl_surveyor *s, struct pl_survey *v, enum pl_queue queue,
+                       double now_ms, struct pl_error *err)
+{
+    static const char *const words[] = {"-", "+", "COUNT", "1", NULL};
+    redisReply *reply;
+    int rc = ask(s, &reply, err, "XRANGE", queue_names[queue], words);
+
+    if (rc < 0)
+        return rc;
+    if (pl_reply_is_array(reply, 1) && pl_reply_is_array(reply->element[0], 2) &&
+        reply->element[0]->element[0]->str)
+        v->oldest_s[queue] =
+            fmax(0.0, (now_ms - strtod(reply->element[0]->element[0]->str, NULL)) / 1e3);
+    freeReplyObject(reply);
+    return PL_OK;
+}
+
 static int read_queue(struct pl_surveyor *s, struct pl_survey *v, enum pl_queue queue,
                       double now_ms, struct pl_error *err)
 {
@@ -496,8 +514,11 @@ int pl_surveyor_take(struct pl_surveyor *surveyor, struct pl_survey *ret_survey,
         rc = read_ledger(surveyor, v, err);
     if (rc == PL_OK)
         rc = read_barred(surveyor, v, err);
-    for (enum pl_queue q = PL_QUEUE_PROMPTS; rc == PL_OK && q <= PL_QUEUE_ROLLOUTS; q++)
+    for (enum pl_queue q = PL_QUEUE_PROMPTS; rc == PL_OK && q <= PL_QUEUE_ROLLOUTS; q++) {
         rc = read_queue(surveyor, v, q, now_ms, err);
+        if (rc == PL_OK)
+            rc = read_oldest(surveyor, v, q, now_ms, err);
+    }
     if (rc == PL_OK)
         rc = read_pace(surveyor, v, err);
     if (rc == PL_OK)

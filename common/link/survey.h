@@ -72,6 +72,7 @@ struct pl_survey {
     double now_s;     /* since 1970, by the clock of Redis, when it was asked first */
     double learner_ahead_s; /* the learner's clock before that of Redis at its last metrics; NaN */
     struct pl_ledger ledger;
+    double oldest_s[2]; /* by enum pl_queue: age of the oldest, leased or not; 0: it is empty */
     struct pl_survey_batch batches[PL_SURVEY_BATCHES_MAX]; /* training batches, then evaluations */
     size_t batch_count;
     struct pl_survey_worker workers[PL_SURVEY_WORKERS_MAX]; /* by role and name */

@@ -205,6 +205,8 @@ static void check_queues(const struct pl_survey *s)
     assert_int_equal(s->reason_count, 1);
     assert_string_equal(s->reasons[0].text, "it is \"odd\"");
     assert_int_equal(s->reasons[0].count, 1);
+    for (enum pl_queue q = PL_QUEUE_PROMPTS; q <= PL_QUEUE_ROLLOUTS; q++) /* leased is in it */
+        assert_true(s->oldest_s[q] >= s->holders[q].oldest_s && s->oldest_s[q] < 60.0);
     assert_int_equal(s->holder_count, 2);
     assert_int_equal(s->holders[0].queue, PL_QUEUE_PROMPTS);
     assert_string_equal(s->holders[0].worker, "actor-10");

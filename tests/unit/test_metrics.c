@@ -189,6 +189,39 @@ static void a_line_is_found_by_its_step_and_a_word(void **state)
     assert_int_equal(pl_metrics_find(path, 1, "b", &found, NULL), PL_EFORMAT);
 }
 
+struct heard {
+    char text[256];
+};
+
+static void hear(void *at, const char *name, double value)
+{
+    struct heard *h = at;
+    const size_t used = strlen(h->text);
+
+    snprintf(h->text + used, sizeof h->text - used, "%s=%g ", name, value);
+}
+
+static void a_listener_hears_all_numbers(void **state)
+{
+    struct heard heard = {""};
+    struct pl_metrics *metrics;
+
+    (void)state;
+    assert_int_equal(pl_metrics_open(path, PL_METRICS_FRESH, &metrics, NULL), PL_OK);
+    pl_metrics_listen(metrics, hear, &heard);
+    pl_metrics_begin(metrics, 1);
+    pl_metrics_real(metrics, "loss", NAN);
+    pl_metrics_text(metrics, "text", "not a number");
+    pl_metrics_count(metrics, "n", 7);
+    assert_int_equal(pl_metrics_end(metrics, NULL), PL_OK);
+    pl_metrics_listen(metrics, NULL, NULL);
+    pl_metrics_begin(metrics, 2);
+    pl_metrics_real(metrics, "loss", 1);
+    assert_int_equal(pl_metrics_end(metrics, NULL), PL_OK);
+    pl_metrics_close(metrics);
+    assert_string_equal(heard.text, "loss=nan n=7 ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +231,7 @@ int main(void)
         cmocka_unit_test(a_missing_file_is_begun_and_a_missing_folder_is_an_error),
         cmocka_unit_test(a_full_disk_is_noticed),
         cmocka_unit_test(a_line_is_found_by_its_step_and_a_word),
+        cmocka_unit_test(a_listener_hears_all_numbers),
     };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

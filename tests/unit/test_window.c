@@ -77,6 +77,11 @@ static void probes_follow_the_vital_signs(void **state)
     assert_answer("/startupz", 503, "weights: none came yet\n");
     assert_non_null(strstr(get("/metrics"), "plait_up{run=\"demo\",state=\"starting\"} 1\n"));
     pl_vitals_ready("weights");
+    pl_window_startup(window, "weights: none");
+    assert_answer("/startupz", 503, "weights: none\n");
+    assert_answer("/readyz", 200, "ready\n");
+    assert_non_null(strstr(get("/metrics"), "plait_up{run=\"demo\",state=\"starting\"} 1\n"));
+    pl_window_startup(window, NULL);
     assert_answer("/startupz", 200, "started\n");
     assert_answer("/readyz", 200, "ready\n");
     assert_non_null(strstr(get("/metrics"), "plait_up{run=\"demo\",state=\"ready\"} 1\n"));
@@ -150,6 +155,7 @@ static void without_an_address_there_is_no_window(void **state)
     assert_null(none);
     assert_null(pl_window_meters(none));
     assert_string_equal(pl_window_address(none), "");
+    pl_window_startup(none, "x");
     pl_window_close(none);
 }
 

@@ -1,0 +1,28 @@
+/*
+ * What a rewarder shows of itself (common/app/meters.h). All of it is nothing where there is no
+ * window.
+ */
+#ifndef PL_REWARDER_SHOWN_H
+#define PL_REWARDER_SHOWN_H
+
+#include "common/app/meters.h"
+#include "common/link/queues.h"
+#include "proto/rollout.h"
+
+enum { PL_REWARDER_OUTCOMES = PL_OUTCOME_REFUSED + 1 };
+
+struct pl_rewarder_shown {
+    struct pl_meter *deliveries[PL_REWARDER_OUTCOMES], *buried;
+    struct pl_meter *refused, *unverified;
+    struct pl_meter *groups, *verdicts[PL_VERDICT_UNPARSED + 1];
+    struct pl_meter *verify; /* histogram */
+};
+
+/* `meters` may be NULL. */
+void pl_rewarder_shown_make(struct pl_rewarder_shown *shown, struct pl_meters *meters);
+
+/* A group was scored, and committed with this outcome. Threads: any. */
+void pl_rewarder_shown_group(struct pl_rewarder_shown *shown, const struct pl_rollout_group *group,
+                             enum pl_outcome outcome);
+
+#endif
