@@ -4,6 +4,7 @@
 #include "common/app/machine.h"
 #include "common/app/options.h"
 #include "common/app/term.h"
+#include "common/link/endpoint.h"
 #include "common/math/gemm.h"
 #include "common/math/kernels.h"
 #include "deploy/doctor/check_host.h"
@@ -195,16 +196,30 @@ static void say_key(void *at, bool fine, const char *sentence)
     pl_checkup_add(at, "keys", fine ? PL_VERDICT_OK : PL_VERDICT_FAIL, NULL, "%s", sentence);
 }
 
+/* Whether the learner would start without keys. */
+static void check_open_binds(struct pl_checkup *checkup, const struct pl_run_conf *run)
+{
+    struct pl_error err = {0};
+
+    if (run->insecure)
+        pl_checkup_add(checkup, "keys", PL_VERDICT_WARN,
+                       "make keys (plait keygen), and name their folder by link.keys",
+                       "none, and link.insecure lets everybody on the network in");
+    else if ((run->announce[0] &&
+              pl_endpoint_check("link.announce", run->announce, false, false, &err) < 0) ||
+             (run->serve[0] && pl_endpoint_check("link.serve", run->serve, false, false, &err) < 0))
+        pl_checkup_add(checkup, "keys", PL_VERDICT_FAIL, NULL, "%s", err.text);
+    else
+        pl_checkup_add(checkup, "keys", PL_VERDICT_OK, NULL,
+                       "none: weights are served on this machine alone");
+}
+
 static void check_keys(struct pl_checkup *checkup, const struct pl_run_conf *run)
 {
     if (run->keys[0])
         (void)pl_doctor_keys(run->keys, say_key, checkup);
     else
-        pl_checkup_add(
-            checkup, "keys", run->insecure ? PL_VERDICT_WARN : PL_VERDICT_OK,
-            run->insecure ? "make keys (plait keygen), and name their folder by link.keys" : NULL,
-            run->insecure ? "none, and link.insecure lets everybody on the network in"
-                          : "none: weights are served on this machine alone");
+        check_open_binds(checkup, run);
 }
 
 /* *ret_well: none of the checks failed. */

@@ -144,7 +144,10 @@ size_t pl_doctor_keys(const char *dir, pl_doctor_say *say, void *at)
         free(files[i]);
     }
     free(files);
-    if (l.secrets == 0)
+    if (l.secrets == 0 && l.allow)
+        tell(&l, true, "'%s' has no secret key: enough for a rewarder that nobody asks for scores",
+             dir);
+    else if (l.secrets == 0)
         tell(&l, false, "'%s' has no secret key: a program needs NAME.key or ROLE.key", dir);
     if (l.wrong == 0)
         tell(&l, true, "%zu secret and %zu public keys, each as it should be%s", l.secrets,

@@ -138,6 +138,8 @@ says host.memory warn 'usable now; an actor takes'
 says keys ok 'none: weights are served on this machine alone'
 expect 0 "$plait" doctor run.yaml link.insecure=yes
 says keys warn 'link.insecure lets everybody on the network in'
+expect 1 "$plait" doctor run.yaml 'link.announce=tcp://*:7711'
+says keys fail 'which the network reaches, and there are no keys'
 expect 0 "$plait" keygen keys
 expect 0 "$plait" doctor run.yaml link.keys=keys
 says keys ok 'keys, each as it should be'

@@ -444,6 +444,8 @@ static void a_doctor_looks_at_keys(void **state)
     remove(pl_scratch_in(dir, "actor.pub"));
     pl_scratch_copy(pl_scratch_in(other, "actor.pub"), pl_scratch_in(dir, "actor.pub"));
     examine(dir, 1, "allow' does not name the key of 'actor.pub'");
+    remove(pl_scratch_in(dir, "actor.pub"));
+    pl_scratch_copy(pl_scratch_in(dir, "allow"), pl_scratch_in(other, "list"));
     remove(pl_scratch_in(dir, "allow"));
     examine(dir, 0, "so nobody can be let in here");
     chmod(dir, 0777);
@@ -455,7 +457,9 @@ static void a_doctor_looks_at_keys(void **state)
         snprintf(name, sizeof name, "%s.key", roles[i]);
         remove(pl_scratch_in(dir, name));
     }
-    examine(dir, 1, "has no secret key");
+    examine(dir, 1, "has no secret key: a program needs");
+    pl_scratch_copy(pl_scratch_in(other, "list"), pl_scratch_in(dir, "allow"));
+    examine(dir, 0, "has no secret key: enough for a rewarder");
     examine(pl_scratch("nowhere"), 1, "cannot be read");
     free(actor);
     free(other);
