@@ -212,14 +212,18 @@ static int start(struct pl_crew *crew, struct pl_member *m, struct pl_error *err
 {
     char *log = pl_strf("%s/logs/%s.log", crew->conf->dir, m->name);
     const pid_t parent = getpid();
+    char restarts[16];
     pid_t pid;
 
     if (!log)
         return pl_fail(err, PL_ENOMEM, "no memory to start '%s'", m->name);
     fflush(NULL);
     pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
+        snprintf(restarts, sizeof restarts, "%u", m->restarts);
+        setenv("PLAIT_RESTARTS", restarts, 1);
         become(m, log, parent);
+    }
     free(log);
     if (pid < 0)
         return pl_fail_errno(err, "start '%s'", m->program);

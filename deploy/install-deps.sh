@@ -4,7 +4,8 @@ set -eu
 
 build="build-essential meson ninja-build pkg-config libopenblas-openmp-dev libjansson-dev
 libpcre2-dev libutf8proc-dev libprotobuf-c-dev protobuf-c-compiler libhiredis-dev libzmq3-dev
-libmicrohttpd-dev libsodium-dev libzstd-dev libxxhash-dev libssl-dev libyaml-dev redis-server"
+libmicrohttpd-dev libsodium-dev libzstd-dev libxxhash-dev libssl-dev libyaml-dev libncurses-dev
+redis-server"
 test="procps libcmocka-dev clang clang-format libclang-rt-14-dev libomp-14-dev git libxml2-utils
 openssl"
 full="systemd-container dbus buildah bubblewrap ca-certificates iproute2 nftables prometheus openssl"

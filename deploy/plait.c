@@ -21,6 +21,7 @@
 #include "deploy/cmd_reproduce.h"
 #include "deploy/cmd_status.h"
 #include "deploy/cmd_tokenizer.h"
+#include "deploy/cmd_top.h"
 #include "deploy/cmd_trace.h"
 #include "deploy/cmd_up.h"
 #include "deploy/external.h"
@@ -47,6 +48,7 @@ static const struct builtin builtins[] = {
     {"plan", pl_cmd_plan, "what a run will take: memory, time, machines"},
     {"up", pl_cmd_up, "train by reward: a whole run on this machine"},
     {"status", pl_cmd_status, "how a run stands, and who waits for whom"},
+    {"top", pl_cmd_top, "a run on a full screen: workers, queues, what happens"},
     {"trace", pl_cmd_trace, "the story of one group, out of all logs"},
     {"dead", pl_cmd_dead, "groups that failed for good: see, retry, drop"},
     {"keygen", pl_cmd_keygen, "keys by which the programs of a run know each other"},

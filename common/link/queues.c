@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <openssl/evp.h>
 
@@ -111,6 +112,7 @@ int pl_queues_open(const struct pl_queues_opts *opts, struct pl_queues **ret_str
     s->role = strdup(opts->role);
     s->url = strdup(opts->url);
     s->jitter = now_ms();
+    s->since_ms = 1000ull * (uint64_t)time(NULL);
     strcpy(s->reclaim[0].from, "0");
     strcpy(s->reclaim[1].from, "0");
     if (!s->prefix || !s->worker || !s->role || !s->url) {
@@ -833,20 +835,53 @@ int pl_queues_metrics(struct pl_queues *stream, const struct pl_field *fields, s
     return pl_redis_call(stream->redis, &args, NULL, err);
 }
 
+/* Bytes of memory that this process has, 0: not known. */
+static unsigned long long resident(void)
+{
+    unsigned long long all, pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+
+    if (!file)
+        return 0;
+    if (fscanf(file, "%llu %llu", &all, &pages) != 2)
+        pages = 0;
+    fclose(file);
+    return pages * (unsigned long long)sysconf(_SC_PAGESIZE);
+}
+
+/* What people want to know of any process: where it is, since when, what it takes. */
+static int note_process(struct pl_queues *s, const char *key, struct pl_error *err)
+{
+    static const char restarts_name[] = "PLAIT_RESTARTS"; /* whoever starts it again may say so */
+    const char *restarts = getenv(restarts_name);
+    char host[65] = "", pid[24], since[24], bytes[24], clock[32];
+    const struct pl_field fields[] = {{"role", s->role},
+                                      {"host", host},
+                                      {"pid", pid},
+                                      {"since_ms", since},
+                                      {"rss_bytes", bytes},
+                                      {"clock", clock_text(clock)},
+                                      {"restarts", restarts ? restarts : ""}};
+
+    if (gethostname(host, sizeof host - 1) < 0)
+        host[0] = '\0';
+    snprintf(pid, sizeof pid, "%ld", (long)getpid());
+    snprintf(since, sizeof since, "%llu", (unsigned long long)s->since_ms);
+    snprintf(bytes, sizeof bytes, "%llu", resident());
+    return pl_queues_note(s, key, fields, sizeof fields / sizeof *fields, err);
+}
+
 int pl_queues_heartbeat(struct pl_queues *stream, const struct pl_field *fields, size_t count,
                         struct pl_error *err)
 {
     struct pl_redis_args args;
-    char name[160], key[256], clock[32];
+    char name[160], key[256];
     int rc;
 
     snprintf(name, sizeof name, "worker:%s", stream->worker);
     rc = pl_queues_note(stream, name, fields, count, err);
-    if (rc == PL_OK) {
-        const struct pl_field own[] = {{"role", stream->role}, {"clock", clock_text(clock)}};
-
-        rc = pl_queues_note(stream, name, own, 2, err);
-    }
+    if (rc == PL_OK)
+        rc = note_process(stream, name, err);
     if (rc < 0)
         return rc;
     snprintf(key, sizeof key, "%s%s", stream->prefix, name);

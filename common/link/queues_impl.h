@@ -22,6 +22,7 @@ struct pl_queues {
     struct pl_queues_reclaim reclaim[2];
     bool completed; /* what the last commit came to */
     uint64_t jitter;
+    uint64_t since_ms; /* when it was opened, since 1970 */
 };
 
 /* "12:3" in two. PL_EFORMAT. */

@@ -12,6 +12,7 @@ enum {
     SCANS_MAX = 1000, /* of a Redis that holds much else */
     PENDING_MAX = 4096,
     PACE_ENTRIES = 24,
+    METRICS_READ = 2 * PL_SURVEY_RECENT, /* entries: of steps, and of evaluations between them */
 };
 
 struct pl_surveyor {
@@ -79,6 +80,7 @@ static int read_run(struct pl_surveyor *s, struct pl_survey *v, struct pl_error 
         return rc;
     pl_reply_text(v->state, sizeof v->state, field(reply, "state"));
     v->step = count(reply, "step");
+    v->insecure = strcmp(field(reply, "insecure"), "yes") == 0;
     freeReplyObject(reply);
     rc = ask(s, &reply, err, "HGETALL", "policy", NULL);
     if (rc < 0)
@@ -174,6 +176,16 @@ static double mean_gap(double *gaps, size_t n)
     return used > 0 ? sum / (double)used : NAN;
 }
 
+static void turn_round(double *list, size_t n)
+{
+    for (size_t i = 0; i < n / 2; i++) {
+        const double kept = list[i];
+
+        list[i] = list[n - 1 - i];
+        list[n - 1 - i] = kept;
+    }
+}
+
 /* Entries of steps in the stream of metrics: their ids begin with when they were written. */
 static int read_pace(struct pl_surveyor *s, struct pl_survey *v, struct pl_error *err)
 {
@@ -184,7 +196,7 @@ static int read_pace(struct pl_surveyor *s, struct pl_survey *v, struct pl_error
     size_t n = 0;
     int rc;
 
-    snprintf(most, sizeof most, "%d", PACE_ENTRIES);
+    snprintf(most, sizeof most, "%d", METRICS_READ);
     rc = ask(s, &reply, err, "XREVRANGE", "metrics", words);
     if (rc < 0)
         return rc;
@@ -198,11 +210,17 @@ static int read_pace(struct pl_surveyor *s, struct pl_survey *v, struct pl_error
         at = strtod(entry->element[0]->str, NULL) / 1e3;
         if (isnan(v->learner_ahead_s))
             v->learner_ahead_s = real(entry->element[1], "clock") / 1e3 - at;
-        if (later > 0.0)
+        if (later > 0.0 && n < PACE_ENTRIES)
             gaps[n++] = later - at;
         later = at;
+        if (v->recent_count < PL_SURVEY_RECENT) {
+            v->reward[v->recent_count] = real(entry->element[1], "critic/score/mean");
+            v->accuracy[v->recent_count++] = real(entry->element[1], "interleave/accuracy");
+        }
     }
     freeReplyObject(reply);
+    turn_round(v->reward, v->recent_count);
+    turn_round(v->accuracy, v->recent_count);
     v->step_s = n > 0 ? mean_gap(gaps, n) : NAN;
     return PL_OK;
 }
@@ -390,6 +408,13 @@ static int read_worker(struct pl_surveyor *s, struct pl_survey *v, const char *n
     w.leased = count(reply, "leased");
     w.tokens_per_s = real(reply, "tokens_per_s");
     w.clock_s = real(reply, "clock") / 1e3;
+    pl_reply_text(w.host, sizeof w.host, field(reply, "host"));
+    pl_reply_text(w.http, sizeof w.http, field(reply, "http"));
+    w.pid = count(reply, "pid");
+    w.rss_bytes = count(reply, "rss_bytes");
+    w.since_s = (double)count(reply, "since_ms") / 1e3;
+    w.restarts = field(reply, "restarts")[0] ? (int)count(reply, "restarts") : -1;
+    w.barred = field(reply, "quarantined")[0] == '1';
     freeReplyObject(reply);
     rc = pl_reader_count(&s->reader, "PTTL", key, &left_ms, err);
     w.left_s = (double)left_ms / 1000.0;

@@ -20,6 +20,7 @@ enum {
     PL_SURVEY_HOLDERS_MAX = 256,
     PL_SURVEY_REASONS_MAX = 8,
     PL_SURVEY_BARRED_MAX = 16,
+    PL_SURVEY_RECENT = 64,
 };
 
 /* A batch that is not retired. Its groups: waiting or leased as prompts, as rollouts, scored, dead.
@@ -42,6 +43,11 @@ struct pl_survey_worker {
     uint64_t leased;
     double tokens_per_s; /* NaN: says none */
     double clock_s;      /* since 1970 by its own clock, at its last heartbeat; NaN: says none */
+    char host[64], http[64]; /* where it is, and where it answers; "": says none */
+    uint64_t pid, rss_bytes; /* 0: says none */
+    double since_s;          /* since 1970, by its clock; 0: says none */
+    int restarts;            /* -1: says none */
+    bool barred;             /* it is in quarantine and knows */
 };
 
 /* What one worker holds of one queue. */
@@ -71,6 +77,10 @@ struct pl_survey {
     bool learner;     /* one named "learner" is connected */
     double now_s;     /* since 1970, by the clock of Redis, when it was asked first */
     double learner_ahead_s; /* the learner's clock before that of Redis at its last metrics; NaN */
+    bool insecure;          /* it binds where others reach it, without keys: link.insecure */
+    double reward[PL_SURVEY_RECENT],
+        accuracy[PL_SURVEY_RECENT]; /* of recent steps, the newest last */
+    size_t recent_count;
     struct pl_ledger ledger;
     double oldest_s[2]; /* by enum pl_queue: age of the oldest, leased or not; 0: it is empty */
     struct pl_survey_batch batches[PL_SURVEY_BATCHES_MAX]; /* training batches, then evaluations */

@@ -80,6 +80,33 @@ void pl_overview_look(struct pl_overview_source *source, struct pl_overview *ret
 
 /* ---- what follows ---- */
 
+const char *pl_overview_state(const struct pl_overview *overview)
+{
+    const struct pl_overview *o = overview;
+
+    if (o->finished)
+        return "finished";
+    if (!o->redis)
+        return "not at work";
+    if (!o->survey.learner)
+        return o->survey.state[0] ? "stopped" : "not begun";
+    return o->survey.state[0] ? o->survey.state : "starting";
+}
+
+void pl_overview_leases(const struct pl_overview *overview, enum pl_queue queue,
+                        double *ret_oldest_s, double *ret_silent_s)
+{
+    const struct pl_survey *s = &overview->survey;
+
+    *ret_oldest_s = *ret_silent_s = -1.0;
+    for (size_t i = 0; i < s->holder_count; i++) {
+        if (s->holders[i].queue != queue)
+            continue;
+        *ret_oldest_s = fmax(*ret_oldest_s, s->holders[i].oldest_s);
+        *ret_silent_s = fmax(*ret_silent_s, s->holders[i].silent_s);
+    }
+}
+
 double pl_overview_beat_s(const struct pl_overview *overview, const struct pl_survey_worker *worker)
 {
     const double age = 3.0 * (double)overview->lease_s - worker->left_s;

@@ -68,6 +68,13 @@ void pl_overview_look(struct pl_overview_source *source, struct pl_overview *ret
 /* Fill in step_s, tokens_per_s, eta_s, who and bottleneck from the rest: a pure function. */
 void pl_overview_conclude(struct pl_overview *overview);
 
+const char *pl_overview_state(const struct pl_overview *overview); /* "running", "stopped", ... */
+
+/* Of what workers hold of a queue: the longest that one is there, and was not renewed; -1: nothing
+ * is held. */
+void pl_overview_leases(const struct pl_overview *overview, enum pl_queue queue,
+                        double *ret_oldest_s, double *ret_silent_s);
+
 /* Seconds since a worker's last heartbeat. */
 double pl_overview_beat_s(const struct pl_overview *overview,
                           const struct pl_survey_worker *worker);

@@ -16,23 +16,13 @@ static int put_number(struct pl_buf *buf, const char *name, int decimals, double
     return isfinite(value) ? pl_buf_printf(buf, "  %s %.*f", name, decimals, value) : PL_OK;
 }
 
-static const char *state_of(const struct pl_overview *o)
-{
-    if (o->finished)
-        return "finished";
-    if (!o->redis)
-        return "not at work";
-    if (!o->survey.learner)
-        return o->survey.state[0] ? "stopped" : "not begun";
-    return o->survey.state[0] ? o->survey.state : "starting";
-}
-
 static int print_head(const struct pl_overview *o, const struct pl_style *style, struct pl_buf *buf)
 {
     const bool at_work = o->redis && o->survey.learner && !o->finished;
     char eta[PL_HUMAN_MAX], each[PL_HUMAN_MAX], tokens[PL_HUMAN_MAX];
     int rc = pl_buf_printf(buf, "%s%s%s: %s, step %llu of %llu", style->bold, o->name, style->reset,
-                           state_of(o), (unsigned long long)o->step, (unsigned long long)o->steps);
+                           pl_overview_state(o), (unsigned long long)o->step,
+                           (unsigned long long)o->steps);
 
     if (rc == PL_OK && isfinite(o->step_s))
         rc = pl_buf_printf(buf, ", %s a step", pl_human_seconds(each, o->step_s));
@@ -155,16 +145,9 @@ static void spans(const struct pl_overview *o, enum pl_queue queue, char oldest[
                   char silent[CELL])
 {
     char text[PL_HUMAN_MAX];
-    double most = -1.0, quiet = -1.0;
+    double most, quiet;
 
-    for (size_t i = 0; i < o->survey.holder_count; i++) {
-        const struct pl_survey_holder *h = &o->survey.holders[i];
-
-        if (h->queue != queue)
-            continue;
-        most = h->oldest_s > most ? h->oldest_s : most;
-        quiet = h->silent_s > quiet ? h->silent_s : quiet;
-    }
+    pl_overview_leases(o, queue, &most, &quiet);
     snprintf(oldest, CELL, "%s", most < 0 ? "-" : pl_human_seconds(text, most));
     snprintf(silent, CELL, "%s", quiet < 0 ? "-" : pl_human_seconds(text, quiet));
 }
@@ -314,10 +297,15 @@ static json_t *worker_json(const struct pl_overview *o, const struct pl_survey_w
     const uint64_t newest = o->survey.version;
 
     return json_pack(
-        "{s:s, s:s, s:f, s:o, s:o, s:o, s:o}", "worker", w->name, "role", w->role, "last_beat_s",
-        pl_overview_beat_s(o, w), "version", w->version ? count(w->version) : json_null(), "lag",
+        "{s:s, s:s, s:f, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s}", "worker", w->name,
+        "role", w->role, "last_beat_s", pl_overview_beat_s(o, w), "version",
+        w->version ? count(w->version) : json_null(), "lag",
         w->version ? count(newest > w->version ? newest - w->version : 0) : json_null(), "groups",
-        count(w->groups), "tokens_per_s", real(w->tokens_per_s));
+        count(w->groups), "tokens_per_s", real(w->tokens_per_s), "host", w->host, "pid",
+        w->pid ? count(w->pid) : json_null(), "rss_bytes",
+        w->rss_bytes ? count(w->rss_bytes) : json_null(), "up_s",
+        w->since_s > 0.0 ? real(fmax(0.0, o->survey.now_s - w->since_s)) : json_null(), "restarts",
+        w->restarts < 0 ? json_null() : json_integer(w->restarts), "http", w->http);
 }
 
 static json_t *survey_json(const struct pl_overview *o)
@@ -366,11 +354,12 @@ json_t *pl_overview_json(const struct pl_overview *overview)
 
     return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o}, s:o, s:O?, "
                      "s:o, s:{s:s, s:s}}",
-                     "run", o->name, "dir", o->dir, "state", state_of(o), "step", count(o->step),
-                     "steps", count(o->steps), "finished", json_boolean(o->finished), "eta_s",
-                     real(o->eta_s), "tokens_per_s", real(o->tokens_per_s), "recent",
-                     "clock_s_per_step", real(o->step_s), "step_s", real(o->pace.step_s), "wait_s",
-                     real(o->pace.wait_s), "tokens", real(o->pace.tokens), "redis",
+                     "run", o->name, "dir", o->dir, "state", pl_overview_state(o), "step",
+                     count(o->step), "steps", count(o->steps), "finished",
+                     json_boolean(o->finished), "eta_s", real(o->eta_s), "tokens_per_s",
+                     real(o->tokens_per_s), "recent", "clock_s_per_step", real(o->step_s), "step_s",
+                     real(o->pace.step_s), "wait_s", real(o->pace.wait_s), "tokens",
+                     real(o->pace.tokens), "redis",
                      o->redis ? survey_json(o) : json_pack("{s:s}", "error", o->redis_why),
                      "last_step", o->last, "evaluations", evals_json(o), "bottleneck", "who",
                      pl_overview_who_name(o->who), "sentence", o->bottleneck);

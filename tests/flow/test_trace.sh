@@ -1,5 +1,5 @@
 #!/bin/sh
-# `plait trace` of a real run: an actor is killed while it has groups, and the story of one of them
+# `plait trace` and `plait top` of a real run: an actor is killed while it has groups, and the story of one of them
 # says so, from JSON logs and from text, from files and from standard input, with Redis and without.
 # Each line that the programs log as JSON is an object.
 # Usage: test_trace.sh PLAIT JSON
@@ -119,6 +119,25 @@ while running && [ -z "$state" ]; do
 done
 said="plait trace run $lost, while the run is at work"
 ok "Redis says where it is: '$state'" test -n "$state" -a "$state" != null
+
+# And what plait top has of the run, then and there.
+expect 0 "$plait" top run --once --json
+silent err
+at run t
+at steps 40
+at state running
+at insecure false
+at redis.learner_connected true
+"$json" redis.workers <out >workers
+matches workers '"host":"[^"]*".*"pid":[1-9].*"rss_bytes":[1-9]'
+matches workers '"worker":"actor-1","role":"actor".*"restarts":[1-9]'
+ok 'as many rewards as there are steps, 64 at most' test "$("$json" recent_steps.reward <out | tr ',' '\n' |
+    wc -l)" -ge 1
+expect 0 env LC_ALL=C "$plait" top run --once
+matches out '^t  running  step [0-9]* of 40  ETA '
+matches out '^learner  *learner  *-  *connected '
+matches out '^actor-2  *actor  *[^ ]*  *[a-z ]*  *[0-9] '
+ok 'no control characters, 80 columns' test -z "$(LC_ALL=C grep -n -e '[^ -~]' -e '.\{81\}' out)"
 over
 
 expect 0 "$plait" trace run "$lost"
@@ -190,6 +209,13 @@ expect 1 "$plait" trace run 1:1 --logs nowhere.log
 has err nowhere.log
 one_sentence
 expect 2 "$plait" trace run
+expect 1 "$plait" top run
+has err 'this is no terminal that can be drawn on'
+one_sentence
+expect 1 "$plait" top run --json
+has err '--json goes with --once'
+expect 0 "$plait" top run.yaml --once run.dir=elsewhere link.redis=redis://127.0.0.1:1
+has out 'Redis does not answer, and is asked again'
 expect 1 "$plait" trace run.yaml 1:1 run.dir=elsewhere link.redis=redis://127.0.0.1:1
 has err 'Connection refused'
 finish
