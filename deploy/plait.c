@@ -16,6 +16,7 @@
 #include "deploy/cmd_keygen.h"
 #include "deploy/cmd_model.h"
 #include "deploy/cmd_plan.h"
+#include "deploy/cmd_quarantine.h"
 #include "deploy/cmd_redis.h"
 #include "deploy/cmd_report.h"
 #include "deploy/cmd_reproduce.h"
@@ -51,6 +52,7 @@ static const struct builtin builtins[] = {
     {"top", pl_cmd_top, "a run on a full screen: workers, queues, what happens"},
     {"trace", pl_cmd_trace, "the story of one group, out of all logs"},
     {"dead", pl_cmd_dead, "groups that failed for good: see, retry, drop"},
+    {"quarantine", pl_cmd_quarantine, "actors that are not trusted: see, let out"},
     {"keygen", pl_cmd_keygen, "keys by which the programs of a run know each other"},
     {"redis", pl_cmd_redis, "what a Redis needs: functions, users, certificates"},
     {"reproduce", pl_cmd_reproduce, "the paper's tables, at a small scale"},

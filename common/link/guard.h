@@ -5,8 +5,7 @@
  *   strikes     actor -> how many of its groups were refused
  *   quarantine  actor -> why: it is leased nothing more, what it hands over is not taken, what it
  *               holds is anybody else's, and what it made of batches that are not trained is made
- *               anew. Lifting is for people: HDEL plait:{RUN}:quarantine ACTOR, and HDEL of its
- *               strikes.
+ *               anew. Lifting is for people: plait quarantine lift (quarantine.h).
  *
  * An actor is its worker's name; how well that is known, Redis' users and keys (vouch.h) decide.
  */
