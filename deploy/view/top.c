@@ -513,7 +513,7 @@ static void compose_dead(struct pl_top_draft *d)
 
 static void compose_help(struct pl_top_draft *d)
 {
-    static const char *const lines[] = {
+    static const char lines[][96] = {
         "keys",
         "  q              quit",
         "  d              dead groups, and back",
