@@ -29,9 +29,13 @@ enum why { WHY_STRANGER, WHY_PLAIN, WHY_WRONG, WHY_BROKEN, WHY_LATE, WHY_NONE };
 
 struct pl_door {
     struct pl_door_opts opts;
-    void *zap, *monitors[PL_DOOR_SOCKETS_MAX];
-    enum why failed[PL_DOOR_SOCKETS_MAX]; /* of the connection that is to be closed next */
-    struct pl_crowd crowd;                /* who comes: the thread's; of whom was spoken: locked */
+    void *zap;
+    struct watch {
+        void *monitor;
+        unsigned fails[WHY_NONE + 1];         /* connections that are to end next, by why */
+        uint64_t made, failed, ended, silent; /* connections; silent: ended, and neither of those */
+    } watches[PL_DOOR_SOCKETS_MAX];           /* the thread's, of each socket */
+    struct pl_crowd crowd; /* who comes: the thread's; of whom was spoken: locked */
     int wake;
     pthread_t thread;
     bool running;
@@ -191,8 +195,40 @@ static enum why why_protocol(uint32_t code)
     return code == ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC ? WHY_WRONG : WHY_BROKEN;
 }
 
-/* A failed handshake is followed by the end of its connection, which tells its descriptor. */
-static void take_event(struct pl_door *d, size_t i, uint16_t event, uint32_t value)
+/*
+ * A failed handshake is followed by the end of its connection, which tells its descriptor; with two
+ * threads of ZeroMQ another may come between, and then it may be that one's address that is said.
+ */
+static void take_failure(struct watch *w, enum why why)
+{
+    w->fails[why]++;
+    w->failed++;
+}
+
+/*
+ * Somebody who speaks as the first ZeroMQ did, or HTTP, which looks alike, is cut without a word:
+ * such a connection has ended, and was neither made nor did it fail. Which one it was is not known,
+ * as those that were made end as well; only that there were so many at least.
+ */
+static void take_end(struct pl_door *d, struct watch *w, int fd)
+{
+    enum why why = WHY_STRANGER;
+
+    w->ended++;
+    while (why < WHY_NONE && w->fails[why] == 0)
+        why++;
+    if (w->fails[why] > 0) {
+        w->fails[why]--;
+        if (why != WHY_NONE)
+            refuse(d, why, pl_crowd_address(&d->crowd, fd), "");
+    } else if (w->ended > w->made + w->failed + w->silent) {
+        w->silent++;
+        refuse(d, WHY_BROKEN, "", "");
+    }
+    pl_crowd_leave(&d->crowd, fd);
+}
+
+static void take_event(struct pl_door *d, struct watch *w, uint16_t event, uint32_t value)
 {
     char address[INET6_ADDRSTRLEN];
 
@@ -201,38 +237,38 @@ static void take_event(struct pl_door *d, size_t i, uint16_t event, uint32_t val
         peer_address((int)value, address);
         pl_crowd_enter(&d->crowd, (int)value, address);
         break;
+    case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+        w->made++;
+        break;
     case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
-        d->failed[i] = why_protocol(value);
+        take_failure(w, why_protocol(value));
         break;
     case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-        d->failed[i] = WHY_BROKEN;
+        take_failure(w, WHY_BROKEN);
         break;
     case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: /* counted when it was asked for */
-        d->failed[i] = WHY_NONE;
+        take_failure(w, WHY_NONE);
         break;
     case ZMQ_EVENT_DISCONNECTED:
-        if (d->failed[i] != WHY_NONE)
-            refuse(d, d->failed[i], pl_crowd_address(&d->crowd, (int)value), "");
-        d->failed[i] = WHY_NONE;
-        pl_crowd_leave(&d->crowd, (int)value);
+        take_end(d, w, (int)value);
         break;
     default:
         break;
     }
 }
 
-static void take_events(struct pl_door *d, size_t i)
+static void take_events(struct pl_door *d, struct watch *w)
 {
     struct request r;
     uint16_t event;
     uint32_t value;
 
-    while (receive(d->monitors[i], &r)) {
+    while (receive(w->monitor, &r)) {
         if (r.lens[0] != sizeof event + sizeof value)
             continue;
         memcpy(&event, r.frames[0], sizeof event);
         memcpy(&value, r.frames[0] + sizeof event, sizeof value);
-        take_event(d, i, event, value);
+        take_event(d, w, event, value);
     }
 }
 
@@ -248,12 +284,12 @@ static void *run(void *at)
                                                          {NULL, d->wake, ZMQ_POLLIN, 0}};
 
         for (size_t i = 0; i < d->opts.count; i++)
-            items[2 + i] = (zmq_pollitem_t){d->monitors[i], 0, ZMQ_POLLIN, 0};
+            items[2 + i] = (zmq_pollitem_t){d->watches[i].monitor, 0, ZMQ_POLLIN, 0};
         if (zmq_poll(items, (int)d->opts.count + 2, TICK_MS) < 0 && errno != EINTR)
             break;
         for (size_t i = 0; i < d->opts.count; i++)
             if (items[2 + i].revents)
-                take_events(d, i);
+                take_events(d, &d->watches[i]);
         if (items[0].revents)
             answer_zap(d);
         pthread_mutex_lock(&d->lock);
@@ -269,23 +305,22 @@ static void *run(void *at)
 static int guard_socket(struct pl_door *d, size_t i, struct pl_error *err)
 {
     const struct pl_keys *k = d->opts.keys;
-    void *socket = d->opts.sockets[i];
+    void *socket = d->opts.sockets[i], *monitor;
     const int yes = 1, linger = 0;
     char at[64];
 
     snprintf(at, sizeof at, "inproc://door.%zu", i);
-    d->failed[i] = WHY_NONE;
-    d->monitors[i] = zmq_socket(d->opts.context, ZMQ_PAIR);
-    if (!d->monitors[i] || zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &yes, sizeof yes) < 0 ||
+    monitor = d->watches[i].monitor = zmq_socket(d->opts.context, ZMQ_PAIR);
+    if (!monitor || zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &yes, sizeof yes) < 0 ||
         zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, k->curve_secret, PL_KEY_BYTES) < 0 ||
         zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, "plait", 5) < 0 ||
         zmq_setsockopt(socket, ZMQ_ZAP_ENFORCE_DOMAIN, &yes, sizeof yes) < 0 ||
-        zmq_setsockopt(d->monitors[i], ZMQ_LINGER, &linger, sizeof linger) < 0 ||
+        zmq_setsockopt(monitor, ZMQ_LINGER, &linger, sizeof linger) < 0 ||
         zmq_socket_monitor(
             socket, at,
             ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
                 ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) < 0 ||
-        zmq_connect(d->monitors[i], at) < 0)
+        zmq_connect(monitor, at) < 0)
         return pl_fail(err, PL_EIO, "CURVE on a socket of ZeroMQ: %s", zmq_strerror(errno));
     return PL_OK;
 }
@@ -338,7 +373,7 @@ void pl_door_close(struct pl_door *door)
         return;
     /* Before nobody reads them any more: what reports to nobody would wait for somebody. */
     for (size_t i = 0; i < door->opts.count; i++)
-        if (door->monitors[i])
+        if (door->watches[i].monitor)
             zmq_socket_monitor(door->opts.sockets[i], NULL, 0);
     if (door->running) {
         pthread_mutex_lock(&door->lock);
@@ -348,8 +383,8 @@ void pl_door_close(struct pl_door *door)
         pthread_join(door->thread, NULL);
     }
     for (size_t i = 0; i < door->opts.count; i++)
-        if (door->monitors[i])
-            zmq_close(door->monitors[i]);
+        if (door->watches[i].monitor)
+            zmq_close(door->watches[i].monitor);
     if (door->zap)
         zmq_close(door->zap);
     if (door->wake >= 0)

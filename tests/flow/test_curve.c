@@ -17,10 +17,12 @@
 #include "common/link/version.h"
 #include "tests/scratch.h"
 
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -315,6 +317,36 @@ static void a_plain_server_is_not_believed(void **state)
     pl_keys_destroy(k);
 }
 
+/* Whoever looks for open ports, many times over: counted in few words, and nobody else feels it. */
+static void whoever_looks_for_ports_is_counted(void **state)
+{
+    static const char *const sent[] = {"", "GET / HTTP/1.0\r\n\r\n", "\xff\0\0\0\0\0\0\0\1\x7f\3"};
+    enum { TIMES = 300 };
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct scene s;
+
+    (void)state;
+    open_scene(&s, keys(ours, "actor", "learner"));
+    at.sin_port = htons((uint16_t)atoi(strrchr(pl_weights_source_serve(s.source), ':') + 1));
+    for (size_t i = 0; i < TIMES; i++) {
+        const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
+        assert_true(send(fd, sent[i % 3], i % 3 == 2 ? 11 : strlen(sent[i % 3]), MSG_NOSIGNAL) >=
+                    0);
+        close(fd);
+    }
+    /* One may be taken for the sink, were that to leave. */
+    for (int i = 0; i < LATE_MS / 10 && door(&s).broken + door(&s).plain < TIMES - 1; i++)
+        usleep(10000);
+    assert_in_range(door(&s).broken + door(&s).plain, TIMES - 1, TIMES);
+    expect(s.sink, 1);
+    publish(s.source, 2);
+    expect(s.sink, 2);
+    assert_true(count_said("door event=refused") >= 1 && count_said("door event=refused") <= 3);
+    close_scene(&s);
+}
+
 /* The actor takes for the learner somebody with another key. */
 static void a_client_of_another_server_is_refused(void **state)
 {
@@ -512,6 +544,7 @@ int main(void)
         cmocka_unit_test(a_plain_client_is_refused_and_told_to_use_keys),
         cmocka_unit_test(a_plain_server_is_not_believed),
         cmocka_unit_test(a_client_of_another_server_is_refused),
+        cmocka_unit_test(whoever_looks_for_ports_is_counted),
         cmocka_unit_test(a_list_that_breaks_is_kept),
         cmocka_unit_test(what_another_signed_is_refused),
         cmocka_unit_test(versions_never_go_back),
