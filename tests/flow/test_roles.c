@@ -104,12 +104,10 @@ static void load_functions(const char *role)
     struct pl_redis_args args;
     bool loaded = false;
 
-    must(pl_redis_create(&(struct pl_redis_opts){.url = redis.url,
-                                                 .access = whom,
-                                                 .role = role,
-                                                 .client = "test",
-                                                 .patience_ms = 5000},
-                         &r, &err));
+    must(pl_redis_create(
+        &(struct pl_redis_opts){
+            .url = redis.url, .access = whom, .role = role, .client = "test", .patience_ms = 5000},
+        &r, &err));
     pl_redis_begin(&args, "PING");
     must(pl_redis_call(r, &args, NULL, &err));
     must(pl_library_ensure(r, &loaded, &err));
@@ -441,8 +439,8 @@ static const struct {
     {"LAWYV", "PING"},
     {"LAWYV", "ACL WHOAMI"},
     {"V", "INFO server"},
-    {"V", "CLIENT LIST"},
-    {"V", "SCAN 0"},
+    {"LV", "CLIENT LIST"},
+    {"LV", "SCAN 0"},
     {"LAWY", "FCALL plait1_code 0"},
     {"V", "FCALL_RO plait1_code 0"},
     {"V", "FCALL_RO plait1_ledger 1 plait:{demo}:"},
