@@ -1,6 +1,7 @@
 #include "deploy/relay/beat.h"
 
 #include "common/app/signals.h"
+#include "common/app/window.h"
 #include "common/base/log.h"
 #include "common/link/queues.h"
 
