@@ -329,6 +329,21 @@ static void each_does_its_work(void **state)
     pl_queues_close(learner);
 }
 
+/* The learner looks as itself, for what it shows to Prometheus. */
+static void learner_looks(struct pl_survey *survey)
+{
+    struct pl_redis_access own = {0};
+    struct pl_surveyor *surveyor = NULL;
+
+    must(pl_redis_access_copy(&whom, "learner", &own, &err));
+    must(pl_surveyor_create(redis.url, &own, run_name, &surveyor, &err));
+    must(pl_surveyor_take(surveyor, survey, &err));
+    assert_string_equal(survey->state, "running");
+    assert_true(survey->worker_count >= 3);
+    pl_surveyor_destroy(surveyor);
+    pl_redis_access_release(&own);
+}
+
 /* Behind the test above: there are four dead groups. */
 static void people_look_and_change(void **state)
 {
@@ -346,6 +361,7 @@ static void people_look_and_change(void **state)
     assert_int_equal(survey->barred_count, 1);
     assert_true(survey->worker_count >= 3 && survey->batch_count == 3);
     pl_surveyor_destroy(surveyor);
+    learner_looks(survey);
     free(survey);
 
     must(pl_dead_open(redis.url, &whom, "viewer", run_name, &dead, &err));
@@ -439,7 +455,7 @@ static const struct {
     {"LAWYV", "PING"},
     {"LAWYV", "ACL WHOAMI"},
     {"V", "INFO server"},
-    {"LV", "CLIENT LIST"},
+    {"LV", "CLIENT LIST"}, /* the learner shows queues and workers where it has a window */
     {"LV", "SCAN 0"},
     {"LAWY", "FCALL plait1_code 0"},
     {"V", "FCALL_RO plait1_code 0"},
