@@ -449,8 +449,7 @@ static void take_spans(struct pl_trace *t)
 
 void pl_trace_conclude(struct pl_trace *trace)
 {
-    if (trace->count > 0)
-        qsort(trace->events, trace->count, sizeof *trace->events, by_time);
+    qsort(trace->events, trace->count, sizeof *trace->events, by_time);
     mend_order(trace);
     leave_out(trace);
     take_notes(trace);
