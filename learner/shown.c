@@ -92,7 +92,8 @@ struct pl_shown {
     struct pl_shown_opts opts;
     struct pl_meters *meters;
     struct pl_meter *figures[FIGURES];
-    bool evaluation; /* of which the line is that is being written */
+    bool evaluation;     /* of which the line is that is being written */
+    bool given[FIGURES]; /* by the line before, or this one so far */
     struct pl_meter *step, *steps, *version, *skipped, *step_s, *wait_s, *last;
     struct pl_meter *sent, *chunks, *manifests, *errors, *accepted, *rejected, *kept;
     struct pl_meter *disk_free, *disk_size;
@@ -375,14 +376,25 @@ void pl_shown_figure(void *shown, const char *name, double value)
 {
     struct pl_shown *s = shown;
 
-    /* Evaluations have figures by the same names; what a line is of stands at its start. */
-    if (strncmp(name, "training/", 9) == 0)
+    /* Evaluations have figures by the same names; what a line is of stands at its start. A figure
+     * that the last line did not have, as nothing was there to take it of, is not the one before's;
+     * it goes now, and not the others with it, so that who looks in between finds those. */
+    if (strcmp(name, "training/epoch") == 0) {
         s->evaluation = false;
-    else if (strncmp(name, "val-core/", 9) == 0)
+        for (size_t i = 0; i < FIGURES; i++) {
+            if (!s->given[i] && strncmp(table[i].figure, "val-", 4) != 0)
+                pl_meter_unset(s->figures[i]);
+            s->given[i] = false;
+        }
+    } else if (strncmp(name, "val-core/", 9) == 0) {
         s->evaluation = true;
+    }
     for (size_t i = 0; i < FIGURES; i++)
-        if (strcmp(table[i].figure, name) == 0 && s->evaluation == (strncmp(name, "val-", 4) == 0))
+        if (strcmp(table[i].figure, name) == 0 &&
+            s->evaluation == (strncmp(name, "val-", 4) == 0)) {
             pl_meter_set(s->figures[i], value);
+            s->given[i] = true;
+        }
 }
 
 void pl_shown_step(struct pl_shown *shown, uint64_t step, double step_s, double wait_s)

@@ -438,6 +438,8 @@ int pl_rewarder_run(struct pl_daemon *daemon, struct pl_error *err)
         rc = open_voucher(&r, err);
     if (rc == PL_OK)
         rc = open_desk(&r, &desk, err);
+    if (rc == PL_OK && desk && r.keys)
+        pl_rewarder_shown_desk(&r.shown, desk);
     while (rc == PL_OK && started < threads) {
         rc = worker_start(&workers[started], &r, started + 1, err);
         started += rc == PL_OK;
@@ -459,6 +461,7 @@ int pl_rewarder_run(struct pl_daemon *daemon, struct pl_error *err)
             (unsigned long long)atomic_load(&r.groups), (unsigned long long)atomic_load(&r.samples),
             (unsigned long long)atomic_load(&r.buried), (unsigned long long)atomic_load(&r.refused),
             (unsigned long long)atomic_load(&r.unverified));
+    pl_rewarder_shown_forget(&r.shown);
     pl_desk_destroy(desk);
     pl_keys_destroy(r.keys);
     pl_voucher_close(r.voucher);

@@ -8,7 +8,7 @@ void pl_rewarder_shown_make(struct pl_rewarder_shown *shown, struct pl_meters *m
     static const char *const words[] = {"none", "right", "wrong", "unparsed"};
     struct pl_rewarder_shown *s = shown;
 
-    *s = (struct pl_rewarder_shown){0};
+    *s = (struct pl_rewarder_shown){.meters = meters};
     for (int i = 0; i < PL_REWARDER_OUTCOMES; i++)
         s->deliveries[i] =
             pl_meters_counter(meters, "plait_deliveries_total", delivered, "queue", "rollouts",
@@ -37,4 +37,32 @@ void pl_rewarder_shown_group(struct pl_rewarder_shown *shown, const struct pl_ro
     pl_meter_add(shown->groups, 1);
     for (size_t i = 0; i < group->samples; i++)
         pl_meter_add(shown->verdicts[group->rollouts[i].score.verdict], 1);
+}
+
+static void fill(void *at)
+{
+    const struct pl_rewarder_shown *s = at;
+    const struct pl_door_stats door = pl_desk_door(s->desk);
+
+    pl_meter_rise(s->accepted, (double)door.accepted);
+    pl_meter_rise(s->rejected, (double)pl_door_refused(&door));
+}
+
+void pl_rewarder_shown_desk(struct pl_rewarder_shown *shown, const struct pl_desk *desk)
+{
+    static const char doors[] = "Peers that came to have scores with a key, by what was said.";
+    struct pl_meters *m = shown->meters;
+
+    shown->desk = desk;
+    shown->accepted =
+        pl_meters_counter(m, "plait_connections_total", doors, "result", "accepted", NULL);
+    shown->rejected =
+        pl_meters_counter(m, "plait_connections_total", doors, "result", "refused", NULL);
+    pl_meters_fill(m, fill, shown);
+}
+
+void pl_rewarder_shown_forget(struct pl_rewarder_shown *shown)
+{
+    if (shown->desk)
+        pl_meters_forget(shown->meters, fill, shown);
 }

@@ -31,6 +31,7 @@ struct pl_redis_wire {
     size_t bytes_max, elements_max;
     size_t bytes, elements; /* of the answer that is being read */
     bool full, answered;
+    bool unnamed; /* TLS without a certificate of one's own */
 };
 
 /* ---- reading within bounds ---- */
@@ -197,19 +198,26 @@ int pl_redis_wire_ask(struct pl_redis_wire *wire, int count, const char *const *
 {
     char *command = NULL;
     const int len = redisFormatCommandArgv(&command, count, (const char **)words, lens);
+    struct pl_error met = {0};
     int rc;
 
     if (len < 0)
         return pl_fail(err, PL_ENOMEM, "no memory to ask Redis");
     wire->bytes = wire->elements = 0;
-    rc = send_all(wire, command, (size_t)len, err);
+    rc = send_all(wire, command, (size_t)len, &met);
     redisFreeCommand(command);
     if (rc == PL_EIO && !wire->tls && said_why(wire, ret_reply))
         return PL_OK;
     if (rc == PL_OK)
-        rc = read_reply(wire, ret_reply, err);
+        rc = read_reply(wire, ret_reply, &met);
+    /* Where Redis cuts before its reason is read, this is the reason. */
+    if (rc == PL_EIO && wire->unnamed && !wire->answered)
+        return pl_fail(err, rc,
+                       "%s before anything was said: where Redis demands a certificate of its "
+                       "clients, set redis.tls_cert and redis.tls_key",
+                       met.text);
     wire->answered = wire->answered || rc == PL_OK;
-    return rc;
+    return rc < 0 ? pl_fail(err, rc, "%s", met.text) : PL_OK;
 }
 
 /* ---- opening ---- */
@@ -242,6 +250,7 @@ int pl_redis_wire_open(const struct pl_redis_wire_opts *opts, struct pl_redis_wi
     if (!w)
         return pl_fail(err, PL_ENOMEM, "no memory for a connection");
     w->silence_ms = opts->silence_ms;
+    w->unnamed = opts->url->tls && !(opts->access->tls_cert && opts->access->tls_cert[0]);
     w->bytes_max = opts->bytes_max ? opts->bytes_max : PL_REDIS_BYTES_MAX;
     w->elements_max = opts->elements_max ? opts->elements_max : PL_REDIS_ELEMENTS_MAX;
     rc = connect_to(w, opts->url, opts->connect_ms, err);

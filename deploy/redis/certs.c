@@ -2,6 +2,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/file.h"
+#include "deploy/redis/private_file.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -13,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { HOST_MAX = 253, NAMES_MAX = 8192, SERIAL_BYTES = 16, EARLIER_S = 3600 };
 
@@ -166,11 +166,10 @@ static int save(const struct pl_redis_certs *c, const char *name, const struct p
         const bool key = i == 0;
         char *path = path_of(c, name, key ? "key" : "crt");
         struct pl_outfile out = {0};
-        const mode_t mask = umask(key ? 0077 : 0022);
 
-        rc = path ? pl_outfile_open(path, &out, err)
-                  : pl_fail(err, PL_ENOMEM, "no memory for a certificate");
-        umask(mask);
+        rc = !path ? pl_fail(err, PL_ENOMEM, "no memory for a certificate")
+             : key ? pl_private_open(path, &out, err)
+                   : pl_outfile_open(path, &out, err);
         if (rc == PL_OK &&
             (key ? PEM_write_PrivateKey(out.stream, p->key, NULL, NULL, 0, NULL, NULL)
                  : PEM_write_X509(out.stream, p->cert)) != 1)

@@ -2,16 +2,14 @@
 
 #include "common/base/file.h"
 #include "common/base/secret.h"
+#include "deploy/redis/private_file.h"
 
 #include <ctype.h>
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { PASSWORD_BYTES = 32, ACL_MAX = 1 << 16 };
 
@@ -168,12 +166,10 @@ static int hash(const char *password, char ret_hex[PL_REDIS_HASH], struct pl_err
     return PL_OK;
 }
 
-/* Whole or not at all, and never readable by others. */
 static int write_private(const char *path, const char *text, struct pl_error *err)
 {
     struct pl_outfile out = {0};
-    const mode_t mask = umask(0077);
-    int rc = pl_outfile_open(path, &out, err);
+    int rc = pl_private_open(path, &out, err);
 
     if (rc == PL_OK)
         rc = pl_outfile_write(&out, text, strlen(text), err);
@@ -181,9 +177,6 @@ static int write_private(const char *path, const char *text, struct pl_error *er
         rc = pl_outfile_commit(&out, err);
     else
         pl_outfile_abort(&out);
-    umask(mask);
-    if (rc == PL_OK && chmod(path, 0600) < 0)
-        rc = pl_fail_errno(err, "chmod '%s'", path);
     return rc;
 }
 

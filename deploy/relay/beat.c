@@ -1,6 +1,7 @@
 #include "deploy/relay/beat.h"
 
 #include "common/app/signals.h"
+#include "common/app/window.h"
 #include "common/base/log.h"
 #include "common/link/queues.h"
 
@@ -48,9 +49,13 @@ static int tell(struct pl_beat *b, struct pl_error *err)
 {
     const struct pl_relay_stats s = pl_relay_stats(b->relay);
     char version[32], peers[32], pulled[32], served[32], refused[32], refused_peers[32];
-    const struct pl_field fields[] = {{"version", version},     {"peers", peers},
-                                      {"pulled_bytes", pulled}, {"served_bytes", served},
-                                      {"refused", refused},     {"refused_peers", refused_peers}};
+    const struct pl_field fields[] = {{"version", version},
+                                      {"peers", peers},
+                                      {"pulled_bytes", pulled},
+                                      {"served_bytes", served},
+                                      {"refused", refused},
+                                      {"refused_peers", refused_peers},
+                                      {"http", pl_window_address(b->daemon->window)}};
 
     snprintf(version, sizeof version, "%llu", (unsigned long long)s.newest);
     snprintf(peers, sizeof peers, "%zu", s.downstream.peers);

@@ -7,6 +7,7 @@
 #include "common/link/keys.h"
 #include "common/link/relay.h"
 #include "deploy/relay/beat.h"
+#include "deploy/relay/shown.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -146,10 +147,13 @@ static void supervise(const struct pl_relay *relay)
 int pl_relay_run(struct pl_daemon *daemon, struct pl_error *err)
 {
     struct pl_relay *relay = NULL;
+    struct pl_relay_shown *shown = NULL;
     struct pl_beat *beat = NULL;
     struct pl_keys *keys = NULL;
     int rc = open_relay(daemon, &keys, &relay, err);
 
+    if (rc == PL_OK)
+        rc = pl_relay_shown_make(daemon->window, relay, &shown, err);
     if (rc == PL_OK)
         rc = pl_beat_start(daemon, relay, &beat, err);
     if (rc == PL_OK) {
@@ -157,6 +161,7 @@ int pl_relay_run(struct pl_daemon *daemon, struct pl_error *err)
         supervise(relay);
     }
     pl_beat_stop(beat);
+    pl_relay_shown_forget(shown);
     if (relay) {
         const struct pl_relay_stats stats = pl_relay_stats(relay);
 

@@ -449,7 +449,8 @@ static void take_spans(struct pl_trace *t)
 
 void pl_trace_conclude(struct pl_trace *trace)
 {
-    qsort(trace->events, trace->count, sizeof *trace->events, by_time);
+    if (trace->count > 0)
+        qsort(trace->events, trace->count, sizeof *trace->events, by_time);
     mend_order(trace);
     leave_out(trace);
     take_notes(trace);

@@ -148,21 +148,23 @@ static const char *safe(struct pl_buf *buf, const char *text)
 
 static int add_event(struct pl_table *table, const struct pl_trace_event *e, double before_s)
 {
-    struct pl_buf who, what, text;
+    const char *const texts[] = {e->role, e->who, e->event, e->text};
+    struct pl_buf bufs[4];
     char at[STAMP], after[48] = "";
+    const char *cells[6];
     int rc;
 
-    pl_buf_init(&who, 1 << 12);
-    pl_buf_init(&what, 1 << 12);
-    pl_buf_init(&text, 1 << 14);
     if (!isnan(before_s))
         snprintf(after, sizeof after, "%+.3f", e->at_s - before_s);
-    rc = pl_table_add(table, (const char *const[]){stamp(at, e->at_s, false), after, e->role,
-                                                   safe(&who, e->who), safe(&what, e->event),
-                                                   safe(&text, e->text)});
-    pl_buf_release(&who);
-    pl_buf_release(&what);
-    pl_buf_release(&text);
+    cells[0] = stamp(at, e->at_s, false);
+    cells[1] = after;
+    for (size_t i = 0; i < 4; i++) {
+        pl_buf_init(&bufs[i], 1 << 14);
+        cells[2 + i] = safe(&bufs[i], texts[i]);
+    }
+    rc = pl_table_add(table, cells);
+    for (size_t i = 0; i < 4; i++)
+        pl_buf_release(&bufs[i]);
     return rc;
 }
 
@@ -373,11 +375,11 @@ static json_t *events_json(const struct pl_trace *t)
 
         json_array_append_new(
             list,
-            json_pack("{s:s, s:I, s:o, s:s, s:o, s:s, s:o, s:o}", "at", stamp(at, e->at_s, true),
+            json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "at", stamp(at, e->at_s, true),
                       "at_ms", (json_int_t)llround(1e3 * e->at_s), "after_s",
                       i > 0 ? json_real(e->at_s - t->events[i - 1].at_s) : json_null(), "role",
-                      e->role, "worker", word(e->who), "level", e->level, "event", word(e->event),
-                      "fields", fields_json(e->text)));
+                      word(e->role), "worker", word(e->who), "level", word(e->level), "event",
+                      word(e->event), "fields", fields_json(e->text)));
     }
     return list;
 }

@@ -260,7 +260,6 @@ cut_link learner
 further 5
 cut_link redis
 healed=$(done_steps)
-further $((steps - healed))
 for _ in $(seq $((10 * limit_s))); do
     kill -0 "$(cat learner.pid)" 2>/dev/null || break
     sleep 0.1

@@ -1,11 +1,12 @@
 #!/bin/sh
 # Keys: a run over TCP with keys ends with the weights of one without; a stranger is refused and
 # counted while it goes; and what would let everybody in is refused before anything is started.
-# Usage: test_keys.sh PLAIT ACTOR LEARNER
+# Usage: test_keys.sh PLAIT ACTOR LEARNER GET
 set -u
 plait=$(readlink -f "$1")
 actor=$(readlink -f "$2")
 learner=$(readlink -f "$3")
+get=$(readlink -f "$4")
 . "$(dirname "$(readlink -f "$0")")/check.sh"
 trap 'end_all; rm -rf "$dir"' EXIT
 trap 'exit 143' TERM
@@ -168,10 +169,11 @@ has run-plain/logs/actor-1.log 'start event=insecure'
 next_port && announce=tcp://127.0.0.1:$port
 next_port && serve=tcp://127.0.0.1:$port
 next_port && score=tcp://127.0.0.1:$port
+http=127.0.0.1:$((port + 1))-$((port + 20))
 # A stranger knows all that is no secret, and has keys of its own; Redis does not answer it.
 cp before/learner.pub strangers/
 begin keys link.keys="$dir/keys" link.announce=$announce link.serve=$serve link.score=$score \
-    workers.actors=2
+    http.listen="$http" workers.actors=2
 strangers=
 stranger() { # NAME SETTING...
     who=$1
@@ -196,6 +198,17 @@ while running && ! { refused 'its key is in no line' && { refused 'it does not s
     refused 'it went away'; }; }; do
     sleep 0.02
 done
+# shown NAME RESULT: how many connections its metrics tell of, in $shown
+shown() {
+    where=$(sed -n 's/.* start role=.* http=\([^ ]*\).*/\1/p' "run-keys/logs/$1.log" | tail -n 1)
+    shown=$("$get" "$where" /metrics | sed -n "s/^plait_connections_total{.*result=\"$2\".*} //p")
+}
+"$get" "${score#tcp://}" / >out 2>err # no ZeroMQ at all
+while running && ! grep -q 'door event=refused' run-keys/logs/rewarder-1.log; do sleep 0.02; done
+shown learner refused
+ok "the metrics of the learner tell of the strangers: $shown" test "${shown:-0}" -ge 2
+shown rewarder-1 refused
+ok "those of the rewarder too: $shown" test "${shown:-0}" -ge 1
 # shellcheck disable=SC2086 # words
 kill -CONT $actors
 ok 'Redis says that it is not insecure' test "$insecure" = no

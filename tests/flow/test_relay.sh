@@ -2,10 +2,10 @@
 # A run whose actors have their weights by way of relays: one behind the learner, one behind that one
 # and without Redis. The learner and a relay are killed, and the run ends with the weights of one
 # that had neither relays nor kills.
-# Usage: test_relay.sh PLAIT LEARNER REWARDER ACTOR RELAY
+# Usage: test_relay.sh PLAIT LEARNER REWARDER ACTOR RELAY GET
 set -u
 plait=$(readlink -f "$1") learner=$(readlink -f "$2") rewarder=$(readlink -f "$3")
-actor=$(readlink -f "$4") relay=$(readlink -f "$5")
+actor=$(readlink -f "$4") relay=$(readlink -f "$5") get=$(readlink -f "$6")
 . "$(dirname "$(readlink -f "$0")")/check.sh"
 pids=
 trap 'end_all; rm -rf "$dir"' EXIT
@@ -144,7 +144,7 @@ keep learner "$learner" run.yaml --name learner
 keep rewarder-1 "$rewarder" run.yaml --name rewarder-1
 # shellcheck disable=SC2046 # words
 {
-    keep relay-1 "$relay" run.yaml $(bind "$near") --name relay-1
+    keep relay-1 "$relay" run.yaml $(bind "$near") http.listen=127.0.0.1:19640-19699 --name relay-1
     keep relay-2 "$relay" run.yaml $(from "$near") $(bind "$far") link.redis=unix:///nowhere.sock \
         --name relay-2
     keep actor-1 "$actor" run.yaml $(from "$near") --name actor-1
@@ -159,6 +159,10 @@ expect 0 "$plait" status run.yaml
 has out 'relay-1'
 expect 0 redis-cli -s run/redis.sock HGET 'plait:{t}:worker:relay-1' role
 is out relay
+expect 0 redis-cli -s run/redis.sock HGET 'plait:{t}:worker:relay-1' http
+expect 0 "$get" "$(cat out)" /metrics
+ok 'its figures say what it sent' grep -q '^plait_weights_sent_bytes_total{run="t"} [1-9]' out
+has out 'plait_relay_cache_bytes{run="t"}'
 at 5
 murder relay-2
 at $steps

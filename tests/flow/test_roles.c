@@ -23,9 +23,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static struct pl_test_redis redis;
-static struct pl_redis_access access;
+static struct pl_redis_access whom;
 static char run_name[32] = "demo";
 static struct pl_error err;
 
@@ -45,8 +46,8 @@ static int start(void **state)
 
     assert_int_equal(pl_scratch_setup(state), 0);
     must(pl_redis_users_write(pl_scratch("acl"), "", none, &err));
-    access.user = "{role}";
-    access.password_file = strdup(pl_scratch("acl/{role}.password"));
+    whom.user = "{role}";
+    whom.password_file = strdup(pl_scratch("acl/{role}.password"));
     more[1] = strdup(pl_scratch("acl/users.acl"));
     redis.more = more;
     pl_test_redis_start(&redis);
@@ -56,7 +57,7 @@ static int start(void **state)
 static int stop(void **state)
 {
     pl_test_redis_end(&redis);
-    free((char *)access.password_file);
+    free((char *)whom.password_file);
     free((char *)redis.more[1]);
     return pl_scratch_teardown(state);
 }
@@ -103,12 +104,10 @@ static void load_functions(const char *role)
     struct pl_redis_args args;
     bool loaded = false;
 
-    must(pl_redis_create(&(struct pl_redis_opts){.url = redis.url,
-                                                 .access = access,
-                                                 .role = role,
-                                                 .client = "test",
-                                                 .patience_ms = 5000},
-                         &r, &err));
+    must(pl_redis_create(
+        &(struct pl_redis_opts){
+            .url = redis.url, .access = whom, .role = role, .client = "test", .patience_ms = 5000},
+        &r, &err));
     pl_redis_begin(&args, "PING");
     must(pl_redis_call(r, &args, NULL, &err));
     must(pl_library_ensure(r, &loaded, &err));
@@ -118,7 +117,7 @@ static void load_functions(const char *role)
 static int open_as(const char *role, const char *name, struct pl_queues **ret_stream)
 {
     const struct pl_queues_opts opts = {.url = redis.url,
-                                        .access = access,
+                                        .access = whom,
                                         .run = run_name,
                                         .worker = name,
                                         .role = role,
@@ -330,6 +329,21 @@ static void each_does_its_work(void **state)
     pl_queues_close(learner);
 }
 
+/* The learner looks as itself, for what it shows to Prometheus. */
+static void learner_looks(struct pl_survey *survey)
+{
+    struct pl_redis_access own = {0};
+    struct pl_surveyor *surveyor = NULL;
+
+    must(pl_redis_access_copy(&whom, "learner", &own, &err));
+    must(pl_surveyor_create(redis.url, &own, run_name, &surveyor, &err));
+    must(pl_surveyor_take(surveyor, survey, &err));
+    assert_string_equal(survey->state, "running");
+    assert_true(survey->worker_count >= 3);
+    pl_surveyor_destroy(surveyor);
+    pl_redis_access_release(&own);
+}
+
 /* Behind the test above: there are four dead groups. */
 static void people_look_and_change(void **state)
 {
@@ -341,21 +355,22 @@ static void people_look_and_change(void **state)
 
     (void)state;
     assert_non_null(survey);
-    must(pl_surveyor_create(redis.url, &access, run_name, &surveyor, &err));
+    must(pl_surveyor_create(redis.url, &whom, run_name, &surveyor, &err));
     must(pl_surveyor_take(surveyor, survey, &err));
     assert_string_equal(survey->state, "running");
     assert_int_equal(survey->barred_count, 1);
     assert_true(survey->worker_count >= 3 && survey->batch_count == 3);
     pl_surveyor_destroy(surveyor);
+    learner_looks(survey);
     free(survey);
 
-    must(pl_dead_open(redis.url, &access, "viewer", run_name, &dead, &err));
+    must(pl_dead_open(redis.url, &whom, "viewer", run_name, &dead, &err));
     must(pl_dead_each(dead, 0, count_one, &n, &err));
     assert_int_equal(n, 5);
     assert_int_equal(pl_dead_retry(dead, "0-1", &outcome, &err), PL_EINVAL);
     assert_non_null(strstr(err.text, "does not let the user 'viewer' run 'FCALL plait1_retry'"));
     pl_dead_close(dead);
-    must(pl_dead_open(redis.url, &access, "admin", run_name, &dead, &err));
+    must(pl_dead_open(redis.url, &whom, "admin", run_name, &dead, &err));
     must(pl_dead_retry(dead, "0-1", &outcome, &err));
     assert_int_equal(outcome, PL_DEAD_GONE);
     pl_dead_close(dead);
@@ -440,8 +455,8 @@ static const struct {
     {"LAWYV", "PING"},
     {"LAWYV", "ACL WHOAMI"},
     {"V", "INFO server"},
-    {"V", "CLIENT LIST"},
-    {"V", "SCAN 0"},
+    {"LV", "CLIENT LIST"}, /* the learner shows queues and workers where it has a window */
+    {"LV", "SCAN 0"},
     {"LAWY", "FCALL plait1_code 0"},
     {"V", "FCALL_RO plait1_code 0"},
     {"V", "FCALL_RO plait1_ledger 1 plait:{demo}:"},
@@ -594,25 +609,34 @@ static void private_files(void **state)
     }
     assert_int_equal(stat(pl_scratch("acl/users.acl"), &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
+    /* What was given to Redis' group is still its group's when it is written again, and no more. */
+    assert_int_equal(chmod(pl_scratch("acl/users.acl"), 0666), 0);
+    if (geteuid() == 0)
+        assert_int_equal(chown(pl_scratch("acl/users.acl"), 0, 7), 0);
+    must(pl_redis_users_write(pl_scratch("acl"), "", none, &err));
+    assert_int_equal(stat(pl_scratch("acl/users.acl"), &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0640);
+    if (geteuid() == 0)
+        assert_int_equal(st.st_gid, 7);
 }
 
 /* What a program is told. */
 static void sentences(void **state)
 {
     struct pl_queues *s = NULL;
-    const struct pl_redis_access kept = access;
+    const struct pl_redis_access kept = whom;
 
     (void)state;
-    access = (struct pl_redis_access){0};
+    whom = (struct pl_redis_access){0};
     assert_int_equal(open_as("actor", "a", &s), PL_EINVAL);
     assert_non_null(strstr(err.text, "lets nobody in without a user and a password (NOAUTH): set "
                                      "redis.user and redis.password_file"));
-    access = (struct pl_redis_access){.user = "actor"};
+    whom = (struct pl_redis_access){.user = "actor"};
     assert_int_equal(open_as("actor", "a", &s), PL_EINVAL);
     assert_non_null(strstr(err.text, "redis.user is 'actor', but redis.password_file"));
     pl_scratch_text(pl_scratch("wrong"), "guess\n");
     assert_int_equal(chmod(pl_scratch("wrong"), 0600), 0);
-    access = (struct pl_redis_access){.user = "actor", .password_file = pl_scratch("wrong")};
+    whom = (struct pl_redis_access){.user = "actor", .password_file = pl_scratch("wrong")};
     assert_int_equal(open_as("actor", "a", &s), PL_EINVAL);
     assert_non_null(strstr(err.text, "does not know the user 'actor' by the password in '"));
     assert_non_null(strstr(err.text, "ACL LOAD"));
@@ -620,19 +644,19 @@ static void sentences(void **state)
     assert_int_equal(chmod(pl_scratch("wrong"), 0644), 0);
     assert_int_equal(open_as("actor", "a", &s), PL_EINVAL);
     assert_non_null(strstr(err.text, "but its mode is 0644: let nobody else read it"));
-    access.password_file = "/nowhere/x";
+    whom.password_file = "/nowhere/x";
     assert_int_equal(open_as("actor", "a", &s), PL_ENOENT);
     assert_non_null(strstr(err.text, "redis.password_file: look at '/nowhere/x': No such file"));
-    access = (struct pl_redis_access){.tls_ca = "ca.crt"};
+    whom = (struct pl_redis_access){.tls_ca = "ca.crt"};
     assert_int_equal(open_as("actor", "a", &s), PL_EINVAL);
     assert_non_null(strstr(err.text, "redis.tls_ca is given, but Redis at 'unix:///"));
-    access = kept;
-    access.user = "relay";
-    access.password_file = pl_scratch("acl/relay.password");
+    whom = kept;
+    whom.user = "relay";
+    whom.password_file = pl_scratch("acl/relay.password");
     assert_int_equal(open_as("actor", "a", &s), PL_EINVAL);
     assert_non_null(strstr(err.text, "does not let the user 'relay' run 'XGROUP' (NOPERM"));
     assert_non_null(strstr(err.text, "be the user of this program's role (redis.user)"));
-    access = kept;
+    whom = kept;
 }
 
 /* Users of one run are strangers to the others. Last: it changes the rights. */

@@ -1271,12 +1271,53 @@ KEYS = {
     "bad-list-nul": b"\1actor\0 " + Z85,
 }
 
+# --- logs of a group ---
+
+AT = "2026-11-25T05:16:"
+
+
+def log_line(second, text, worker="actor-1"):
+    return f"{AT}{second:06.3f}Z info {text} id={worker}\n"
+
+
+def log_object(second, **fields):
+    return json.dumps({"ts": f"{AT}{second:06.3f}Z", "level": "info", **fields}, separators=(",", ":")) + "\n"
+
+
+STORY = (log_line(30, "fed group=12:3 version=12 task=kk-1", "learner")
+         + log_line(30.1, "leased group=12:3 queue=prompts deliveries=1")
+         + log_line(31, "start role=actor name=actor-1")
+         + log_line(32, "leased group=12:3 queue=prompts deliveries=2")
+         + log_line(34, "finished group=12:3 tokens=81 outcome=done")
+         + log_line(34.1, "leased group=12:3 queue=rollouts worker=rewarder-1.1", "rewarder-1")
+         + log_line(34.2, "scored group=12:3 worker=rewarder-1.1 outcome=done", "rewarder-1")
+         + log_line(35, "ready batch=12 gate=open", "learner") + log_line(36, "trained step=13 batch=12", "learner")
+         + log_line(37, "retired batch=12", "learner"))
+
+TRACE = {
+    "good-story": STORY,
+    "good-backwards": "\n".join(reversed(STORY.strip().split("\n"))),
+    "good-json": log_object(30, role="learner", id="learner", event="fed", group="12:3", version=12)
+    + log_object(31, role="actor", id="a", event="leased", group="12:3", queue="prompts", deliveries=1)
+    + log_object(32, role="actor", id="a", event="finished", group="12:3", outcome="done", loss=-1e-9, x=None, y=[1, {}]),
+    "good-journal": "<6>" + log_line(30, "fed group=12:3") + "<4>" + log_object(31, id="a", event="lost", group="12:3")
+    + "Nov 25 05:16:32 host plait-actor[7]: " + log_line(32, "returned group=12:3 reason=\"stopping\""),
+    "good-hostile": log_line(30, 'refused group=12:3 reason="\\" group=9:9 \\n\\x1b[2J" a=\\x20\\x3d="\\') + log_line(
+        31, "buried group=12:3 " + " ".join(f"k{i}=" + "v" * 40 for i in range(40)), "a\\x1b]0;x"),
+    "good-clocks": log_line(59, "fed group=12:3", "learner") + log_line(1, "leased group=12:3 queue=prompts")
+    + log_line(2, "finished group=12:3 outcome=done") + log_line(3, "finished group=12:3 outcome=repeated"),
+    "bad-others": log_line(30, "fed group=12:33") + log_line(30, "fed group=112:3") + log_line(30, "ready batch=13"),
+    "bad-torn": f"{AT}30.000Z in\n{AT}30.\n{{\"ts\":\"{AT}30.000Z\",\"level\":\"info\",\"group\":\"12:3\n",
+    "bad-no-level": f"{AT}30.000Z loud fed group=12:3\n",
+    "bad-empty": "",
+}
+
 for name, seeds in {
         "chat": CHAT, "config": CONFIG, "csv": CSV, "exec": EXEC, "import": IMPORT, "json": JSON, "keys": KEYS, "kk": KK,
         "machine": MACHINE, "metrics": METRICS, "model": MODEL,
         "options": OPTIONS, "pretok": PRETOK, "redis": REDIS, "report": REPORT, "run": RUN, "safetensors": SAFETENSORS,
         "settings": SETTINGS, "sft": SFT, "state": STATE,
-        "stream": STREAM, "task": TASK, "text_source": TEXT_SOURCE, "tokenizer": TOKENIZER, "unicode": UNICODE,
+        "stream": STREAM, "task": TASK, "text_source": TEXT_SOURCE, "tokenizer": TOKENIZER, "trace": TRACE, "unicode": UNICODE,
         "verify": VERIFY, "verify_math": VERIFY_MATH,
         "wire": WIRE}.items():
     write(name, seeds)
