@@ -17,6 +17,7 @@
 #include "common/link/relay.h"
 #include "common/link/seal.h"
 #include "common/link/version.h"
+#include "tests/scratch.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -49,7 +50,7 @@ static void fill(void)
 /* ---- who takes part ---- */
 
 struct ends {
-    char pub[64], serve[64];
+    char pub[128], serve[128];
 };
 
 /* Names of sockets that are the test's own. */
@@ -57,8 +58,8 @@ static struct ends ends(const char *name)
 {
     struct ends e;
 
-    snprintf(e.pub, sizeof e.pub, "ipc:///tmp/plait-relay-%d-%s.pub", (int)getpid(), name);
-    snprintf(e.serve, sizeof e.serve, "ipc:///tmp/plait-relay-%d-%s.serve", (int)getpid(), name);
+    snprintf(e.pub, sizeof e.pub, "ipc://%s.pub", pl_scratch(name));
+    snprintf(e.serve, sizeof e.serve, "ipc://%s.serve", pl_scratch(name));
     return e;
 }
 
@@ -891,5 +892,5 @@ int main(void)
     };
 
     fill();
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, pl_scratch_setup, pl_scratch_teardown);
 }
