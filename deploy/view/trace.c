@@ -168,13 +168,16 @@ int pl_trace_line(struct pl_trace *trace, const char *who, const char *line)
 int pl_trace_news(struct pl_trace *trace, const struct pl_news *news)
 {
     struct pl_trace_event event = {.at_s = news->at_s, .level = "info", .role = "redis"};
+    char group[64];
 
     if (strcmp(news->group, trace->group) != 0 &&
         (news->group[0] || strcmp(news->batch, trace->batch) != 0) &&
         strcmp(news->event, "quarantined") != 0)
         return PL_OK;
     snprintf(event.event, sizeof event.event, "%s", news->event);
-    return add(trace, &event, news->text);
+    snprintf(group, sizeof group, "group=%s ", trace->group); /* nobody needs to be told */
+    return add(trace, &event,
+               news->text + (strncmp(news->text, group, strlen(group)) == 0 ? strlen(group) : 0));
 }
 
 /* ---- putting in order ---- */

@@ -314,7 +314,8 @@ static void it_fits_any_terminal(void **state)
     (void)state;
     make_run();
     for (int i = 4; i < 60; i++)
-        add_worker("\x1b[31m\n\xe2\x80\xae a worker with a name that is long and not to be trusted",
+        add_worker("\x1b[31m\n\xe2\x80\xae \xe6\xbc\xa2 a worker with a name that is long and not "
+                   "to be trusted",
                    "ro\tle");
     add_event(1795583791.0, "\x1b[2J", "\xff\xfe\x07");
     for (size_t columns = 1; columns < 260; columns += columns < 100 ? 3 : 41)
@@ -331,6 +332,7 @@ static void it_fits_any_terminal(void **state)
 
                     for (const char *at = screen.lines[i].text; *at; at++) {
                         assert_true((unsigned char)*at >= ' ' && *at != 0x7f);
+                        assert_true(columns % 2 || (unsigned char)*at < 0x7f);
                         wide += ((unsigned char)*at & 0xc0) != 0x80;
                     }
                     if (wide > columns)
