@@ -238,6 +238,12 @@ kill -TERM $rewarder
 wait $rewarder
 ok 'the rewarder left' test $? -eq 0
 
+# ---- who is looked at does the same ----
+
+expect 0 "$plait" up run.yaml run.dir="$dir/plain" http.listen= link.redis= workers.learner_stays=no
+ok 'a run without windows ends with the same weights' cmp run/model/model.safetensors \
+    plain/model/model.safetensors
+
 # ---- groups that take long keep an actor from leaving: it drains ----
 
 sed 's/"max_position_embeddings": 512/"max_position_embeddings": 8192/' config.json >long.json
