@@ -88,12 +88,30 @@ static void sleep_ms(long ms)
     nanosleep(&t, NULL);
 }
 
-static void tick_for(long ms)
+/* How long it really took, in milliseconds: more, on a busy machine. */
+static long tick_for(long ms)
 {
+    struct timespec begin, end;
+
+    clock_gettime(CLOCK_MONOTONIC, &begin);
     for (long i = 0; i < ms; i += 2) {
         pl_vitals_tick();
         sleep_ms(2);
     }
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    return (end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000;
+}
+
+/* It ticks until it is heard, for ten seconds at most: a machine may be busy. */
+static bool is_fed(void (*tick)(void))
+{
+    for (int i = 0; i < 5000; i++) {
+        tick();
+        sleep_ms(2);
+        if (strstr(heard(), "WATCHDOG=1|"))
+            return true;
+    }
+    return false;
 }
 
 static void ready_is_said_once_with_nothing_against_it(void **state)
@@ -126,22 +144,19 @@ static void ready_is_said_once_with_nothing_against_it(void **state)
 static void the_watchdog_is_fed_by_ticks_alone(void **state)
 {
     size_t n;
+    long took;
 
     (void)state;
     begin(true, NULL);
     tick_for(2 * EVERY_MS);
     assert_null(strstr(heard(), "WATCHDOG")); /* it is not ready yet */
     pl_vitals_ready("start");
-    tick_for(10 * EVERY_MS);
+    took = tick_for(10 * EVERY_MS);
     n = count(heard(), "WATCHDOG=1|");
-    assert_in_range(n, 2, 10); /* 10, on a machine with nothing else to do; never more */
+    assert_in_range(n, 2, took / EVERY_MS + 1);
     sleep_ms(4 * EVERY_MS);
     assert_null(strstr(heard(), "WATCHDOG"));
-    pl_pulse(); /* what the floors below call */
-    pl_pulse();
-    sleep_ms(EVERY_MS + 10);
-    pl_pulse();
-    assert_non_null(strstr(heard(), "WATCHDOG=1|"));
+    assert_true(is_fed(pl_pulse)); /* what the floors below call */
     end();
 }
 
@@ -194,8 +209,7 @@ static void a_thread_that_hangs_is_not_covered_by_one_that_ticks(void **state)
     assert_true(now.tick_age_s >= 0.004 * EVERY_MS);
     pthread_barrier_wait(&both);
     pthread_join(thread, NULL);
-    tick_for(2 * EVERY_MS);
-    assert_non_null(strstr(heard(), "WATCHDOG"));
+    assert_true(is_fed(pl_vitals_tick));
     pl_vitals_read(&now);
     assert_string_equal(now.silent, "main");
     pthread_barrier_destroy(&both);
