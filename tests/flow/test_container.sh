@@ -80,7 +80,8 @@ while read -r file; do
     n=$((n + 1))
 done <held
 ok 'it names programs and libraries' test $n -gt 20
-for package in libc6 libopenblas0-openmp libzmq5 ca-certificates; do
+ok 'terminals for plait top' test -s root/usr/lib/terminfo/x/xterm-256color -a -s root/lib/terminfo/t/tmux
+for package in libc6 libopenblas0-openmp libzmq5 ca-certificates ncurses-base; do
     has $bill "pkg:deb/debian/$package@$(dpkg-query -W -f '${Version}' $package | sed 's/+/%2B/g; s/:/%3A/g')"
     ok "the licence of $package" test -s root/usr/share/doc/$package/copyright
 done
