@@ -200,8 +200,8 @@ static void show(struct watcher *w, struct pl_terminal *terminal, bool utf8, str
             if (shown > 0)
                 pl_top_compose(top, &view, screen);
             else
-                *screen = (struct pl_top_screen){.count = 1,
-                                                 .lines = {{"looking at the run ...", PL_TOP_DIM}}};
+                *screen = (struct pl_top_screen){
+                    .count = 1, .lines = {{"looking at the run ...", PL_TOP_DIM, 0}}};
             pl_terminal_draw(terminal, screen);
         }
         key = pl_terminal_key(terminal, KEY_MS);
