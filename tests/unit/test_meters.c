@@ -223,7 +223,7 @@ static void what_a_process_takes(void **state)
     pl_process_meters_make(&process, meters);
     pl_meters_fill(meters, pl_process_meters_fill, &process);
     for (int i = 0; i < 100000000; i++)
-        busy += i;
+        busy = busy + i;
     assert_true(value_of("process_cpu_seconds_total") > 0.02);
     assert_true(value_of("process_cpu_seconds_total") < 600.0);
     assert_true(value_of("process_resident_memory_bytes") > 1e6);
@@ -231,7 +231,7 @@ static void what_a_process_takes(void **state)
                 value_of("process_resident_memory_bytes"));
     assert_true(value_of("process_open_fds") >= 3);
     assert_true(value_of("process_max_fds") > value_of("process_open_fds"));
-    assert_true(value_of("process_threads") == 1);
+    assert_true(value_of("process_threads") >= 1); /* a sanitizer has one of its own */
     assert_true(fabs(value_of("process_start_time_seconds") - now) < 600.0);
 }
 
