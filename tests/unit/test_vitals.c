@@ -216,6 +216,26 @@ static void a_thread_that_hangs_is_not_covered_by_one_that_ticks(void **state)
     end();
 }
 
+static void a_thread_that_hangs_gets_no_more_time(void **state)
+{
+    pthread_t thread;
+
+    (void)state;
+    begin(true, NULL); /* and it does not become ready, as when it drains */
+    pthread_barrier_init(&both, NULL, 2);
+    assert_int_equal(pthread_create(&thread, NULL, hang, NULL), 0);
+    pthread_barrier_wait(&both);
+    tick_for(EVERY_MS); /* what its beginning is good for */
+    assert_int_equal(count(heard(), "EXTEND_TIMEOUT_USEC=60000000|"), 1);
+    sleep_ms(5100);
+    tick_for(EVERY_MS);
+    assert_null(strstr(heard(), "EXTEND"));
+    pthread_barrier_wait(&both);
+    pthread_join(thread, NULL);
+    pthread_barrier_destroy(&both);
+    end();
+}
+
 static void a_thread_that_is_not_watched_feeds_nothing(void **state)
 {
     pthread_t thread;
@@ -332,6 +352,7 @@ int main(void)
         cmocka_unit_test(the_watchdog_is_fed_by_ticks_alone),
         cmocka_unit_test(another_process_s_watchdog_is_not_fed),
         cmocka_unit_test(a_thread_that_hangs_is_not_covered_by_one_that_ticks),
+        cmocka_unit_test(a_thread_that_hangs_gets_no_more_time),
         cmocka_unit_test(a_thread_that_is_not_watched_feeds_nothing),
         cmocka_unit_test(the_status_is_sent_at_most_once_a_second),
         cmocka_unit_test(ticks_push_the_time_out_back_until_it_is_ready_and_while_it_drains),
