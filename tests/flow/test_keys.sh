@@ -209,6 +209,11 @@ shown learner refused
 ok "the metrics of the learner tell of the strangers: $shown" test "${shown:-0}" -ge 2
 shown rewarder-1 refused
 ok "those of the rewarder too: $shown" test "${shown:-0}" -ge 1
+# They are told why, too; that comes after the door has said so.
+for _ in $(seq 100); do
+    grep -q "'link.keys'" bare.log && grep -q 'does not let in' other.log && break
+    sleep 0.1
+done
 # shellcheck disable=SC2086 # words
 kill -CONT $actors
 ok 'Redis says that it is not insecure' test "$insecure" = no
