@@ -7,14 +7,16 @@ All keys of a run share one hash tag and are named from their prefix, KEYS[1] = 
 
   prompts, rollouts   streams, one entry a group; entries are deleted when they are done with
   groups:<b>          hash, index -> "prompt <entry>" | "rollout <entry>" | "scored" |
-                      "dead <entry>"
+                      "dead <entry>" | "parked <entry of dead>"
   batch:<b>           hash: expected fed arrived dropped samples right formatted accuracy previous
                       gate state (open, complete, ready) after next epsilon gated retried
   scored:<b>          hash, index -> scored group, "<index>:text" -> its rewards for people, and of each
                       group from its finish on "<index>:actor", "<index>:asked" (the prompt as it was fed),
                       from its commit on "<index>:counts" (samples right formatted)
   ready               stream, one entry a batch that is complete and whose gate is decided
-  dead                stream, groups that failed, with the reason and the fields of their entry
+  dead                stream, groups that failed or are parked, with the reason and the fields of their entry
+  parked              hash, group -> its entry of dead: its batch waits for it, nobody works on it
+  learner             the token of the learner that is at work; it expires
   events              short stream of what happened, for people
   retired             set of batches that are trained and durable
   ledger              hash: fed trained dropped scored, dropped:<reason>
@@ -188,6 +190,21 @@ local function queue_again(prefix, queue, b, index, entry, fields)
     local made = redis.call('XADD', prefix .. queue, '*', unpack(fields))
     done_with(prefix, queue, entry)
     redis.call('HSET', prefix .. 'groups:' .. b, index, STATE[queue] .. ' ' .. made)
+end
+
+-- An entry that its holder has left: anybody's again, if it is still its group's. Whether it is.
+local function let_go(prefix, queue, entry)
+    local found = redis.call('XRANGE', prefix .. queue, entry, entry)
+    local b, index = nil, nil
+    if #found == 1 then
+        b, index = string.match(found[1][2][2] or '', '^(%w+):(%d+)$')
+    end
+    if b and redis.call('HGET', prefix .. 'groups:' .. b, index) == STATE[queue] .. ' ' .. entry then
+        queue_again(prefix, queue, b, index, entry, found[1][2])
+        return true
+    end
+    done_with(prefix, queue, entry)
+    return false
 end
 
 -- batch index expected after previous epsilon gated | fields | pb
@@ -369,11 +386,11 @@ local function retry(keys, argv)
         return 'RETIRED'
     end
     local kind, held = word(state)
-    if kind ~= 'dead' or (held ~= '' and held ~= entry) then
+    if (kind ~= 'dead' and kind ~= 'parked') or (held ~= '' and held ~= entry) then
         return 'REPLACED'
     end
     local of = redis.call('HGET', key, 'state')
-    if not of or not may_reopen(prefix, b, of) then
+    if not of or (kind == 'dead' and not may_reopen(prefix, b, of)) then
         return 'TAKEN'
     end
     local fields = {}
@@ -383,14 +400,18 @@ local function retry(keys, argv)
             fields[#fields + 1] = found[1][2][i + 1]
         end
     end
-    reopen(prefix, b)
-    redis.call('HINCRBY', key, 'dropped', -1)
+    if kind == 'dead' then
+        reopen(prefix, b)
+        redis.call('HINCRBY', key, 'dropped', -1)
+        redis.call('HINCRBY', prefix .. 'ledger', 'dropped', -1)
+        count_dropped(prefix, f.reason or '', -1)
+    else
+        redis.call('HDEL', prefix .. 'parked', f.id)
+    end
     redis.call('HINCRBY', key, 'retried', 1)
     local made = redis.call('XADD', prefix .. f.where, '*', unpack(entry_of(b, index, fields, f.pb)))
     redis.call('HSET', groups, index, STATE[f.where] .. ' ' .. made)
     redis.call('XDEL', prefix .. 'dead', entry)
-    redis.call('HINCRBY', prefix .. 'ledger', 'dropped', -1)
-    count_dropped(prefix, f.reason or '', -1)
     note(prefix, 'event', 'retried', 'group', f.id, 'where', f.where)
     return 'DONE'
 end
@@ -408,12 +429,19 @@ local function drop(keys, argv)
     if reason == '' then
         reason = f.reason or ''
     end
-    if not f.late and reason ~= f.reason then
+    local state = b and redis.call('HGET', prefix .. 'groups:' .. b, index)
+    if state == 'parked ' .. entry then -- its batch goes on without it
+        redis.call('HDEL', prefix .. 'parked', f.id)
+        redis.call('HINCRBY', prefix .. 'batch:' .. b, 'dropped', 1)
+        redis.call('HINCRBY', prefix .. 'ledger', 'dropped', 1)
+        count_dropped(prefix, reason, 1)
+    elseif not f.late and reason ~= f.reason then
         count_dropped(prefix, f.reason or '', -1)
         count_dropped(prefix, reason, 1)
     end
-    if b and redis.call('HGET', prefix .. 'groups:' .. b, index) == 'dead ' .. entry then
+    if state == 'dead ' .. entry or state == 'parked ' .. entry then
         redis.call('HSET', prefix .. 'groups:' .. b, index, 'dead')
+        settle(prefix, b)
     end
     redis.call('XDEL', prefix .. 'dead', entry)
     note(prefix, 'event', 'dropped', 'group', f.id or '?', 'reason', reason)
@@ -486,17 +514,8 @@ local function quarantine(keys, argv)
     end
     local leases, groups = 0, 0
     for i = 1, held.err and 0 or #held do
-        local entry = held[i][1]
-        local found = redis.call('XRANGE', prefix .. 'prompts', entry, entry)
-        local b, index = nil, nil
-        if #found == 1 then
-            b, index = string.match(found[1][2][2] or '', '^(%w+):(%d+)$')
-        end
-        if b and redis.call('HGET', prefix .. 'groups:' .. b, index) == 'prompt ' .. entry then
-            queue_again(prefix, 'prompts', b, index, entry, found[1][2])
+        if let_go(prefix, 'prompts', held[i][1]) then
             leases = leases + 1
-        else
-            done_with(prefix, 'prompts', entry)
         end
     end
     for i = 3, #argv do
@@ -560,37 +579,120 @@ local function renew(keys, argv)
     return lost
 end
 
+-- All that is known of a batch goes, and what is left of it in queues. How many of its groups were scored, how
+-- many are not dead.
+local function clear(prefix, b)
+    local key, groups = prefix .. 'batch:' .. b, prefix .. 'groups:' .. b
+    local entry = redis.call('HGET', key, 'entry')
+    local list, scored, alive = redis.call('HGETALL', groups), 0, 0
+    for i = 1, #list, 2 do
+        local kind, held = word(list[i + 1])
+        for queue, name in pairs(STATE) do
+            if kind == name then
+                done_with(prefix, queue, held)
+            end
+        end
+        if kind == 'parked' then
+            redis.call('HDEL', prefix .. 'parked', b .. ':' .. list[i])
+        end
+        scored = scored + (kind == 'scored' and 1 or 0)
+        alive = alive + (kind == 'dead' and 0 or 1)
+    end
+    if entry then
+        redis.call('XDEL', prefix .. 'ready', entry)
+    end
+    redis.call('DEL', key, groups, prefix .. 'scored:' .. b)
+    redis.call('HINCRBY', prefix .. 'ledger', 'scored', string.format('%d', -scored))
+    return alive
+end
+
+local function wipe(prefix, b)
+    local gone = clear(prefix, b)
+    if gone > 0 then
+        redis.call('HINCRBY', prefix .. 'ledger', 'dropped', gone)
+        count_dropped(prefix, 'rewound', gone)
+    end
+    return gone
+end
+
 -- batch: after the checkpoint that contains it is durable. It is trained, whatever is known of it here:
 -- Redis may have gone back a little when it was started again. What is left of it in queues goes.
 local function retire(keys, argv)
     local prefix, b = keys[1], argv[1]
-    local key, groups = prefix .. 'batch:' .. b, prefix .. 'groups:' .. b
     if redis.call('SISMEMBER', prefix .. 'retired', b) == 1 then
         return 'REPEATED'
     end
-    local f = redis.call('HMGET', key, 'state', 'entry', 'arrived', 'fed', 'dropped')
-    if f[1] then
-        if f[1] == 'ready' then
-            redis.call('XDEL', prefix .. 'ready', f[2])
-        else
-            local state = redis.call('HVALS', groups)
-            for i = 1, #state do
-                local kind, held = word(state[i])
-                for queue, name in pairs(STATE) do
-                    if kind == name then
-                        done_with(prefix, queue, held)
-                    end
-                end
-            end
-        end
-        redis.call('HINCRBY', prefix .. 'ledger', 'trained',
-            string.format('%d', tonumber(f[4]) - tonumber(f[5])))
-        redis.call('HINCRBY', prefix .. 'ledger', 'scored', string.format('%d', -tonumber(f[3])))
-    end
-    redis.call('DEL', key, groups, prefix .. 'scored:' .. b)
+    redis.call('HINCRBY', prefix .. 'ledger', 'trained', clear(prefix, b))
     redis.call('SADD', prefix .. 'retired', b)
     note(prefix, 'event', 'retired', 'batch', b)
     return 'DONE'
+end
+
+-- step purge batch...: the learner goes on from this step, behind which Redis may be. What is retired of
+-- batches from there on, and of evaluations, is not any more. With purge '1' what is left of these batches and
+-- of evaluations goes, counted as dropped. Returns how many batches were retired, and how many groups went.
+local function rewind(keys, argv)
+    local prefix, step, purge = keys[1], tonumber(argv[1]), argv[2] == '1'
+    local function is_ahead(b)
+        return string.match(b, '^e%d+$') or (tonumber(b) and tonumber(b) >= step)
+    end
+    local back, gone = 0, 0
+    for _, b in ipairs(redis.call('SMEMBERS', prefix .. 'retired')) do
+        if is_ahead(b) then
+            redis.call('SREM', prefix .. 'retired', b)
+            back = back + 1
+        end
+    end
+    for i = 3, purge and #argv or 0 do
+        local b = argv[i]
+        if is_ahead(b) then
+            gone = gone + wipe(prefix, b)
+        end
+    end
+    if back + gone > 0 then
+        note(prefix, 'event', 'rewound', 'step', argv[1], 'batches', back, 'groups', gone)
+    end
+    return {back, gone}
+end
+
+-- token ms: the run is this learner's for so long, if it is nobody else's; whose it is.
+local function claim_run(keys, argv)
+    local key = keys[1] .. 'learner'
+    local held = redis.call('GET', key)
+    if held and held ~= argv[1] then
+        return held
+    end
+    redis.call('SET', key, argv[1], 'PX', argv[2])
+    return argv[1]
+end
+
+-- token: it is not this learner's any more
+local function leave_run(keys, argv)
+    local key = keys[1] .. 'learner'
+    if redis.call('GET', key) ~= argv[1] then
+        return 'REPEATED'
+    end
+    redis.call('DEL', key)
+    return 'DONE'
+end
+
+-- consumer: it is gone; what it holds of both queues is anybody else's at once. How many that were.
+local function release(keys, argv)
+    local prefix, consumer, count = keys[1], argv[1], 0
+    for queue, group in pairs(GROUP) do
+        local held = {}
+        if redis.call('EXISTS', prefix .. queue) == 1 then
+            held = redis.pcall('XPENDING', prefix .. queue, group, '-', '+', 100000, consumer)
+        end
+        for i = 1, held.err and 0 or #held do
+            let_go(prefix, queue, held[i][1])
+            count = count + 1
+        end
+    end
+    if count > 0 then
+        note(prefix, 'event', 'released', 'worker', consumer, 'groups', count)
+    end
+    return count
 end
 
 local function pending(key, group)
@@ -601,7 +703,7 @@ local function pending(key, group)
     return found.err and 0 or found[1]
 end
 
--- fed trained dropped scored | prompts, leased | rollouts, leased | ready dead
+-- fed trained dropped scored | prompts, leased | rollouts, leased | ready dead parked
 local function ledger(keys)
     local prefix = keys[1]
     local f = redis.call('HMGET', prefix .. 'ledger', 'fed', 'trained', 'dropped', 'scored')
@@ -614,6 +716,7 @@ local function ledger(keys)
     f[8] = pending(prefix .. 'rollouts', GROUP.rollouts)
     f[9] = redis.call('XLEN', prefix .. 'ready')
     f[10] = redis.call('XLEN', prefix .. 'dead')
+    f[11] = redis.call('HLEN', prefix .. 'parked')
     return f
 end
 
@@ -630,4 +733,8 @@ redis.register_function{function_name = 'plait1_quarantine', callback = quaranti
 redis.register_function{function_name = 'plait1_give_back', callback = give_back, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_renew', callback = renew, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_retire', callback = retire, flags = {'allow-oom'}}
+redis.register_function{function_name = 'plait1_rewind', callback = rewind, flags = {'allow-oom'}}
+redis.register_function{function_name = 'plait1_release', callback = release, flags = {'allow-oom'}}
+redis.register_function{function_name = 'plait1_claim_run', callback = claim_run, flags = {'allow-oom'}}
+redis.register_function{function_name = 'plait1_leave_run', callback = leave_run, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_ledger', callback = ledger, flags = {'no-writes'}}

@@ -9,11 +9,6 @@
 
 enum { BATCHES_MAX = 64 };
 
-static int odd(struct pl_error *err, const struct pl_redis_args *args)
-{
-    return pl_fail(err, PL_EIO, "Redis gave '%s' an answer of an unexpected form", args->words[0]);
-}
-
 static void key_of(const struct pl_queues *s, const char *name, const char *batch, char key[160])
 {
     snprintf(key, 160, "%s%s%s", s->prefix, name, batch);
@@ -49,7 +44,7 @@ int pl_guard_asked(struct pl_queues *stream, const struct pl_lease *lease,
         return rc;
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) {
         freeReplyObject(reply);
-        return odd(err, &args);
+        return pl_queues_odd(err, &args);
     }
     if (reply->element[0]->str)
         snprintf(found.actor, sizeof found.actor, "%s", reply->element[0]->str);
@@ -130,7 +125,7 @@ int pl_guard_quarantine(struct pl_queues *stream, const char *actor, const char 
     if (rc < 0)
         return rc;
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) {
-        rc = odd(err, &args);
+        rc = pl_queues_odd(err, &args);
     } else {
         *ret_leases = (size_t)reply->element[0]->integer;
         *ret_groups = (size_t)reply->element[1]->integer;
@@ -177,7 +172,7 @@ int pl_guard_each(struct pl_queues *stream,
     if (rc < 0)
         return rc;
     if (reply->type != REDIS_REPLY_ARRAY)
-        rc = odd(err, &args);
+        rc = pl_queues_odd(err, &args);
     for (size_t i = 0; rc == PL_OK && i + 1 < reply->elements; i += 2)
         if (reply->element[i]->str && reply->element[i + 1]->str)
             rc = each(at, reply->element[i]->str, reply->element[i + 1]->str, err);

@@ -29,7 +29,7 @@ static uint64_t now_ms(void)
 
 /* ---- opening ---- */
 
-static int odd(struct pl_error *err, const struct pl_redis_args *args)
+int pl_queues_odd(struct pl_error *err, const struct pl_redis_args *args)
 {
     return pl_fail(err, PL_EIO, "Redis gave '%s' an answer of an unexpected form", args->words[0]);
 }
@@ -111,11 +111,12 @@ int pl_queues_open(const struct pl_queues_opts *opts, struct pl_queues **ret_str
     s->worker = strdup(opts->worker);
     s->role = strdup(opts->role);
     s->url = strdup(opts->url);
+    s->run = strdup(opts->run);
     s->jitter = now_ms();
     s->since_ms = 1000ull * (uint64_t)time(NULL);
     strcpy(s->reclaim[0].from, "0");
     strcpy(s->reclaim[1].from, "0");
-    if (!s->prefix || !s->worker || !s->role || !s->url) {
+    if (!s->prefix || !s->worker || !s->role || !s->url || !s->run) {
         rc = pl_fail(err, PL_ENOMEM, "no memory for the queues");
         goto fail;
     }
@@ -153,6 +154,7 @@ void pl_queues_close(struct pl_queues *stream)
     free(stream->worker);
     free(stream->role);
     free(stream->url);
+    free(stream->run);
     free(stream);
 }
 
@@ -228,6 +230,12 @@ int pl_queues_feed(struct pl_queues *stream, const struct pl_feed *feed, bool *r
     add_fields(&args, feed->fields, feed->field_count);
     pl_redis_bytes(&args, feed->pb, feed->pb_len);
     rc = pl_queues_outcome(stream, &args, &outcome, err);
+    if (rc == PL_OK && outcome == PL_OUTCOME_RETIRED)
+        return pl_fail(
+            err, PL_EUNSUPPORTED,
+            "batch %s of the run '%s' is retired in Redis: a learner that was further on "
+            "has trained and saved it; rewind the queues to this learner's step",
+            feed->batch, stream->run);
     if (rc == PL_OK)
         *ret_new = outcome == PL_OUTCOME_DONE;
     return rc;
@@ -395,7 +403,7 @@ int pl_queues_renew(struct pl_queues *stream, enum pl_queue queue,
         if (rc < 0)
             return rc;
         if (reply->type != REDIS_REPLY_ARRAY || reply->elements != n)
-            rc = odd(err, &args);
+            rc = pl_queues_odd(err, &args);
         for (size_t i = 0; rc == PL_OK && i < n; i++) {
             const bool gone = reply->element[i]->integer != 0;
 
@@ -519,7 +527,7 @@ static int claim(struct pl_queues *s, enum pl_queue queue, struct pl_lease *ret_
             return rc;
         rc = PL_ENOENT;
         if (!is_array(reply, 2) || !reply->element[0]->str)
-            rc = odd(err, &args);
+            rc = pl_queues_odd(err, &args);
         else if (is_array(reply->element[1], 1))
             rc = lease_from(reply->element[1]->element[0], ret_lease, err);
         if (rc == PL_ENOENT)
@@ -661,12 +669,12 @@ static int batch_state(struct pl_queues *s, const char *batch, struct pl_ready *
         return rc;
     rc = PL_ENOENT;
     if (!is_array(reply, NAMES)) {
-        rc = odd(err, &args);
+        rc = pl_queues_odd(err, &args);
     } else if (reply->element[0]->str && strcmp(reply->element[0]->str, "ready") == 0) {
         rc = PL_OK;
         for (int i = 1; i < NAMES; i++)
             if (!reply->element[i]->str)
-                rc = odd(err, &args);
+                rc = pl_queues_odd(err, &args);
     }
     if (rc == PL_OK) {
         snprintf(ready->batch, sizeof ready->batch, "%s", batch);
@@ -702,7 +710,7 @@ static int fetch_groups(struct pl_queues *s, struct pl_ready *ready, struct pl_e
         return rc;
     if (!is_array(reply, 0) || reply->elements / 2 > GROUPS_MAX) {
         freeReplyObject(reply);
-        return odd(err, &args);
+        return pl_queues_odd(err, &args);
     }
     ready->memory = reply;
     ready->groups = calloc(reply->elements / 2 + 1, sizeof *ready->groups);
@@ -717,7 +725,7 @@ static int fetch_groups(struct pl_queues *s, struct pl_ready *ready, struct pl_e
 
         if (name->type != REDIS_REPLY_STRING || value->type != REDIS_REPLY_STRING) {
             pl_ready_release(ready);
-            return odd(err, &args);
+            return pl_queues_odd(err, &args);
         }
         index = strtoul(name->str, &end, 10);
         if (*end) /* "3:text" is for people */
@@ -891,9 +899,15 @@ int pl_queues_heartbeat(struct pl_queues *stream, const struct pl_field *fields,
     return pl_redis_call(stream->redis, &args, NULL, err);
 }
 
+/* Of an entry that was deleted by hand Redis still says who had it. */
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 int pl_queues_ledger(struct pl_queues *stream, struct pl_ledger *ret_ledger, struct pl_error *err)
 {
-    enum { COUNTS = 10 };
+    enum { COUNTS = 11 };
     uint64_t n[COUNTS];
     struct pl_redis_args args;
     struct pl_ledger l;
@@ -906,7 +920,7 @@ int pl_queues_ledger(struct pl_queues *stream, struct pl_ledger *ret_ledger, str
         return rc;
     if (!is_array(reply, COUNTS)) {
         freeReplyObject(reply);
-        return odd(err, &args);
+        return pl_queues_odd(err, &args);
     }
     for (int i = 0; i < COUNTS; i++)
         n[i] = (uint64_t)reply->element[i]->integer;
@@ -915,14 +929,15 @@ int pl_queues_ledger(struct pl_queues *stream, struct pl_ledger *ret_ledger, str
                            .trained = n[1],
                            .dropped = n[2],
                            .scored = n[3],
-                           .queued = n[4] - n[5],
-                           .leased = n[5],
-                           .rolled = n[6] - n[7],
-                           .scoring = n[7],
+                           .queued = n[4] - least(n[4], n[5]),
+                           .leased = least(n[4], n[5]),
+                           .rolled = n[6] - least(n[6], n[7]),
+                           .scoring = least(n[6], n[7]),
                            .ready = n[8],
-                           .dead = n[9]};
-    l.balanced =
-        l.fed == l.trained + l.dropped + l.queued + l.leased + l.rolled + l.scoring + l.scored;
+                           .dead = n[9],
+                           .parked = n[10]};
+    l.balanced = l.fed == l.trained + l.dropped + l.queued + l.leased + l.rolled + l.scoring +
+                              l.scored + l.parked;
     *ret_ledger = l;
     return PL_OK;
 }

@@ -70,7 +70,10 @@ struct pl_feed {
     const void *pb;
     size_t pb_len;
 };
-/* *ret_new: whether the group was not there in any stage. Feeding again what is there is harmless.
+/*
+ * *ret_new: whether the group was not there in any stage. Feeding again what is there is harmless.
+ * PL_EUNSUPPORTED: the batch is retired, so that nobody will ever make it: Redis is ahead of the
+ * caller (pl_queues_rewind()).
  */
 int pl_queues_feed(struct pl_queues *stream, const struct pl_feed *feed, bool *ret_new,
                    struct pl_error *err);
@@ -127,6 +130,57 @@ int pl_queues_retire(struct pl_queues *stream, const char *batch, struct pl_erro
 int pl_queues_note(struct pl_queues *stream, const char *key, const struct pl_field *fields,
                    size_t count, struct pl_error *err);
 int pl_queues_metrics(struct pl_queues *stream, const struct pl_field *fields, size_t count,
+                      struct pl_error *err);
+
+/*
+ * Fields of a hash of the run ("run", "policy"): values[i] is the text of names[i], the caller's to
+ * free(), or NULL where there is none. On failure all of them are NULL.
+ */
+int pl_queues_recall(struct pl_queues *stream, const char *key, const char *const *names,
+                     size_t count, char **ret_values, struct pl_error *err);
+
+/* ---- the learner and its Redis, as a whole ---- */
+
+/*
+ * The run is this learner's for the next ms milliseconds, if it is nobody else's; called again and
+ * again with the same token ("<name> <host> <pid> <nonce>") it stays so. `holder` gets the token
+ * that the run is held by: another one's text where *ret_ours is false. One thread owns a stream:
+ * whoever renews it from a thread of its own opens a stream of its own.
+ */
+int pl_queues_claim_run(struct pl_queues *stream, const char *token, uint64_t ms, bool *ret_ours,
+                        char *holder, size_t size, struct pl_error *err);
+/* It is nobody's at once. Repeating is harmless, as is leaving what is another's. */
+int pl_queues_leave_run(struct pl_queues *stream, const char *token, struct pl_error *err);
+
+struct pl_rewound {
+    size_t batches; /* that were retired, of training and evaluations, and are not any more */
+    size_t groups;  /* that were queued, made or scored, and went */
+};
+/*
+ * The learner goes on from `step`, which Redis may be ahead of: batches from there on and all
+ * evaluations count as not retired. With `purge` what Redis still has of them goes as well (they
+ * count as dropped, "rewound"), so that nothing is used that was made in another life of the run.
+ * Repeating is harmless.
+ */
+int pl_queues_rewind(struct pl_queues *stream, uint64_t step, bool purge,
+                     struct pl_rewound *ret_rewound, struct pl_error *err);
+
+/*
+ * A group whose workers ended too often while they computed it is parked: its batch waits, nobody
+ * works on it, until it is put back. *ret_count may be more than `max`, of which `list` is filled.
+ */
+struct pl_parked {
+    char group[48], entry[48]; /* "12:3", its entry of `dead` */
+};
+int pl_queues_parked(struct pl_queues *stream, struct pl_parked *list, size_t max,
+                     size_t *ret_count, struct pl_error *err);
+/* Back into its queue. *ret_done: false where it is not parked any more. */
+int pl_queues_unpark(struct pl_queues *stream, const struct pl_parked *parked, bool *ret_done,
+                     struct pl_error *err);
+
+/* A consumer, "actor-3" or "rewarder-1.2", is gone: what it holds of either queue is anybody's at
+ * once. *ret_count: how many entries that were. */
+int pl_queues_release(struct pl_queues *stream, const char *consumer, size_t *ret_count,
                       struct pl_error *err);
 
 /* ---- what actors and rewarders do ---- */
@@ -195,7 +249,9 @@ struct pl_ledger {
     uint64_t rolled, scoring;       /* rollouts: not leased, leased */
     uint64_t scored, ready;         /* groups in open batches; complete batches */
     uint64_t dead;
-    bool balanced; /* fed = trained + dropped + queued + leased + rolled + scoring + scored */
+    uint64_t parked;
+    bool balanced; /* fed = trained + dropped + queued + leased + rolled + scoring + scored +
+                    * parked */
 };
 int pl_queues_ledger(struct pl_queues *stream, struct pl_ledger *ret_ledger, struct pl_error *err);
 

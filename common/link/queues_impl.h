@@ -1,5 +1,5 @@
 /*
- * What queues.c and guard.c share.
+ * What queues.c, queues_run.c and guard.c share.
  */
 #ifndef PL_LINK_QUEUES_IMPL_H
 #define PL_LINK_QUEUES_IMPL_H
@@ -36,6 +36,9 @@ void pl_queues_begin(const struct pl_queues *stream, struct pl_redis_args *args,
                      const char *function);
 int pl_queues_outcome(struct pl_queues *stream, const struct pl_redis_args *args,
                       enum pl_outcome *ret_outcome, struct pl_error *err);
+
+/* The sentence about an answer that is not what the command gives. */
+int pl_queues_odd(struct pl_error *err, const struct pl_redis_args *args);
 
 int pl_queues_sha1(const void *bytes, size_t len, char ret_hex[PL_QUEUES_SHA1],
                    struct pl_error *err);

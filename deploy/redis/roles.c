@@ -25,8 +25,9 @@ struct rule {
 
 static const struct rule learner_rules[] = {
     {"+hget +hmget +hgetall +hexists +hkeys +hvals +hlen +hset +hsetnx +hdel +hincrby +sadd "
-     "+sismember +exists +del +pexpire +pttl +xinfo +xread +xrevrange " QUEUE,
+     "+sismember +smembers +srem +exists +del +pexpire +pttl +xinfo +xread +xrevrange " QUEUE,
      "RW:*"},
+    {"+get +set", "RW:learner"},
 };
 
 /* It writes prompts' groups, but neither reads what others rolled nor writes what is quarantined.
@@ -37,6 +38,7 @@ static const struct rule actor_rules[] = {
     {"+hget +hset", "RW:groups:*"},
     {"+hset", "W:scored:*"},
     {"+hget +hexists", "R:quarantine"},
+    {"+hmget", "R:run"},
     {"+hmget +hset +hincrby", "RW:batch:*"},
     {"+hincrby +hdel", "RW:ledger"},
     {"+hset +hdel +pexpire", "W:worker:*"},
@@ -51,6 +53,7 @@ static const struct rule rewarder_rules[] = {
     {"+hmget +hset +hdel +hincrby", "RW:batch:*"},
     {"+hincrby +hdel", "RW:ledger RW:strikes"},
     {"+hsetnx", "W:quarantine"},
+    {"+hmget", "R:run"},
     {"+hset +hdel +pexpire", "W:worker:*"},
 };
 
@@ -64,6 +67,7 @@ static const struct rule viewer_rules[] = {
      "+scard +sscan +xrange +xrevrange +xlen +xread +xpending +xinfo +type +ttl +pttl +exists "
      "+memory|usage",
      "R:*"},
+    {"+get", "R:learner"},
 };
 
 #define RULES(list) list, sizeof(list) / sizeof *(list)

@@ -74,6 +74,19 @@ static bool feed(struct pl_queues *s, const char *batch, uint32_t index, size_t 
     return fresh;
 }
 
+static bool is_retired(struct pl_queues *s, const char *batch)
+{
+    bool fresh = false;
+    struct pl_error err = {0};
+    const int rc = pl_queues_feed(
+        s, &(struct pl_feed){.batch = batch, .expected = 1, .after = "", .pb = "x", .pb_len = 1},
+        &fresh, &err);
+
+    if (rc == PL_EUNSUPPORTED)
+        assert_non_null(strstr(err.text, "is retired in Redis"));
+    return rc == PL_EUNSUPPORTED;
+}
+
 static struct pl_lease lease(struct pl_queues *s, enum pl_queue queue)
 {
     struct pl_lease l = {0};
@@ -185,7 +198,7 @@ static void a_group_goes_all_the_way(void **state)
     assert_int_equal(pl_queues_retire(s, "0", NULL), PL_OK);
     assert_int_equal(ledger(s).trained, 2);
     assert_int_equal(ledger(s).scored, 0);
-    assert_false(feed(s, "0", 0, 2, "", 0)); /* retired is retired */
+    assert_true(is_retired(s, "0")); /* retired is retired */
     assert_int_equal(ledger(s).fed, 2);
     pl_queues_close(s);
     pl_queues_close(actor);
@@ -674,6 +687,139 @@ static void redis_emptied_is_fed_again(void **state)
     }
 }
 
+/* A learner that goes back: what Redis calls retired is made another time. */
+static void a_learner_goes_back(void **state)
+{
+    struct pl_rewound rewound = {0};
+    struct pl_ready ready = {0};
+    struct pl_error err = {0};
+    struct pl_queues *s;
+    struct pl_lease l;
+
+    (void)state;
+    new_run();
+    s = worker("learner");
+    for (int i = 0; i < 4; i++) {
+        const char name[] = {(char)('0' + i), '\0'}, eval[] = {'e', (char)('0' + i), '\0'};
+
+        feed(s, name, 0, 1, "", 0);
+        carry(s, 1);
+        assert_int_equal(pl_queues_retire(s, name, NULL), PL_OK);
+        assert_int_equal(pl_queues_retire(s, eval, NULL), PL_OK);
+    }
+    feed(s, "4", 0, 3, "", 0);
+    feed(s, "4", 1, 3, "", 0);
+    feed(s, "4", 2, 3, "", 0);
+    carry(s, 1);
+    l = lease(s, PL_QUEUE_PROMPTS);
+    finish(s, &l);
+    pl_lease_release(&l);
+    feed(s, "1x", 0, 1, "", 0); /* of no learner: stays */
+    assert_int_equal(pl_queues_rewind(s, 2, false, &rewound, &err), PL_OK);
+    assert_int_equal(rewound.batches, 6); /* 2, 3, e0 to e3 */
+    assert_int_equal(rewound.groups, 0);
+    assert_true(is_retired(s, "1"));
+    assert_true(feed(s, "2", 0, 1, "", 0));
+    assert_true(feed(s, "e3", 0, 1, "", 0));
+    ledger(s);
+    assert_int_equal(pl_queues_rewind(s, 2, false, &rewound, &err), PL_OK);
+    assert_int_equal(rewound.batches, 0);
+    assert_int_equal(pl_queues_rewind(s, 2, true, &rewound, &err), PL_OK);
+    assert_int_equal(rewound.groups, 5); /* three of 4, one of 2, one of e3 */
+    assert_int_equal(ledger(s).dropped, 5);
+    assert_int_equal(ledger(s).queued, 1);
+    assert_int_equal(ledger(s).scored, 0);
+    assert_int_equal(ledger(s).rolled, 0);
+    assert_true(feed(s, "2", 0, 1, "", 0));
+    l = lease(s, PL_QUEUE_PROMPTS);
+    assert_string_equal(l.group, "1x:0");
+    pl_lease_release(&l);
+    carry(s, 1);
+    assert_int_equal(take(s, "2", &ready), PL_OK);
+    pl_ready_release(&ready);
+    pl_queues_close(s);
+}
+
+static void a_run_has_one_learner(void **state)
+{
+    struct pl_queues *s, *thread;
+    char holder[64] = "", *found[2];
+    struct pl_error err = {0};
+    bool ours = false;
+
+    (void)state;
+    new_run();
+    s = worker("learner");
+    thread = worker("learner");
+    assert_int_equal(
+        pl_queues_claim_run(s, "learner host 1 a", 60000, &ours, holder, sizeof holder, &err),
+        PL_OK);
+    assert_true(ours);
+    assert_int_equal(
+        pl_queues_claim_run(thread, "learner host 1 a", 60000, &ours, holder, sizeof holder, &err),
+        PL_OK);
+    assert_true(ours); /* renewed over another connection */
+    assert_int_equal(
+        pl_queues_claim_run(s, "learner other 2 b", 60000, &ours, holder, sizeof holder, &err),
+        PL_OK);
+    assert_false(ours);
+    assert_string_equal(holder, "learner host 1 a");
+    assert_int_equal(pl_queues_leave_run(s, "learner other 2 b", &err), PL_OK);
+    assert_int_equal(
+        pl_queues_claim_run(s, "learner other 2 b", 60000, &ours, holder, sizeof holder, &err),
+        PL_OK);
+    assert_false(ours);
+    assert_int_equal(pl_queues_leave_run(s, "learner host 1 a", &err), PL_OK);
+    assert_int_equal(
+        pl_queues_claim_run(s, "learner other 2 b", 1, &ours, holder, sizeof holder, &err), PL_OK);
+    assert_true(ours);
+    do /* it expires */
+        assert_int_equal(pl_queues_claim_run(thread, "learner third 3 c", 60000, &ours, holder,
+                                             sizeof holder, &err),
+                         PL_OK);
+    while (!ours);
+
+    assert_int_equal(pl_queues_note(s, "run", &(struct pl_field){"run_id", "abc"}, 1, &err), PL_OK);
+    assert_int_equal(
+        pl_queues_recall(s, "run", (const char *const[]){"run_id", "life"}, 2, found, &err), PL_OK);
+    assert_string_equal(found[0], "abc");
+    assert_null(found[1]);
+    free(found[0]);
+    pl_queues_close(s);
+    pl_queues_close(thread);
+}
+
+/* Somebody saw that it is gone, before its lease is over. */
+static void what_a_dead_worker_held_is_anybodys(void **state)
+{
+    struct pl_queues *a, *b;
+    struct pl_lease l[2];
+    size_t count = 0;
+
+    (void)state;
+    new_run();
+    a = worker("actor-a");
+    b = worker("actor-b");
+    feed(a, "0", 0, 2, "", 0);
+    feed(a, "0", 1, 2, "", 0);
+    l[0] = lease(a, PL_QUEUE_PROMPTS);
+    l[1] = lease(b, PL_QUEUE_PROMPTS);
+    assert_int_equal(pl_queues_release(b, "actor-a", &count, NULL), PL_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(pl_queues_release(b, "actor-a", &count, NULL), PL_OK);
+    assert_int_equal(count, 0);
+    assert_int_equal(ledger(b).queued, 1);
+    assert_int_equal(ledger(b).leased, 1);
+    pl_lease_release(&l[0]);
+    l[0] = lease(b, PL_QUEUE_PROMPTS);
+    assert_string_equal(l[0].group, "0:0");
+    assert_int_equal(l[0].deliveries, 1);
+    for (int i = 0; i < 2; i++)
+        pl_lease_release(&l[i]);
+    pl_queues_close(a);
+    pl_queues_close(b);
+}
+
 static void what_is_no_address_or_name_is_refused(void **state)
 {
     struct pl_queues_opts opts = {.url = "ftp://x", .run = "r", .worker = "w", .role = "t"};
@@ -727,6 +873,9 @@ int main(void)
         cmocka_unit_test(what_waits_for_a_lost_batch_is_decided_by_the_feeder),
         cmocka_unit_test(redis_killed_at_each_step_loses_nothing),
         cmocka_unit_test(redis_emptied_is_fed_again),
+        cmocka_unit_test(a_learner_goes_back),
+        cmocka_unit_test(a_run_has_one_learner),
+        cmocka_unit_test(what_a_dead_worker_held_is_anybodys),
         cmocka_unit_test(what_is_no_address_or_name_is_refused),
     };
 

@@ -1,0 +1,281 @@
+/*
+ * The run as a whole, for its learner: whose it is, what is parked, what goes when the learner goes
+ * back, and whose leases are given back when a worker is gone.
+ */
+#include "common/link/queues_impl.h"
+
+#include "common/base/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SCAN_COUNT = 1000, RECALL_MAX = 64 };
+
+/* ---- what is noted of the run ---- */
+
+int pl_queues_recall(struct pl_queues *stream, const char *key, const char *const *names,
+                     size_t count, char **ret_values, struct pl_error *err)
+{
+    struct pl_redis_args args;
+    redisReply *reply;
+    char name[160];
+    int rc;
+
+    PL_ASSERT(count > 0 && count <= RECALL_MAX);
+    for (size_t i = 0; i < count; i++)
+        ret_values[i] = NULL;
+    snprintf(name, sizeof name, "%s%s", stream->prefix, key);
+    pl_redis_begin(&args, "HMGET");
+    pl_redis_word(&args, name);
+    for (size_t i = 0; i < count; i++)
+        pl_redis_word(&args, names[i]);
+    rc = pl_redis_call(stream->redis, &args, &reply, err);
+    if (rc < 0)
+        return rc;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != count)
+        rc = pl_queues_odd(err, &args);
+    for (size_t i = 0; rc == PL_OK && i < count; i++) {
+        if (!reply->element[i]->str)
+            continue;
+        ret_values[i] = strdup(reply->element[i]->str);
+        if (!ret_values[i])
+            rc = pl_fail(err, PL_ENOMEM, "no memory for what Redis knows of the run");
+    }
+    for (size_t i = 0; rc < 0 && i < count; i++) {
+        free(ret_values[i]);
+        ret_values[i] = NULL;
+    }
+    freeReplyObject(reply);
+    return rc;
+}
+
+/* ---- whose it is ---- */
+
+int pl_queues_claim_run(struct pl_queues *stream, const char *token, uint64_t ms, bool *ret_ours,
+                        char *holder, size_t size, struct pl_error *err)
+{
+    struct pl_redis_args args;
+    redisReply *reply;
+    int rc;
+
+    pl_queues_begin(stream, &args, "plait1_claim_run");
+    pl_redis_word(&args, token);
+    pl_redis_count(&args, ms);
+    rc = pl_redis_call(stream->redis, &args, &reply, err);
+    if (rc < 0)
+        return rc;
+    if (reply->str) {
+        *ret_ours = strcmp(reply->str, token) == 0;
+        snprintf(holder, size, "%s", reply->str);
+    } else {
+        rc = pl_queues_odd(err, &args);
+    }
+    freeReplyObject(reply);
+    return rc;
+}
+
+int pl_queues_leave_run(struct pl_queues *stream, const char *token, struct pl_error *err)
+{
+    enum pl_outcome outcome;
+    struct pl_redis_args args;
+
+    pl_queues_begin(stream, &args, "plait1_leave_run");
+    pl_redis_word(&args, token);
+    return pl_queues_outcome(stream, &args, &outcome, err);
+}
+
+/* ---- batches that Redis has something of ---- */
+
+/* Names of them, each once. */
+struct batches {
+    char (*list)[32];
+    size_t count, room;
+};
+
+static int batches_add(struct batches *b, const char *name, struct pl_error *err)
+{
+    if (strlen(name) >= sizeof b->list[0] || name[strspn(name, "abcdefghijklmnopqrstuvwxyz"
+                                                               "0123456789")])
+        return PL_OK; /* nobody made this one */
+    for (size_t i = 0; i < b->count; i++)
+        if (strcmp(b->list[i], name) == 0)
+            return PL_OK;
+    if (b->count == b->room) {
+        const size_t room = 2 * b->room + 16;
+        void *list = realloc(b->list, room * sizeof b->list[0]);
+
+        if (!list)
+            return pl_fail(err, PL_ENOMEM, "no memory for the names of batches");
+        b->list = list;
+        b->room = room;
+    }
+    snprintf(b->list[b->count++], sizeof b->list[0], "%s", name);
+    return PL_OK;
+}
+
+static int batches_of_key(struct batches *b, const char *key, struct pl_error *err)
+{
+    static const char *const kinds[] = {"batch:", "groups:", "scored:", "begun:"};
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strncmp(key, kinds[i], strlen(kinds[i])) == 0)
+            return batches_add(b, key + strlen(kinds[i]), err);
+    return PL_OK;
+}
+
+/* By SCAN: a batch may have lost any of its keys, and there is no list of them to lose. */
+static int batches_find(struct pl_queues *s, struct batches *ret_batches, struct pl_error *err)
+{
+    char cursor[32] = "0", pattern[160];
+    int rc;
+
+    snprintf(pattern, sizeof pattern, "%s*:*", s->prefix);
+    do {
+        struct pl_redis_args args;
+        redisReply *reply;
+
+        pl_redis_begin(&args, "SCAN");
+        pl_redis_word(&args, cursor);
+        pl_redis_word(&args, "MATCH");
+        pl_redis_word(&args, pattern);
+        pl_redis_word(&args, "COUNT");
+        pl_redis_count(&args, SCAN_COUNT);
+        rc = pl_redis_call(s->redis, &args, &reply, err);
+        if (rc < 0)
+            return rc;
+        if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || !reply->element[0]->str ||
+            reply->element[1]->type != REDIS_REPLY_ARRAY) {
+            freeReplyObject(reply);
+            return pl_queues_odd(err, &args);
+        }
+        snprintf(cursor, sizeof cursor, "%s", reply->element[0]->str);
+        for (size_t i = 0; rc == PL_OK && i < reply->element[1]->elements; i++) {
+            const char *key = reply->element[1]->element[i]->str;
+
+            if (key && strncmp(key, s->prefix, strlen(s->prefix)) == 0)
+                rc = batches_of_key(ret_batches, key + strlen(s->prefix), err);
+        }
+        freeReplyObject(reply);
+    } while (rc == PL_OK && strcmp(cursor, "0") != 0);
+    return rc;
+}
+
+/* A call about some of the batches; what it answers is added up in two counts. */
+enum { BATCHES_AT_ONCE = 200 };
+
+static int rewind_some(struct pl_queues *s, uint64_t step, bool purge, const struct batches *b,
+                       size_t from, struct pl_rewound *sum, struct pl_error *err)
+{
+    struct pl_redis_args args;
+    redisReply *reply;
+    int rc;
+
+    pl_queues_begin(s, &args, "plait1_rewind");
+    pl_redis_count(&args, step);
+    pl_redis_word(&args, purge ? "1" : "0");
+    for (size_t i = from; i < b->count && i < from + BATCHES_AT_ONCE; i++)
+        pl_redis_word(&args, b->list[i]);
+    rc = pl_redis_call(s->redis, &args, &reply, err);
+    if (rc < 0)
+        return rc;
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2) {
+        sum->batches += (size_t)reply->element[0]->integer;
+        sum->groups += (size_t)reply->element[1]->integer;
+    } else {
+        rc = pl_queues_odd(err, &args);
+    }
+    freeReplyObject(reply);
+    return rc;
+}
+
+int pl_queues_rewind(struct pl_queues *stream, uint64_t step, bool purge,
+                     struct pl_rewound *ret_rewound, struct pl_error *err)
+{
+    struct pl_rewound sum = {0};
+    struct batches batches = {0};
+    size_t from = 0;
+    int rc = purge ? batches_find(stream, &batches, err) : PL_OK;
+
+    while (rc == PL_OK && (from == 0 || from < batches.count)) {
+        rc = rewind_some(stream, step, purge, &batches, from, &sum, err);
+        from += BATCHES_AT_ONCE;
+    }
+    free(batches.list);
+    if (rc == PL_OK)
+        *ret_rewound = sum;
+    return rc;
+}
+
+/* ---- what is parked ---- */
+
+int pl_queues_parked(struct pl_queues *stream, struct pl_parked *list, size_t max,
+                     size_t *ret_count, struct pl_error *err)
+{
+    struct pl_redis_args args;
+    redisReply *reply;
+    char key[160];
+    int rc;
+
+    snprintf(key, sizeof key, "%sparked", stream->prefix);
+    pl_redis_begin(&args, "HGETALL");
+    pl_redis_word(&args, key);
+    rc = pl_redis_call(stream->redis, &args, &reply, err);
+    if (rc < 0)
+        return rc;
+    *ret_count = 0;
+    if (reply->type != REDIS_REPLY_ARRAY)
+        rc = pl_queues_odd(err, &args);
+    for (size_t i = 0; rc == PL_OK && i + 1 < reply->elements; i += 2) {
+        const char *group = reply->element[i]->str, *entry = reply->element[i + 1]->str;
+
+        if (!group || !entry)
+            continue;
+        if (*ret_count < max) {
+            snprintf(list[*ret_count].group, sizeof list->group, "%s", group);
+            snprintf(list[*ret_count].entry, sizeof list->entry, "%s", entry);
+        }
+        ++*ret_count;
+    }
+    freeReplyObject(reply);
+    return rc;
+}
+
+int pl_queues_unpark(struct pl_queues *stream, const struct pl_parked *parked, bool *ret_done,
+                     struct pl_error *err)
+{
+    struct pl_redis_args args;
+    redisReply *reply;
+    int rc;
+
+    pl_queues_begin(stream, &args, "plait1_retry");
+    pl_redis_word(&args, parked->entry);
+    rc = pl_redis_call(stream->redis, &args, &reply, err);
+    if (rc < 0)
+        return rc;
+    if (reply->str)
+        *ret_done = strcmp(reply->str, "DONE") == 0;
+    else
+        rc = pl_queues_odd(err, &args);
+    freeReplyObject(reply);
+    return rc;
+}
+
+/* ---- workers that are gone ---- */
+
+int pl_queues_release(struct pl_queues *stream, const char *consumer, size_t *ret_count,
+                      struct pl_error *err)
+{
+    struct pl_redis_args args;
+    redisReply *reply;
+    int rc;
+
+    pl_queues_begin(stream, &args, "plait1_release");
+    pl_redis_word(&args, consumer);
+    rc = pl_redis_call(stream->redis, &args, &reply, err);
+    if (rc < 0)
+        return rc;
+    *ret_count = (size_t)reply->integer;
+    freeReplyObject(reply);
+    return PL_OK;
+}
