@@ -8,6 +8,7 @@
 #include "common/app/window.h"
 #include "common/base/buf.h"
 #include "common/base/check.h"
+#include "common/base/failpoint.h"
 #include "common/base/log.h"
 #include "common/link/bcast.h"
 #include "common/link/policy.h"
@@ -159,11 +160,13 @@ static void install(struct actor *a, const uint16_t *values, uint64_t version)
 {
     const double start = seconds();
 
+    (void)PL_FAILPOINT("install.before");
     pl_policy_install(values, a->weights);
     if (pl_engine_idle(a->engine))
         pl_engine_weights(a->engine, a->weights);
     else
         pl_engine_refresh(a->engine, a->weights);
+    (void)PL_FAILPOINT("install.after");
     a->version = version;
     pl_porter_version(a->porter, version);
     pl_meter_set(a->shown.version, (double)version);

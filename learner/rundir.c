@@ -1,6 +1,7 @@
 #include "learner/rundir.h"
 
 #include "common/base/buf.h"
+#include "common/base/failpoint.h"
 #include "common/base/file.h"
 
 #include <dirent.h>
@@ -235,9 +236,18 @@ out:
 int pl_rundir_commit(const struct pl_rundir *dir, uint64_t step, struct pl_outdir *out,
                      struct pl_error *err)
 {
-    const int rc = pl_outdir_commit(out, err);
+    int rc =
+        PL_FAILPOINT("checkpoint.before") ? pl_fail_errno(err, "write '%s'", out->path) : PL_OK;
 
-    return rc < 0 ? rc : write_latest(dir, step, err);
+    if (rc < 0)
+        pl_outdir_abort(out);
+    else
+        rc = pl_outdir_commit(out, err);
+    (void)PL_FAILPOINT("checkpoint.before_latest");
+    if (rc == PL_OK)
+        rc = write_latest(dir, step, err);
+    (void)PL_FAILPOINT("checkpoint.after");
+    return rc;
 }
 
 /* --- pruning --- */

@@ -3,6 +3,7 @@
 #include "common/app/daemon.h"
 #include "common/app/run_conf.h"
 #include "common/base/check.h"
+#include "common/base/failpoint.h"
 #include "common/link/endpoint.h"
 #include "common/link/policy.h"
 
@@ -82,12 +83,14 @@ static int add(struct pl_versions *v, uint64_t number, const uint16_t *values, s
     int rc;
 
     PL_ASSERT(v->count < PL_VERSIONS_MAX);
+    (void)PL_FAILPOINT("publish.before");
     rc = pl_weights_source_publish(v->source, number, number - 1, values, version->hash, err);
     if (rc < 0)
         return rc;
     version->number = number;
     version->values = pl_weights_source_values(v->source, number);
     v->count++;
+    (void)PL_FAILPOINT("publish.after");
     return note(v, version, err);
 }
 

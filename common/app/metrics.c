@@ -3,6 +3,7 @@
 #include "common/app/events.h"
 #include "common/base/buf.h"
 #include "common/base/check.h"
+#include "common/base/failpoint.h"
 #include "common/base/file.h"
 #include "common/base/json.h"
 
@@ -248,7 +249,9 @@ int pl_metrics_end(struct pl_metrics *metrics, struct pl_error *err)
     if (metrics->rc < 0)
         return pl_fail(err, metrics->rc, "'%s': a line does not fit into memory", metrics->path);
     do {
-        n = write(metrics->fd, metrics->line.data, metrics->line.len);
+        n = PL_FAILPOINT("metrics.before")
+                ? -1
+                : write(metrics->fd, metrics->line.data, metrics->line.len);
     } while (n < 0 && errno == EINTR);
     if (n < 0)
         return pl_fail_errno(err, "write '%s'", metrics->path);
@@ -256,6 +259,7 @@ int pl_metrics_end(struct pl_metrics *metrics, struct pl_error *err)
         return pl_fail(err, PL_EIO,
                        "write '%s': only %zd of %zu bytes were taken; is the disk full?",
                        metrics->path, n, metrics->line.len);
+    (void)PL_FAILPOINT("metrics.after");
     pl_buf_clear(&metrics->line);
     return metrics->events ? pl_events_end(metrics->events, err) : PL_OK;
 }

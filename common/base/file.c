@@ -1,6 +1,7 @@
 #include "common/base/file.h"
 
 #include "common/base/buf.h"
+#include "common/base/failpoint.h"
 #include "common/base/pulse.h"
 
 #include <errno.h>
@@ -160,7 +161,7 @@ int pl_outfile_write(struct pl_outfile *out, const void *bytes, size_t len, stru
     for (size_t at = 0; at < len;) {
         const size_t n = len - at < WRITE_BYTES ? len - at : (size_t)WRITE_BYTES;
 
-        if (fwrite((const char *)bytes + at, 1, n, out->stream) != n)
+        if (PL_FAILPOINT("file.write") || fwrite((const char *)bytes + at, 1, n, out->stream) != n)
             return pl_fail_errno(err, "write '%s'", out->tmp);
         at += n;
         out->dirty += n;
@@ -176,8 +177,8 @@ int pl_outfile_write(struct pl_outfile *out, const void *bytes, size_t len, stru
 
 int pl_outfile_commit(struct pl_outfile *out, struct pl_error *err)
 {
-    const bool written =
-        !ferror(out->stream) && fflush(out->stream) == 0 && fsync(fileno(out->stream)) == 0;
+    const bool written = !ferror(out->stream) && !PL_FAILPOINT("file.before_flush") &&
+                         fflush(out->stream) == 0 && fsync(fileno(out->stream)) == 0;
     int rc = PL_OK;
 
     if (!written)
@@ -185,10 +186,12 @@ int pl_outfile_commit(struct pl_outfile *out, struct pl_error *err)
     if (fclose(out->stream) != 0 && rc == PL_OK)
         rc = pl_fail_errno(err, "close '%s'", out->tmp);
     out->stream = NULL;
-    if (rc == PL_OK && rename(out->tmp, out->path) < 0)
+    if (rc == PL_OK && (PL_FAILPOINT("file.before_rename") || rename(out->tmp, out->path) < 0))
         rc = pl_fail_errno(err, "rename '%s' to '%s'", out->tmp, out->path);
     if (rc < 0)
         unlink(out->tmp);
+    else
+        (void)PL_FAILPOINT("file.after_rename");
     free(out->path);
     free(out->tmp);
     *out = (struct pl_outfile){0};
@@ -213,7 +216,7 @@ int pl_dir_sync(const char *path, struct pl_error *err)
 
     if (fd < 0)
         return pl_fail_errno(err, "open directory '%s'", path);
-    if (fsync(fd) < 0)
+    if (PL_FAILPOINT("folder.before_flush") || fsync(fd) < 0)
         rc = pl_fail_errno(err, "flush directory '%s'", path);
     close(fd);
     return rc;

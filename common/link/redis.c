@@ -1,6 +1,7 @@
 #include "common/link/redis.h"
 
 #include "common/base/check.h"
+#include "common/base/failpoint.h"
 #include "common/base/logfmt.h"
 #include "common/base/secret.h"
 #include "common/link/redis_url.h"
@@ -242,6 +243,16 @@ static int fail_refused(const struct pl_redis *r, const struct pl_redis_args *ar
                    r->url.shown, said);
 }
 
+#ifdef PL_FAILPOINTS
+/* What failpoints call a command: "plait1_feed" is "feed". */
+static const char *point_of(const struct pl_redis_args *args)
+{
+    const char *function = args->count > 1 ? strchr(args->words[1], '_') : NULL;
+
+    return strcmp(args->words[0], "FCALL") == 0 && function ? function + 1 : args->words[0];
+}
+#endif
+
 /* One try; *ret_answer: what an error asks for. */
 static int try_once(struct pl_redis *r, const struct pl_redis_args *args, redisReply **ret_reply,
                     enum answer *ret_answer, struct pl_error *err)
@@ -253,7 +264,14 @@ static int try_once(struct pl_redis *r, const struct pl_redis_args *args, redisR
     *ret_answer = ANSWER_RECONNECT;
     if (!r->wire)
         return pl_fail(err, PL_EIO, "not connected to Redis");
-    rc = pl_redis_wire_ask(r->wire, args->count, args->words, args->lens, &reply, &met);
+    rc = PL_FAILPOINT_OF(point_of(args), "before")
+             ? pl_fail(&met, PL_EIO, "a failpoint says so")
+             : pl_redis_wire_ask(r->wire, args->count, args->words, args->lens, &reply, &met);
+    if (rc == PL_OK && PL_FAILPOINT_OF(point_of(args), "after")) { /* done, and nobody knows */
+        freeReplyObject(reply);
+        reply = NULL;
+        rc = pl_fail(&met, PL_EIO, "a failpoint says so");
+    }
     if (rc < 0) {
         hang_up(r);
         return pl_fail(err, rc, "the connection to Redis at '%s' was lost: %s", r->url.shown,

@@ -6,6 +6,7 @@
  */
 #include "common/base/buf.h"
 #include "common/base/check.h"
+#include "common/base/failpoint.h"
 #include "common/base/logfmt.h"
 #include "common/link/bcast.h"
 #include "common/link/delta.h"
@@ -274,6 +275,7 @@ static void pull_finish(struct pl_weights_sink *s)
     struct ready new = {.version = p->version, .values = p->values};
     size_t at;
 
+    (void)PL_FAILPOINT("weights.whole");
     memcpy(new.hash, p->manifest.hash, sizeof new.hash);
     p->values = NULL;
     pthread_mutex_lock(&s->lock);
@@ -479,6 +481,7 @@ static void take_chunk(struct pl_weights_sink *s, const struct pl_weights_reques
 
     if (answer->transfer != transfer_number(p) || answer->chunk != p->done || p->done >= blocks(s))
         return; /* of an earlier question, asked twice */
+    (void)PL_FAILPOINT("weights.chunk");
     zmq_msg_init(&p->come[p->come_count]);
     zmq_msg_move(&p->come[p->come_count++], payload);
     p->asked_bytes -= p->transfer->chunks[p->done++].bytes;

@@ -1,6 +1,7 @@
 #include "common/model/outdir.h"
 
 #include "common/base/buf.h"
+#include "common/base/failpoint.h"
 #include "common/base/file.h"
 
 #include <errno.h>
@@ -89,6 +90,8 @@ static int replace_in_steps(const struct pl_outdir *out, struct pl_error *err)
 
 static int move_in(const struct pl_outdir *out, struct pl_error *err)
 {
+    if (PL_FAILPOINT("folder.before_rename"))
+        return pl_fail_errno(err, "rename '%s' to '%s'", out->tmp, out->path);
     if (rename(out->tmp, out->path) == 0)
         return PL_OK;
     if (!out->replace || !pl_path_exists(out->path))
@@ -108,6 +111,7 @@ int pl_outdir_commit(struct pl_outdir *out, struct pl_error *err)
 
     if (rc == PL_OK)
         rc = move_in(out, err);
+    (void)PL_FAILPOINT("folder.after_rename");
     if (rc == PL_OK)
         rc = pl_dir_sync(parent, err);
     free(parent);
