@@ -88,6 +88,7 @@ int pl_pack_create(const struct pl_pack_limits *limits, struct pl_pack **ret_pac
         !m->tables)
         goto nomem;
     pack->limits = *limits;
+    pack->temperature = 1.0f;
     pack->clusters = m->clusters;
     pack->predictions = m->predictions;
     pack->batch.ids = m->ids;

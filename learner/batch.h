@@ -55,6 +55,8 @@ struct pl_pack {
     size_t cluster_count, samples;
     const struct pl_prediction *predictions;
     size_t prediction_count;
+    float
+        temperature; /* that its responses were sampled at; 0, greedy, counts as 1 (pl_temper()) */
     struct pl_pack_memory *memory; /* the writable side of the arrays above */
 };
 

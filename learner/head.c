@@ -53,18 +53,31 @@ void pl_head_place(struct pl_head_scratch *scratch, const struct pl_config *conf
     place(scratch, config, chunk, predictions, block);
 }
 
-static void score_rows(float *logp, float *entropy, const struct pl_weights *w, const float *x,
-                       const struct pl_pack *pack, size_t n, const struct pl_head_scratch *s)
+/* Logits of the chunk's rows. */
+static void project_rows(const struct pl_weights *w, const float *x, size_t n,
+                         const struct pl_head_scratch *s)
 {
-    const size_t V = w->shape->config.vocab;
+    pl_forward_head(s->logits, s->h, s->rstd, w, x, s->at.rows, n);
+}
+
+static bool tempers(const struct pl_pack *pack)
+{
+    return pack->temperature > 0.0f && pack->temperature != 1.0f;
+}
+
+/* The logits become tempered; log-probabilities and entropies are of those. */
+static void score_rows(float *logp, float *entropy, const struct pl_pack *pack, size_t V, size_t n,
+                       const struct pl_head_scratch *s)
+{
     const struct pl_grad_kernels *kern = pl_grad_kernels();
 
-    pl_forward_head(s->logits, s->h, s->rstd, w, x, s->at.rows, n);
-    pl_logsumexp_rows(s->lse, s->logits, n, V);
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < n; i++) {
-        const float *z = s->logits + i * V;
+        float *z = s->logits + i * V;
 
+        if (tempers(pack))
+            pl_temper(z, z, pack->temperature, V);
+        s->lse[i] = pl_logsumexp(z, V);
         if (entropy)
             s->entropy[i] = (float)-kern->neg_entropy(z, (float)s->lse[i], V);
         for (size_t p = s->at.first[i]; p < s->at.first[i + 1]; p++) {
@@ -92,6 +105,8 @@ static void row_grad(float *z, size_t V, size_t i, const struct pl_pack *pack, b
     pl_grad_kernels()->softmax(z, (float)s->lse[i], -slope - shift, entropy_slope, V);
     for (size_t p = s->at.first[i]; p < s->at.first[i + 1]; p++)
         z[pack->predictions[p].target] += s->dlogp[p];
+    if (tempers(pack))
+        pl_temper(z, z, pack->temperature, V); /* du = dz / T */
 }
 
 static void chunk_grad(float *dx, const struct pl_grads *grads, const struct pl_weights *w,
@@ -116,7 +131,8 @@ void pl_head_score(float *logp, float *entropy, const struct pl_weights *w, cons
     for (size_t p = 0; p < pack->prediction_count;) {
         const size_t n = pl_head_rows_next(&scratch->at, pack, p);
 
-        score_rows(logp, entropy, w, x, pack, n, scratch);
+        project_rows(w, x, n, scratch);
+        score_rows(logp, entropy, pack, w->shape->config.vocab, n, scratch);
         p = scratch->at.first[n];
     }
 }
@@ -128,8 +144,9 @@ void pl_head_watched(float *logp, const struct pl_weights *w, const float *x,
     for (size_t p = 0; p < pack->prediction_count;) {
         const size_t n = pl_head_rows_next(&scratch->at, pack, p);
 
-        score_rows(logp, NULL, w, x, pack, n, scratch);
+        project_rows(w, x, n, scratch);
         watch->rows(watch->at, scratch->logits, scratch->at.first, n);
+        score_rows(logp, NULL, pack, w->shape->config.vocab, n, scratch);
         p = scratch->at.first[n];
     }
 }
@@ -145,7 +162,8 @@ void pl_head_loss(float *logp, float *entropy, float *dx, const struct pl_grads 
     for (size_t p = 0; p < pack->prediction_count;) {
         const size_t n = pl_head_rows_next(&scratch->at, pack, p), end = scratch->at.first[n];
 
-        score_rows(logp, with_entropy ? entropy : NULL, w, x, pack, n, scratch);
+        project_rows(w, x, n, scratch);
+        score_rows(logp, with_entropy ? entropy : NULL, pack, w->shape->config.vocab, n, scratch);
         objective->slopes(objective->at,
                           &(struct pl_slopes){
                               .predictions = pack->predictions + p,

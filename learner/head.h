@@ -2,13 +2,15 @@
  * Final norm, vocabulary projection and loss, fused: logits exist for a chunk of rows at a time,
  * and are turned into their own gradient in place.
  *
- *   h = norm(x),  z = W h,  lse = log sum_v exp(z_v),  logp = z_target - lse
+ *   h = norm(x),  u = W h,  z = u / T,  lse = log sum_v exp(z_v),  logp = z_target - lse
  *   For a row with predictions of slopes g_p, and e the sum of its entropy slopes:
  *     dz_v = sum_p g_p (target_p = v) - exp(z_v - lse) (sum_p g_p + e (z_v - lse + entropy))
- *   dh = dz W,  dW += dz^T h, then backward through the norm
+ *   du = dz / T,  dh = du W,  dW += du^T h, then backward through the norm
  *
- * logp has the sampler's bits: the same projection (common/model/forward.h), the same
- * pl_logsumexp().
+ * T is the temperature that the pack was sampled with, as in verl: the expected gradient of a
+ * sample's log-probability is 0 only under the policy that it was drawn from.
+ * logp has the sampler's bits: the same projection (common/model/forward.h), the same pl_temper()
+ * and pl_logsumexp().
  */
 #ifndef PL_LEARNER_HEAD_H
 #define PL_LEARNER_HEAD_H
@@ -47,7 +49,7 @@ void pl_head_score(float *logp, float *entropy, const struct pl_weights *w, cons
 /* Somebody who sees the logits, a chunk at a time. */
 struct pl_head_watch {
     void *at;
-    /* (n, V) logits; row i has the predictions [first[i], first[i + 1]) of the pack. */
+    /* (n, V) logits, untempered; row i has the predictions [first[i], first[i + 1]) of the pack. */
     void (*rows)(void *at, const float *logits, const uint32_t *first, size_t n);
 };
 

@@ -7,7 +7,8 @@
  *   AdamW
  *
  * The old log-probabilities of the ratio are those recorded while sampling, over the full
- * vocabulary at temperature 1: with staleness the behaviour policy is the proximal one. With
+ * vocabulary at the temperature that was sampled with; those of the policy that learns and of the
+ * reference are at the same one. With staleness the behaviour policy is the proximal one. With
  * correction (algorithm.rollout_correction.rollout_is) they are computed anew by the policy as it
  * is before the batch, and what lies between is a weight (correction.h).
  */

@@ -5,7 +5,9 @@ bool pl_walk_next(struct pl_walk *walk, const struct pl_rollouts *rollouts, stru
     struct pl_walk *w = walk;
 
     pl_pack_clear(pack);
-    while (w->group < w->end) {
+    if (w->group < w->end)
+        pack->temperature = rollouts->groups[w->group].temperature;
+    while (w->group < w->end && rollouts->groups[w->group].temperature == pack->temperature) {
         const struct pl_group *g = &rollouts->packs[w->group];
         const size_t sample = rollouts->group_first[w->group] + w->response;
         const size_t added = pl_pack_add(pack, g, w->response, (uint32_t)sample);

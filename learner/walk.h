@@ -16,7 +16,8 @@ struct pl_walk {
     size_t end;             /* groups [group, end) */
 };
 
-/* Fill the pack with what comes next. False: there was nothing left. */
+/* Fill the pack with what comes next and was sampled at one temperature, which becomes the pack's.
+ * False: there was nothing left. */
 bool pl_walk_next(struct pl_walk *walk, const struct pl_rollouts *rollouts, struct pl_pack *pack);
 
 /*

@@ -63,10 +63,14 @@ static const struct pl_option rows[] = {
 
     GROUP("Rollouts"),
     SIZE(samples, "rollout.n", "8", 1, 1024, "samples of a prompt"),
-    REAL(temperature, "rollout.temperature", "1", 0, 1000, "sampling temperature"),
-    REAL(top_p, "rollout.top_p", "1", 0, 1, "nucleus to sample from; 1: off"),
-    SIZE(top_k, "rollout.top_k", "0", 0, 0, "likeliest tokens to sample from; 0: off"),
-    REAL(min_p, "rollout.min_p", "0", 0, 1, "least share of the likeliest token; 0: off"),
+    REAL(temperature, "rollout.temperature", "1", 0, 1000,
+         "sampling temperature; ratio, gradient, KL and entropy are of the policy at it"),
+    REAL(top_p, "rollout.top_p", "1", 0, 1,
+         "nucleus to sample from; 1: off; ratios are of the policy before this cut"),
+    SIZE(top_k, "rollout.top_k", "0", 0, 0,
+         "likeliest tokens to sample from; 0: off; ratios are of the policy before this cut"),
+    REAL(min_p, "rollout.min_p", "0", 0, 1,
+         "least share of the likeliest token; 0: off; ratios are of the policy before this cut"),
     REAL(val_temperature, "rollout.val_kwargs.temperature", "0", 0, 1000,
          "temperature of evaluations; 0: greedy"),
     SIZE(val_samples, "rollout.val_kwargs.n", "1", 1, 1024, "samples of a task in evaluations"),
@@ -301,10 +305,22 @@ static bool compares_samples(int estimator)
            estimator == ESTIMATOR_RLOO || estimator == ESTIMATOR_RPP_BASELINE;
 }
 
+static const double TEMPERATURE_LEAST = 1e-3; /* of the sampler (common/model/sampler.h) */
+
 static int check(const struct pl_run_conf *c, struct pl_error *err)
 {
     if (!c->dir[0] || !c->model[0])
         return pl_fail(err, PL_EINVAL, "'%s' must be given", c->dir[0] ? "model.path" : "run.dir");
+    if (c->temperature < TEMPERATURE_LEAST)
+        return pl_fail(
+            err, PL_EINVAL,
+            "'rollout.temperature' is %g; expected at least %g: a policy that is sampled "
+            "greedily has no ratios to learn from",
+            c->temperature, TEMPERATURE_LEAST);
+    if (c->val_temperature > 0 && c->val_temperature < TEMPERATURE_LEAST)
+        return pl_fail(err, PL_EINVAL,
+                       "'rollout.val_kwargs.temperature' is %g; expected 0, greedy, or at least %g",
+                       c->val_temperature, TEMPERATURE_LEAST);
     if (c->train_files.count == 0)
         return pl_fail(err, PL_EINVAL, "'data.train_files' must name at least one file of tasks");
     if (c->mini_groups > c->batch_groups ||

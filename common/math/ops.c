@@ -80,6 +80,14 @@ static double own_log(double x)
     return e * LN2 + 2.0 * f * sum;
 }
 
+void pl_temper(float *y, const float *x, float temperature, size_t V)
+{
+    const float inverse = temperature > 0.0f ? 1.0f / temperature : 1.0f;
+
+    for (size_t v = 0; v < V; v++)
+        y[v] = x[v] * inverse;
+}
+
 double pl_logsumexp(const float *x, size_t V)
 {
     const struct pl_kernels *kern = pl_kernels();

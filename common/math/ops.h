@@ -39,6 +39,12 @@ void pl_rope_apply(float *x, size_t ldx, const struct pl_rope *rope, const uint3
 /* y[r,f] = silu(gu[r,f]) gu[r,F+f],  silu(g) = g / (1 + exp(-g));  y: (R, F), gu: (R, 2F) */
 void pl_silu_mul(float *y, const float *gu, size_t R, size_t F);
 
+/*
+ * y[v] = x[v] (1 / temperature), the reciprocal rounded first: logits of the policy that is sampled
+ * and trained. y may be x. Temperature 1 changes no bit; 0, greedy, counts as 1. One thread.
+ */
+void pl_temper(float *y, const float *x, float temperature, size_t V);
+
 /* log sum_v exp(x[v]), over (V); finite for finite x. One thread. */
 double pl_logsumexp(const float *x, size_t V);
 

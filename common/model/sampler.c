@@ -404,7 +404,15 @@ static void draw_one(struct lane *lane, size_t V, struct pl_draw *draw)
             draw->id = lane->ids[pass(lane->w, lane->n, unit * candidates_mass(lane))];
         }
     }
+    if (s->temperature != 0.0f && s->temperature != 1.0f) {
+        pl_temper(lane->w, x, s->temperature, V); /* the weights have been drawn from */
+        x = lane->w;
+    }
     draw->logprob = (float)((double)x[draw->id] - pl_logsumexp(x, V));
+    if (!isfinite(draw->logprob)) { /* a logit too large to be divided by the temperature */
+        draw->id = 0;
+        draw->broken = 1;
+    }
 }
 
 void pl_sampler_draw(struct pl_sampler *sampler, struct pl_draw *draws, size_t n)

@@ -14,8 +14,9 @@
  * both on.) One token is then drawn in proportion to what is left, by inversion over ascending ids
  * with the number pl_rng_unit(rng, position), position being the token's index in its response.
  *
- * The log-probability recorded is over the full vocabulary and the untempered logits:
- * (float)(logit - pl_logsumexp(logits)). It is what the learner's ratio is made of.
+ * The log-probability recorded is that of the tempered policy over the full vocabulary, before any
+ * cut: with y = pl_temper(logits), (float)(y - pl_logsumexp(y)). The learner's ratio, gradient, KL
+ * and entropy are of the same policy (learner/head.h). Greedy draws record temperature 1.
  *
  * A draw is a pure function of (logits, sampling, rng, position): the same token on every machine,
  * instruction set and number of threads. Nothing here sorts a vocabulary or allocates after create.

@@ -37,8 +37,17 @@ struct difference {
     size_t tokens, unlike; /* compared; other bits */
 };
 
+/* What each version is sampled and trained at. */
+static float temperature_of(uint32_t version)
+{
+    static const float temperatures[] = {1.0f, 0.8f, 0.5f};
+
+    return temperatures[version % 3];
+}
+
 static void sample(struct rollouts *r, struct pl_engine *engine, uint32_t version)
 {
+    const float T = temperature_of(version);
     static const size_t prompts[GROUPS] = {1, 5, 31, 32, 33, 64, 70, 2, 17, 50};
     static const size_t samples[GROUPS] = {4, 1, 8, 8, 5, 8, 3, 2, 7, 6};
     static const size_t lengths[GROUPS] = {40, 1, 33, 7, 32, 20, 50, 3, 31, 2};
@@ -55,8 +64,9 @@ static void sample(struct rollouts *r, struct pl_engine *engine, uint32_t versio
                                      .stop_ids = {3},
                                      .stop_count = 1};
 
+        request.sampling.temperature = T;
         if (g % 4 == 2) /* recorded is the whole distribution all the same */
-            request.sampling = (struct pl_sampling){0.7f, 15, 0.9f, 0.02f};
+            request.sampling = (struct pl_sampling){T, 15, 0.9f, 0.02f};
         pl_little_prompt(r->prompts[g], prompts[g], 50 * version + g, V);
         jobs[g] = pl_test_submit(engine, &request);
     }
@@ -112,7 +122,7 @@ static void slopes(void *at, const struct pl_slopes *s)
 
 /* All groups in packs of those limits, scored and, where asked for, accumulated. */
 static void train(struct difference *d, struct rollouts *r, struct pl_trainer *trainer,
-                  const struct pl_pack_limits *limits, bool accumulate)
+                  const struct pl_pack_limits *limits, uint32_t version, bool accumulate)
 {
     struct pl_objective objective = {.at = &r->tokens, .slopes = slopes};
     struct pl_pack *pack = NULL;
@@ -121,6 +131,8 @@ static void train(struct difference *d, struct rollouts *r, struct pl_trainer *t
     uint32_t first = 0;
 
     assert_int_equal(pl_pack_create(limits, &pack, &err), PL_OK);
+    assert_true(pack->temperature == 1.0f);
+    pack->temperature = temperature_of(version);
     for (size_t g = 0, from = 0; g < GROUPS;) {
         const size_t added = pl_pack_add(pack, &r->groups[g], from, first + (uint32_t)from);
 
@@ -190,9 +202,9 @@ static void sampled_is_trained(const char *what, const struct pl_config *config,
 
         sample(&r, engine, version);
         assert_true(r.outcomes[0].logprobs[0] != first);
-        train(&d, &r, thrifty, &LIMITS[version % 3], false);
-        train(&d, &r, plain, &LIMITS[(version + 1) % 3], true);
-        train(&d, &r, plain, &LIMITS[(version + 2) % 3], false);
+        train(&d, &r, thrifty, &LIMITS[version % 3], version, false);
+        train(&d, &r, plain, &LIMITS[(version + 1) % 3], version, true);
+        train(&d, &r, plain, &LIMITS[(version + 2) % 3], version, false);
         if (pl_trainer_step(plain, 1e-2, &stats, &err) < 0)
             fail_msg("%s", err.text);
         assert_true(stats.grad_norm > 0.0);
@@ -273,7 +285,7 @@ static void other_machines_agree(void **state)
         pl_engine_destroy(engine);
         pl_kernels_use(learner);
         omp_set_num_threads(1 + (int)(i + 1) % 3);
-        train(&d, &r, trainer, &LIMITS[i % 3], true);
+        train(&d, &r, trainer, &LIMITS[i % 3], (uint32_t)i, true);
     }
     pl_kernels_use(usual);
     omp_set_num_threads(2);

@@ -32,7 +32,7 @@ run: {name: t, dir: none, seed: 5}
 model.path: sft/model
 data: {train_files: [tasks/train.jsonl], instruction: instruction.txt, max_prompt_length: 128,
        max_response_length: 64, train_batch_size: 4}
-rollout: {n: 2, staleness: 1}
+rollout: {n: 2, staleness: 1, temperature: 0.8}
 algorithm: {adv_estimator: gae, lam: 0.95, use_kl_in_reward: yes}
 reward.unparsed: -0.5
 actor: {optim.lr: 1e-3, ppo_max_token_len: 512, ppo_mini_batch_size: 2}
@@ -54,6 +54,8 @@ sed -n 's/.*"critic\/lr": \([0-9.e-]*\).*/\1/p' one/metrics.jsonl | xargs printf
 ok 'the learning rates of the critic' grep -qx \
     '0.000333333 0.000666667 0.001000000 0.000750000 0.000500000 0.000250000 ' rates
 ok 'and of the policy' test "$(grep -c '"actor/lr": 0.001[,}]' one/metrics.jsonl)" -eq 4
+ok 'recorded at temperature 0.8 is computed, to the bit' test \
+    "$(grep -c '"sampling/sampling_logp_difference/max": 0[,}]' one/metrics.jsonl)" -eq 6
 ok 'two of the critic alone' cmp -s sft/model/model.safetensors \
     one/checkpoints/global_step_2/model.safetensors
 ok 'and then both' sh -c "! cmp -s sft/model/model.safetensors $last/model.safetensors"

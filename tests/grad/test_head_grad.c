@@ -42,6 +42,8 @@ struct head {
     const float *x_f;   /* (R, C) */
     double *x, *w, *norm;
     size_t row; /* the row looked at, or all: R */
+    float temperature;
+    bool plain; /* f(logp) = a logp alone */
 };
 
 static void set_slopes(void *at, const struct pl_slopes *s)
@@ -50,7 +52,7 @@ static void set_slopes(void *at, const struct pl_slopes *s)
 
     for (size_t i = 0; i < s->n; i++) {
         assert_true(s->predictions + i == head->pack->predictions + s->first + i);
-        s->dlogp[i] = head->a[s->first + i] + s->logp[i] / 4.0f;
+        s->dlogp[i] = head->a[s->first + i] + (head->plain ? 0.0f : s->logp[i] / 4.0f);
         if (head->entropy)
             s->dentropy[i] = head->b[s->first + i] + s->entropy[i] / 2.0f;
     }
@@ -70,7 +72,7 @@ static void row_logp(const struct head *s, size_t row, double *ret)
         ret[v] = 0.0;
         for (size_t c = 0; c < C; c++)
             ret[v] += s->w[v * C + c] * s->norm[c] * x[c];
-        ret[v] /= sqrt(square / C + eps);
+        ret[v] /= sqrt(square / C + eps) * (double)s->temperature;
         sum += exp(ret[v]);
     }
     for (size_t v = 0; v < V; v++)
@@ -192,7 +194,7 @@ static void check_gradient(const struct head *s, const double *slopes, const flo
     free(before);
 }
 
-static void one_head(bool tied, bool with_entropy)
+static void one_head(bool tied, bool with_entropy, float temperature)
 {
     const struct pl_config config = {
         .hidden = C,
@@ -211,11 +213,12 @@ static void one_head(bool tied, bool with_entropy)
     };
     static const size_t chunks[] = {1, 5, 16, 64};
     struct pl_test_batch batch;
-    struct head s = {.entropy = with_entropy};
+    struct head s = {.entropy = with_entropy, .temperature = temperature};
 
     pl_test_model_create(&s.model, &config, 3);
     pl_test_batch_make(&batch, LENGTHS, GROUPS, V, 3);
     assert_int_equal(pl_test_packs(&batch, &batch.limits, &s.pack, 1), 1);
+    s.pack->temperature = temperature;
 
     const size_t R = s.row = batch.limits.rows, P = s.pack->prediction_count;
     float *x = malloc(R * C * sizeof *x), *a = malloc(P * sizeof *a), *b = malloc(P * sizeof *b);
@@ -268,15 +271,104 @@ static void one_head(bool tied, bool with_entropy)
 static void log_probabilities(void **state)
 {
     (void)state;
-    one_head(false, false);
-    one_head(true, false);
+    one_head(false, false, 1.0f);
+    one_head(true, false, 1.0f);
 }
 
 static void log_probabilities_and_entropies(void **state)
 {
     (void)state;
-    one_head(false, true);
-    one_head(true, true);
+    one_head(false, true, 1.0f);
+    one_head(true, true, 1.0f);
+}
+
+static void at_the_temperature_of_the_samples(void **state)
+{
+    (void)state;
+    one_head(false, true, 0.8f);
+    one_head(true, true, 0.5f);
+    one_head(false, false, 1.7f);
+}
+
+/* All arms of a bandit: one prompt, a response of each token of the vocabulary. */
+static struct pl_pack *pack_of_all_arms(const uint32_t *prompt, size_t prompt_len)
+{
+    static uint32_t arms[V];
+    static struct pl_response responses[V];
+    const struct pl_pack_limits limits = {prompt_len, V};
+    const struct pl_group group = {prompt, prompt_len, responses, V};
+    struct pl_pack *pack = NULL;
+    struct pl_error err;
+
+    for (uint32_t v = 0; v < V; v++) {
+        arms[v] = v;
+        responses[v] = (struct pl_response){&arms[v], 1};
+    }
+    assert_int_equal(pl_pack_create(&limits, &pack, &err), PL_OK);
+    assert_int_equal(pl_pack_add(pack, &group, 0, 0), V);
+    return pack;
+}
+
+/*
+ * Samples come from softmax(u / T), found here in double. Under that distribution the expected
+ * gradient of the log-probability is 0, sum_v pi_T(v) d log pi_T(v) = 0: a reward that is the same
+ * for all arms teaches nothing. It is not so for a gradient at another temperature.
+ */
+static void the_expected_gradient_is_zero_where_it_was_sampled(void **state)
+{
+    (void)state;
+    static const float temperatures[] = {0.5f, 0.8f, 1.0f};
+    static const uint32_t prompt[] = {3, 1, 4};
+    enum { R = sizeof prompt / sizeof *prompt };
+    const struct pl_config config = {
+        .hidden = C,
+        .layers = 1,
+        .heads = 2,
+        .kv_heads = 1,
+        .head_dim = 6,
+        .ffn = 12,
+        .vocab = V,
+        .positions_max = 64,
+        .rope_theta = 1e4,
+        .rms_eps = 0.01f,
+        .tied = true,
+        .bos = -1,
+        .pad = -1,
+    };
+    float x[R * C], drawn[V];
+    struct head s = {.chunk = R, .pack = pack_of_all_arms(prompt, R), .a = drawn, .plain = true};
+    double wide[R * C], w[V * C], norm[C], logp[V];
+
+    pl_test_model_create(&s.model, &config, 3);
+    pl_test_fill(x, R * C, 5);
+    pl_test_widen(wide, x, R * C);
+    pl_test_widen(w, s.model.flat + pl_shape_find(s.model.shape, PL_ROLE_EMBED, 0)->offset, V * C);
+    pl_test_widen(norm, s.model.flat + pl_shape_find(s.model.shape, PL_ROLE_NORM_F, 0)->offset, C);
+    s.x_f = x;
+    s.x = wide;
+    s.w = w;
+    s.norm = norm;
+    for (size_t i = 0; i < sizeof temperatures / sizeof *temperatures; i++)
+        for (size_t k = 0; k < sizeof temperatures / sizeof *temperatures; k++) {
+            float *got = malloc(result_floats(&s) * sizeof *got);
+            double most = 0.0;
+
+            s.temperature = temperatures[i];
+            row_logp(&s, R - 1, logp);
+            for (size_t v = 0; v < V; v++)
+                drawn[v] = (float)exp(logp[v]);
+            s.pack->temperature = temperatures[k];
+            head_loss(&s, got);
+            for (size_t c = 0; c < R * C; c++)
+                most = fmax(most, fabs((double)got[2 * V + c]));
+            if (i == k)
+                assert_true(most < 1e-6);
+            else
+                assert_true(most > 1e-3);
+            free(got);
+        }
+    pl_pack_destroy(s.pack);
+    pl_test_model_destroy(&s.model);
 }
 
 int main(void)
@@ -284,6 +376,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(log_probabilities),
         cmocka_unit_test(log_probabilities_and_entropies),
+        cmocka_unit_test(at_the_temperature_of_the_samples),
+        cmocka_unit_test(the_expected_gradient_is_zero_where_it_was_sampled),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,15 +75,17 @@ static bool reference(double *p, const float *x, size_t V, const struct pl_sampl
     return doubtful;
 }
 
-static double reference_logprob(const float *x, size_t V, uint32_t id)
+/* Of the tempered policy over the full vocabulary; of the untempered one where it is greedy. */
+static double reference_logprob(const float *x, size_t V, uint32_t id, float temperature)
 {
+    const double T = temperature > 0.0f ? (double)temperature : 1.0;
     double max = (double)x[0], sum = 0.0;
 
     for (size_t i = 0; i < V; i++)
         max = fmax(max, (double)x[i]);
     for (size_t i = 0; i < V; i++)
-        sum += exp((double)x[i] - max);
-    return (double)x[id] - max - log(sum);
+        sum += exp(((double)x[i] - max) / T);
+    return ((double)x[id] - max) / T - log(sum);
 }
 
 static struct pl_sampler *make(size_t V)
@@ -155,7 +157,7 @@ static void greedy_takes_the_lowest_of_equals(void **state)
             const struct pl_draw d = draw_at(sampler, logits, PL_SAMPLING_GREEDY, 0);
 
             assert_int_equal(d.id, at);
-            pl_assert_close(d.logprob, reference_logprob(logits, V, d.id), 1e-6, 1e-6);
+            pl_assert_close(d.logprob, reference_logprob(logits, V, d.id, 0.0f), 1e-6, 1e-6);
         }
         pl_sampler_destroy(sampler);
     }
@@ -184,7 +186,7 @@ static void assert_drawn(struct pl_sampler *sampler, size_t V, struct pl_samplin
         for (size_t i = 0; i < d.id; i++)
             before += p[i];
         assert_true(unit >= before - 1e-5 && unit <= before + p[d.id] + 1e-5);
-        pl_assert_close(d.logprob, reference_logprob(logits, V, d.id), 1e-5, 1e-6);
+        pl_assert_close(d.logprob, reference_logprob(logits, V, d.id, s.temperature), 1e-5, 1e-6);
     }
     free(p);
 }
