@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <omp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -370,8 +369,7 @@ int pl_cmd_chat(int argc, char **argv)
         pl_options_release(&command, &conf);
         return PL_STATUS_USAGE;
     }
-    if (conf.threads > 0)
-        omp_set_num_threads((int)conf.threads);
+    pl_machine_use_threads((size_t)conf.threads);
     rc = run(&conf, &err);
     pl_options_release(&command, &conf);
     if (rc < 0)

@@ -464,11 +464,13 @@ static int run_verb(enum verb verb, int argc, char **argv)
         status = PL_STATUS_USAGE;
     } else {
         rc = pl_run_arg_load(conf.run, &conf.set, &run, &err);
-        if (rc == PL_OK) {
+        if (rc < 0) {
+            status = pl_command_refused(command, &err);
+        } else {
             rc = act(&conf, verb, &run, &err);
             pl_run_conf_release(&run);
+            status = pl_command_ended(command, rc, &err);
         }
-        status = rc < 0 ? pl_command_failed(command, &err) : PL_STATUS_OK;
     }
     pl_options_release(command, &conf);
     return status;

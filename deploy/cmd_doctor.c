@@ -54,7 +54,8 @@ static const struct pl_command command = {
              "fail      the run will not go well\n"
              "unknown   it could not be looked at, and why\n\n"
              "Exit status: 0 all is well, 1 the engine is not row invariant here or a check\n"
-             "could not be made; with RUN, one of them is `fail`.\n",
+             "could not be made; with RUN, one of them is `fail`; 2 RUN is none, or its settings\n"
+             "are wrong.\n",
 };
 
 /* All that is found out, before any of it is printed. */
@@ -72,6 +73,7 @@ static int find_out(struct findings *findings, struct pl_error *err)
 
     if (rc < 0)
         return rc;
+    pl_machine_use_threads(0);
     findings->isa = pl_kernels()->name;
     findings->blas_core = pl_blas_core();
     findings->threads = omp_get_max_threads();
@@ -118,9 +120,10 @@ static void print_processors(const struct findings *findings)
     if (machine->cpus_limit > 0)
         printf(", limited to %.3g by the control group", machine->cpus_limit);
     printf("; %d threads in use\n", findings->threads);
-    if (machine->cpus_limit > 0 && findings->threads > (int)(machine->cpus_limit + 0.999))
-        printf("                more threads than the limit: set OMP_NUM_THREADS=%d\n",
-               (int)(machine->cpus_limit + 0.999));
+    if (findings->threads > (int)pl_machine_threads(machine))
+        printf("                more threads than it may use: set OMP_NUM_THREADS=%zu, or leave "
+               "it out\n",
+               pl_machine_threads(machine));
 }
 
 static void print_memory(const struct pl_machine *machine)
@@ -253,7 +256,7 @@ static int doctor_run(const struct conf *conf)
     bool well = false;
 
     if (check_run(conf, &well, &err) < 0)
-        return pl_command_failed(&command, &err);
+        return pl_command_refused(&command, &err);
     return well ? PL_STATUS_OK : PL_STATUS_FAILED;
 }
 

@@ -13,7 +13,6 @@
 #include "learner/transcript.h"
 #include "rewarder/rewarder.h"
 
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -437,8 +436,7 @@ int pl_cmd_eval(int argc, char **argv)
 
     if (!pl_options_read(&command, argc, argv, &conf, &status))
         return status;
-    if (conf.threads > 0)
-        omp_set_num_threads((int)conf.threads);
+    pl_machine_use_threads((size_t)conf.threads);
     pl_buf_init(&session.buf, TEXT_BYTES_MAX);
     rc = run(&session, &err);
     pl_buf_release(&session.buf);

@@ -1,5 +1,6 @@
 #include "deploy/cmd_plan.h"
 
+#include "common/app/machine.h"
 #include "common/app/options.h"
 #include "common/app/progress.h"
 #include "common/app/signals.h"
@@ -261,13 +262,15 @@ int pl_cmd_plan(int argc, char **argv)
         return status;
     pl_signals_catch();
     rc = load_run(&conf, &run, &err);
-    if (rc == PL_OK) {
+    if (rc < 0) {
+        status = pl_command_refused(&command, &err);
+    } else {
+        pl_machine_use_threads(0);
         rc = plan(&conf, &run, &err);
         pl_run_conf_release(&run);
+        status = rc == PL_ECANCELED && pl_signals_stop() ? 128 + pl_signals_stop()
+                                                         : pl_command_ended(&command, rc, &err);
     }
-    status = rc == PL_ECANCELED && pl_signals_stop() ? 128 + pl_signals_stop()
-             : rc < 0                                ? pl_command_failed(&command, &err)
-                                                     : PL_STATUS_OK;
     pl_options_release(&command, &conf);
     return status;
 }

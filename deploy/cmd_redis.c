@@ -97,12 +97,15 @@ static int run_init(int argc, char **argv)
     if (!pl_options_read(&init_command, argc, argv, &conf, &status))
         return status;
     rc = pl_run_conf_load(conf.config, conf.assignments.items, conf.assignments.count, &run, &err);
-    if (rc == PL_OK) {
+    if (rc < 0) {
+        status = pl_command_refused(&init_command, &err);
+    } else {
         rc = load_functions(&conf, &run, &err);
         pl_run_conf_release(&run);
+        status = pl_command_ended(&init_command, rc, &err);
     }
     pl_options_release(&init_command, &conf);
-    return rc < 0 ? pl_command_failed(&init_command, &err) : PL_STATUS_OK;
+    return status;
 }
 
 /* ---- acl ---- */

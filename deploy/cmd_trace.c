@@ -242,10 +242,13 @@ int pl_cmd_trace(int argc, char **argv)
     if (!pl_options_read(&command, argc, argv, &conf, &status))
         return status;
     rc = pl_run_arg_load_anywhere(conf.run, &conf.assignments, &run, &err);
-    if (rc == PL_OK) {
+    if (rc < 0) {
+        status = pl_command_refused(&command, &err);
+    } else {
         rc = trace_of(&conf, &run, &err);
         pl_run_conf_release(&run);
+        status = pl_command_ended(&command, rc, &err);
     }
     pl_options_release(&command, &conf);
-    return rc < 0 ? pl_command_failed(&command, &err) : PL_STATUS_OK;
+    return status;
 }

@@ -228,13 +228,15 @@ static int try_keys(const struct pl_run_conf *run, struct pl_error *err)
     return rc;
 }
 
-static int up(const struct conf *conf, const struct pl_run_conf *run, struct pl_error *err)
+static int up(const struct conf *conf, const struct pl_run_conf *run, bool *ret_keys_wrong,
+              struct pl_error *err)
 {
     struct pl_crew crew = {0};
     struct view view = {0};
     int rc;
 
     rc = try_keys(run, err);
+    *ret_keys_wrong = rc < 0;
     if (rc < 0)
         return rc;
     pl_signals_catch();
@@ -264,21 +266,26 @@ int pl_cmd_up(int argc, char **argv)
     struct pl_run_conf run;
     struct pl_error err = {0};
     struct conf conf;
+    bool keys_wrong = false;
     int status, rc;
 
     if (!pl_options_read(&command, argc, argv, &conf, &status))
         return status;
     rc = pl_run_conf_load(conf.config, conf.assignments.items, conf.assignments.count, &run, &err);
-    if (rc == PL_OK) {
+    if (rc < 0) {
+        status = pl_command_refused(&command, &err);
+    } else {
         if (conf.dry_run)
             rc = print_config(&run);
         else
-            rc = up(&conf, &run, &err);
+            rc = up(&conf, &run, &keys_wrong, &err);
         if (rc == PL_OK && !conf.dry_run && !pl_signals_stop())
             fprintf(stderr, "done: the model is in '%s/model'\n", run.dir);
         pl_run_conf_release(&run);
+        status = rc == PL_OK  ? PL_STATUS_OK
+                 : keys_wrong ? pl_command_refused(&command, &err)
+                              : pl_command_ended(&command, rc, &err);
     }
-    status = rc < 0 ? pl_command_failed(&command, &err) : PL_STATUS_OK;
     if (rc == PL_OK && pl_signals_stop())
         status = 128 + pl_signals_stop();
     pl_options_release(&command, &conf);

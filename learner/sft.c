@@ -1,5 +1,6 @@
 #include "learner/sft.h"
 
+#include "common/app/machine.h"
 #include "common/app/signals.h"
 #include "common/app/term.h"
 #include "common/base/buf.h"
@@ -292,6 +293,7 @@ int pl_cmd_sft(int argc, char **argv)
         pl_options_release(&command, &conf);
         return PL_STATUS_USAGE;
     }
+    pl_machine_use_threads(0);
     rc = run(&job, &conf, &err);
     status = rc == PL_OK          ? PL_STATUS_OK
              : rc == PL_ECANCELED ? 128 + pl_signals_stop()

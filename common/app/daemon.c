@@ -1,5 +1,6 @@
 #include "common/app/daemon.h"
 
+#include "common/app/machine.h"
 #include "common/app/options.h"
 #include "common/app/signals.h"
 #include "common/app/vitals.h"
@@ -93,6 +94,15 @@ static int dry_run(const struct pl_run_conf *conf)
     return status;
 }
 
+/* Before it was ready it had met what it was given, and little else. After that a message, a file
+ * or a peer may have been at fault, which passes; who one is and what agrees does not. */
+static int status_of(int code, bool started)
+{
+    if (started && code != PL_EINVAL)
+        return PL_STATUS_FAILED;
+    return pl_status_of_given(code);
+}
+
 static int run(const struct pl_daemon_role *role, struct pl_daemon *daemon)
 {
     const size_t threads = role->threads ? role->threads(&daemon->conf) : 0;
@@ -100,12 +110,12 @@ static int run(const struct pl_daemon_role *role, struct pl_daemon *daemon)
                                           .run = daemon->conf.name,
                                           .role = role->role,
                                           .worker = daemon->name};
+    struct pl_vitals vitals;
     const char *at;
     struct pl_error err = {0};
     int rc;
 
-    if (threads > 0)
-        omp_set_num_threads((int)threads);
+    pl_machine_use_threads(threads);
     pl_signals_catch();
     pl_vitals_start();
     pl_log_begin(&(struct pl_log_opts){.format = (enum pl_log_format)daemon->conf.log_format,
@@ -124,6 +134,7 @@ static int run(const struct pl_daemon_role *role, struct pl_daemon *daemon)
             "reaches a port of this run is let in\"");
     if (rc == PL_OK)
         rc = role->run(daemon, &err);
+    pl_vitals_read(&vitals);
     pl_vitals_draining();
     pl_window_close(daemon->window);
     pl_vitals_end();
@@ -135,7 +146,7 @@ static int run(const struct pl_daemon_role *role, struct pl_daemon *daemon)
         if (daemon->conf.log_format == PL_LOG_TEXT) /* JSON is for programs, who have it by now */
             fprintf(stderr, "%s: %s\n", role->program, err.text);
         pl_log_end();
-        return PL_STATUS_FAILED;
+        return status_of(rc, vitals.started);
     }
     pl_info("stop role=%s name=%s signal=%d", role->role, daemon->name, pl_signals_stop());
     pl_log_end();
@@ -160,7 +171,7 @@ int pl_daemon_main(const struct pl_daemon_role *role, int argc, char **argv)
         return status;
     if (pl_run_conf_load(options.config, options.assignments.items, options.assignments.count,
                          &daemon.conf, &err) < 0) {
-        status = pl_command_failed(&command, &err);
+        status = pl_command_refused(&command, &err);
     } else {
         daemon.name = options.name[0] ? options.name : role->role;
         status = options.dry_run ? dry_run(&daemon.conf) : run(role, &daemon);

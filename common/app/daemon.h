@@ -3,9 +3,10 @@
  * configuration, threads, signals, the log's first and last line, the exit status; what is between
  * is the role's.
  *
- * The first SIGTERM or SIGINT asks the role to drain (pl_daemon_stopping()), a second one ends it
- * at once. Exit status: 0 it drained or was done, 1 it failed and said why, 2 wrong options, 128 +
- * n ended by signal n.
+ * The first SIGTERM or SIGINT asks the role to drain (pl_daemon_stopping()); signals.h says what
+ * another does. Exit status: 0 it drained or was done; 1 it failed and said why; 2 the same, and
+ * starting it again does not help: options, settings or files that they name are wrong, it may not
+ * do what it is to do, or it does not belong to this run; 128 + n ended by signal n.
  *
  * A role says that it is ready with pl_vitals_ready("start"), and ticks (vitals.h).
  */

@@ -4,6 +4,7 @@
 
 #include <omp.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,31 +118,165 @@ static int read_memory(const char *root, struct pl_machine *machine, struct pl_e
     return PL_OK;
 }
 
+/* ---- control groups ---- */
+
 /* A number alone in a file; 0 for "max", what is not there and values that only mean "no limit". */
-static uint64_t limit_value(const char *root, const char *path)
+static uint64_t limit_value(const char *root, const char *path, const char *name)
 {
-    char *text = read_under(root, path);
+    char *full = pl_strf("%s/%s", path, name), *text = full ? read_under(root, full) : NULL;
     const uint64_t value = text ? strtoull(text, NULL, 10) : 0;
 
     free(text);
+    free(full);
     return value >= (1ULL << 60) ? 0 : value;
 }
 
+static uint64_t least_limit(uint64_t a, uint64_t b)
+{
+    return a == 0 || (b > 0 && b < a) ? b : a;
+}
+
+/*
+ * A group counts the files that it has read or written as memory until somebody else needs the
+ * room; what of them was not used lately is there for the asking.
+ */
+static void look_at_memory(const char *root, const char *path, bool second,
+                           struct pl_machine *machine)
+{
+    const uint64_t limit = second ? least_limit(limit_value(root, path, "memory.max"),
+                                                limit_value(root, path, "memory.high"))
+                                  : limit_value(root, path, "memory.limit_in_bytes");
+    char *stat_path, *stat;
+    const char *files;
+    uint64_t used, idle, granted;
+
+    if (limit == 0)
+        return;
+    used = limit_value(root, path, second ? "memory.current" : "memory.usage_in_bytes");
+    stat_path = pl_strf("%s/memory.stat", path);
+    stat = stat_path ? read_under(root, stat_path) : NULL;
+    files = line_value(stat, second ? "inactive_file" : "total_inactive_file");
+    idle = files ? strtoull(files, NULL, 10) : 0;
+    used = used > idle ? used - idle : 0;
+    granted = limit > used ? limit - used : 0;
+    if (machine->memory_limit == 0 || granted < machine->memory_granted)
+        machine->memory_granted = granted;
+    machine->memory_limit = least_limit(machine->memory_limit, limit);
+    free(stat);
+    free(stat_path);
+}
+
+static void look_at_quota(const char *root, const char *path, bool second,
+                          struct pl_machine *machine)
+{
+    char *full = pl_strf("%s/%s", path, second ? "cpu.max" : "cpu.cfs_quota_us");
+    char *text = full ? read_under(root, full) : NULL;
+    long long quota_us = 0, period_us = 0; /* "max 100000" and -1 where there is none */
+    double cpus;
+
+    if (text && second && sscanf(text, "%lld %lld", &quota_us, &period_us) != 2)
+        quota_us = 0;
+    if (text && !second) {
+        quota_us = strtoll(text, NULL, 10);
+        period_us = (long long)limit_value(root, path, "cpu.cfs_period_us");
+    }
+    if (quota_us > 0 && period_us > 0) {
+        cpus = (double)quota_us / (double)period_us;
+        if (machine->cpus_limit <= 0 || cpus < machine->cpus_limit)
+            machine->cpus_limit = cpus;
+    }
+    free(text);
+    free(full);
+}
+
+/*
+ * The group `own` of the hierarchy that is mounted at `mount`, and all that it is in: each may
+ * limit. In a container the name of a group may be that of the host, whose folders are not there;
+ * what is above them is.
+ */
+static void climb(const char *root, const char *mount, const char *own, bool second,
+                  void (*look)(const char *, const char *, bool, struct pl_machine *),
+                  struct pl_machine *machine)
+{
+    char *path = pl_strf("%s%s", mount, own);
+    const size_t top = strlen(mount);
+
+    while (path) {
+        size_t len = strlen(path);
+
+        while (len > top && path[len - 1] == '/')
+            path[--len] = '\0';
+        look(root, path, second, machine);
+        if (len <= top)
+            break;
+        while (len > top && path[len - 1] != '/')
+            path[--len] = '\0';
+    }
+    free(path);
+}
+
+/* Whether `word` is one of the names in "cpu,cpuacct". */
+static bool is_among(const char *list, size_t len, const char *word)
+{
+    const size_t n = strlen(word);
+
+    for (size_t i = 0; i + n <= len; i++)
+        if (strncmp(list + i, word, n) == 0 && (i == 0 || list[i - 1] == ',') &&
+            (i + n == len || list[i + n] == ','))
+            return true;
+    return false;
+}
+
+/* A line of /proc/self/cgroup, ID:CONTROLLERS:PATH, without its end; PATH is absolute, and may hold
+ * any other character. */
+static void read_group(const char *root, const char *line, size_t len, struct pl_machine *machine)
+{
+    const char *controllers = memchr(line, ':', len), *own;
+    size_t words;
+    char *path;
+
+    if (!controllers++)
+        return;
+    own = memchr(controllers, ':', len - (size_t)(controllers - line));
+    if (!own || own + 1 >= line + len || own[1] != '/')
+        return;
+    words = (size_t)(own - controllers);
+    path = pl_strf("%.*s", (int)(line + len - own - 1), own + 1);
+    if (!path || strstr(path, "/..")) { /* of another namespace: only its top is known */
+        free(path);
+        path = strdup("/");
+    }
+    if (path &&
+        words == 0) { /* the second version; beside the first it is in a folder of its own */
+        static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+
+        for (size_t i = 0; i < 2; i++) {
+            climb(root, mounts[i], path, true, look_at_memory, machine);
+            climb(root, mounts[i], path, true, look_at_quota, machine);
+        }
+    }
+    if (path && is_among(controllers, words, "memory"))
+        climb(root, "/sys/fs/cgroup/memory", path, false, look_at_memory, machine);
+    if (path && is_among(controllers, words, "cpu")) {
+        climb(root, "/sys/fs/cgroup/cpu", path, false, look_at_quota, machine);
+        climb(root, "/sys/fs/cgroup/cpu,cpuacct", path, false, look_at_quota, machine);
+    }
+    free(path);
+}
+
+/* What the groups that this process is in allow it. */
 static void read_limits(const char *root, struct pl_machine *machine)
 {
-    char *quota = read_under(root, "/sys/fs/cgroup/cpu.max");
-    unsigned long quota_us = 0, period_us = 0; /* "max 100000" where there is none */
+    static const char anywhere[] = "0::/\n0:memory,cpu:/\n"; /* where the kernel does not tell */
+    char *text = read_under(root, "/proc/self/cgroup");
 
-    if (quota && sscanf(quota, "%lu %lu", &quota_us, &period_us) == 2 && period_us > 0)
-        machine->cpus_limit = (double)quota_us / (double)period_us;
-    free(quota);
-    machine->memory_limit = limit_value(root, "/sys/fs/cgroup/memory.max");
-    machine->memory_limit_used = limit_value(root, "/sys/fs/cgroup/memory.current");
-    if (machine->memory_limit == 0) { /* control groups of the first version */
-        machine->memory_limit = limit_value(root, "/sys/fs/cgroup/memory/memory.limit_in_bytes");
-        machine->memory_limit_used =
-            limit_value(root, "/sys/fs/cgroup/memory/memory.usage_in_bytes");
+    for (const char *line = text ? text : anywhere; line && *line;) {
+        const size_t len = strcspn(line, "\n");
+
+        read_group(root, line, len, machine);
+        line += len + (line[len] == '\n');
     }
+    free(text);
 }
 
 int pl_machine_read(const char *root, struct pl_machine *ret_machine, struct pl_error *err)
@@ -159,14 +294,32 @@ int pl_machine_read(const char *root, struct pl_machine *ret_machine, struct pl_
 
 uint64_t pl_machine_memory_usable(const struct pl_machine *machine)
 {
-    uint64_t granted;
+    return machine->memory_limit == 0 || machine->memory_available < machine->memory_granted
+               ? machine->memory_available
+               : machine->memory_granted;
+}
 
-    if (machine->memory_limit == 0)
-        return machine->memory_available;
-    granted = machine->memory_limit > machine->memory_limit_used
-                  ? machine->memory_limit - machine->memory_limit_used
-                  : 0;
-    return granted < machine->memory_available ? granted : machine->memory_available;
+size_t pl_machine_threads(const struct pl_machine *machine)
+{
+    const size_t most = machine->cpus_allowed;
+    size_t granted = (size_t)machine->cpus_limit;
+
+    if (machine->cpus_limit <= 0 || machine->cpus_limit >= (double)most)
+        return most;
+    granted += (double)granted < machine->cpus_limit;
+    return granted;
+}
+
+void pl_machine_use_threads(size_t threads)
+{
+    const char *given = getenv("OMP_NUM_THREADS");
+    struct pl_machine machine;
+
+    if (threads > 0)
+        omp_set_num_threads((int)threads);
+    else if (!(given && given[0]) && pl_machine_read("", &machine, NULL) == PL_OK &&
+             pl_machine_threads(&machine) < (size_t)omp_get_max_threads())
+        omp_set_num_threads((int)pl_machine_threads(&machine));
 }
 
 static double seconds(void)

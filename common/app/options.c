@@ -362,3 +362,24 @@ int pl_command_failed(const struct pl_command *command, const struct pl_error *e
     fprintf(stderr, "%s: %s\n", command->name, err->text);
     return PL_STATUS_FAILED;
 }
+
+int pl_status_of_given(int code)
+{
+    return code == PL_OK                         ? PL_STATUS_OK
+           : code == PL_EIO || code == PL_ENOMEM ? PL_STATUS_FAILED
+                                                 : PL_STATUS_USAGE;
+}
+
+int pl_command_ended(const struct pl_command *command, int rc, const struct pl_error *err)
+{
+    if (rc == PL_OK)
+        return PL_STATUS_OK;
+    (void)pl_command_failed(command, err);
+    return rc == PL_EINVAL ? PL_STATUS_USAGE : PL_STATUS_FAILED;
+}
+
+int pl_command_refused(const struct pl_command *command, const struct pl_error *err)
+{
+    (void)pl_command_failed(command, err);
+    return pl_status_of_given(err->code);
+}

@@ -143,7 +143,9 @@ struct pl_command {
     const char *after; /* printed under the options as it is (examples), NULL: nothing */
 };
 
-enum { PL_STATUS_OK = 0, PL_STATUS_FAILED = 1, PL_STATUS_USAGE = 2 }; /* exit statuses of plait */
+/* Exit statuses of plait. USAGE: what it was given is wrong, and whoever starts it again will see
+ * the same. */
+enum { PL_STATUS_OK = 0, PL_STATUS_FAILED = 1, PL_STATUS_USAGE = 2 };
 
 /*
  * Fill conf, whose fields named by the table are all set; argv[0] is not looked at.
@@ -175,5 +177,15 @@ json_t *pl_options_json(const struct pl_command *command, const void *conf);
 
 /* For errors of a program: "plait sft: <sentence>" on standard error; returns PL_STATUS_FAILED. */
 int pl_command_failed(const struct pl_command *command, const struct pl_error *err);
+
+/* For errors of what a program was given, its settings and the files that they name: trying again
+ * does not help, a person has to look. The same line; returns PL_STATUS_USAGE, or PL_STATUS_FAILED
+ * where memory or the disk failed. */
+int pl_command_refused(const struct pl_command *command, const struct pl_error *err);
+int pl_status_of_given(int code); /* the status alone */
+
+/* The end of a command: PL_STATUS_OK, or the line of pl_command_failed() and PL_STATUS_USAGE for
+ * PL_EINVAL, PL_STATUS_FAILED for the rest. */
+int pl_command_ended(const struct pl_command *command, int rc, const struct pl_error *err);
 
 #endif

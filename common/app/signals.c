@@ -8,6 +8,8 @@ static volatile sig_atomic_t stop;
 
 static void on_signal(int number)
 {
+    if (stop && number == SIGTERM)
+        return;
     if (stop) {
         /* The cursor may stand behind a half-drawn line. Nothing can be done when this fails. */
         const ssize_t n = write(STDERR_FILENO, "\n", 1);

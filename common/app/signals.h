@@ -1,7 +1,8 @@
 /*
- * SIGINT and SIGTERM: the first asks to stop at the next safe point, the second leaves at once with
- * status 128 + signal. System calls are interrupted (no SA_RESTART), so that a read at a prompt
- * returns with EINTR.
+ * SIGINT and SIGTERM: the first asks to stop at the next safe point. A SIGINT after it leaves at
+ * once with status 128 + signal: somebody presses Ctrl-C again. A SIGTERM after it changes nothing:
+ * batch systems and service managers send several, and mean the first. System calls are interrupted
+ * (no SA_RESTART), so that a read at a prompt returns with EINTR.
  */
 #ifndef PL_APP_SIGNALS_H
 #define PL_APP_SIGNALS_H

@@ -113,7 +113,7 @@ has err "option '--color' needs one of auto, always, never, not 'pink'."
 one_sentence
 PLAIT_COLOR=pink run 2 doctor
 has err "variable PLAIT_COLOR needs one of auto, always, never, not 'pink'."
-run 1 doctor now
+run 2 doctor now
 has err "open 'now': No such file or directory"
 run 2 model info one two
 has err "one argument too many: 'two'."

@@ -190,7 +190,7 @@ expect 1 "$plait" doctor run.yaml link.redis="unix://$dir/nobody.sock"
 says redis fail 'No such file'
 expect 0 "$plait" doctor run.yaml link.redis=
 says redis ok 'plait up starts a private one; it is not running now'
-expect 1 "$plait" doctor none.yaml
+expect 2 "$plait" doctor none.yaml
 one_sentence
 
 finish

@@ -99,18 +99,18 @@ END_OF_RUN
 
 for setting in announce serve; do
     for at in 'tcp://*:7711' tcp://0.0.0.0:7711 'tcp://[::]:7711' tcp://eth0:7711 tcp://10.1.2.3:7711; do
-        expect 1 "$learner" run.yaml run.dir="$dir/run-none" "link.$setting=$at"
+        expect 2 "$learner" run.yaml run.dir="$dir/run-none" "link.$setting=$at"
         has err "'link.$setting' is '$at', which the network reaches, and there are no keys"
         has err 'plait keygen DIR'
     done
 done
-expect 1 "$plait" up run.yaml run.dir="$dir/run-none" 'link.serve=tcp://*:7712'
+expect 2 "$plait" up run.yaml run.dir="$dir/run-none" 'link.serve=tcp://*:7712'
 has err "'link.serve' is 'tcp://*:7712', which the network reaches"
 ok 'nothing was begun' test ! -e run-none
-expect 1 "$plait" up run.yaml run.dir="$dir/run-none" link.keys=nowhere
+expect 2 "$plait" up run.yaml run.dir="$dir/run-none" link.keys=nowhere
 has err "neither 'learner.key' nor 'learner.key'"
 chmod 640 keys/learner.key
-expect 1 "$plait" up run.yaml run.dir="$dir/run-none" link.keys=keys
+expect 2 "$plait" up run.yaml run.dir="$dir/run-none" link.keys=keys
 has err "'keys/learner.key' holds secret keys, but its mode is 0640"
 has err "chmod 600 'keys/learner.key'"
 chmod 600 keys/learner.key

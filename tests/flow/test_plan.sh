@@ -104,16 +104,16 @@ plan 0 "$recipes/interleave-ir.yaml" model.path=qwen.json --memory \
 has out 'activations (recomputed)'
 
 # What is wrong is said in one sentence.
-plan 1 none.yaml --memory
+plan 2 none.yaml --memory
 one_sentence
 plan 1 run.yaml --memory model.path=nowhere
 one_sentence
 has err nowhere
-plan 1 run.yaml --memory --response-tokens 129
+plan 2 run.yaml --memory --response-tokens 129
 one_sentence
 has err '--response-tokens is 129, over data.max_response_length, which is 128'
 for list in 0 1,x 1,-2 2.5; do
-    plan 1 run.yaml --rates fast.json --machines $list
+    plan 2 run.yaml --rates fast.json --machines $list
     one_sentence
     has err '--machines takes numbers from 1'
 done

@@ -109,17 +109,17 @@ expect 0 timeout "$limit_s" "$plait" up run.yaml run.dir="$dir/alone" link.redis
 
 # ---- what a relay refuses ----
 
-expect 1 "$relay" run.yaml
+expect 2 "$relay" run.yaml
 has err "'relay.announce' is not given: a relay needs 'relay.announce' and 'relay.serve'"
-expect 1 "$relay" run.yaml relay.announce=ipc://a.sock
+expect 2 "$relay" run.yaml relay.announce=ipc://a.sock
 has err "'relay.serve' is not given"
-expect 1 "$relay" run.yaml relay.announce=ipc://a.sock relay.serve="ipc://$dir/run/t/serve.sock"
+expect 2 "$relay" run.yaml relay.announce=ipc://a.sock relay.serve="ipc://$dir/run/t/serve.sock"
 has err "'link.serve' is 'ipc://$dir/run/t/serve.sock' too"
 expect 1 "$relay" run.yaml relay.announce=ipc:///nowhere/a.sock relay.serve=ipc://b.sock
 has err "bind 'ipc:///nowhere/a.sock'"
-expect 1 "$relay" run.yaml relay.announce=ipc://a.sock relay.serve=tcp://0.0.0.0:7722
+expect 2 "$relay" run.yaml relay.announce=ipc://a.sock relay.serve=tcp://0.0.0.0:7722
 has err "'relay.serve' is 'tcp://0.0.0.0:7722', which the network reaches, and there are no keys"
-expect 1 "$relay" run.yaml relay.cache_mb=1
+expect 2 "$relay" run.yaml relay.cache_mb=1
 has err 'relay.cache_mb'
 expect 0 "$plait" relay --help
 has out 'plait-relay'

@@ -72,19 +72,19 @@ has out 'waited for: Nobody: the run is finished.'
 # What is no run.
 status_of 2
 has err RUN
-status_of 1 runs
+status_of 2 runs
 has err "'runs' is not the folder of a run: it has no config.yaml"
 one_sentence
-status_of 1 runs/demo/config.yaml
+status_of 2 runs/demo/config.yaml
 has err "there is no run in 'somewhere/else' yet"
 one_sentence
-status_of 1 nowhere
+status_of 2 nowhere
 has err nowhere
 one_sentence
-status_of 1 runs/demo run.nam=x
+status_of 2 runs/demo run.nam=x
 has err "did you mean 'run.name'?"
 one_sentence
-status_of 1 runs/demo link.redis=nonsense
+status_of 2 runs/demo link.redis=nonsense
 has err "'nonsense' is no address of Redis"
 one_sentence
 silent out

@@ -216,7 +216,7 @@ expect 2 "$plait" trace run
 expect 1 "$plait" top run
 has err 'this is no terminal that can be drawn on'
 one_sentence
-expect 1 "$plait" top run --json
+expect 2 "$plait" top run --json
 has err '--json goes with --once'
 expect 0 "$plait" top run.yaml --once run.dir=elsewhere link.redis=redis://127.0.0.1:1
 has out 'Redis does not answer, and is asked again'

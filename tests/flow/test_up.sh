@@ -181,7 +181,7 @@ END
 
 expect 0 "$plait" up run.yaml run.dir=none --dry-run
 has out 'rollout.staleness: 1'
-expect 1 "$plait" up run.yaml run.dir=none rollout.nn=3
+expect 2 "$plait" up run.yaml run.dir=none rollout.nn=3
 has err "unknown setting 'rollout.nn'; did you mean 'rollout.n'?"
 
 [ $failures -eq 0 ] || finish # nothing to run

@@ -266,7 +266,7 @@ kill -9 $actor $learner
 
 # ---- settings ----
 
-expect 1 "$build/actor/plait-actor" run.yaml --name=x http.listen=here
+expect 2 "$build/actor/plait-actor" run.yaml --name=x http.listen=here
 has err "http.listen: 'here' is no address to listen on; HOST:PORT or HOST:PORT-PORT is expected"
 command -v promtool >/dev/null ||
     echo "promtool is not installed: the form of the metrics was not looked at"

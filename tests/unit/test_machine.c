@@ -75,6 +75,108 @@ static void files_of_the_kernel_are_read(void **state)
     assert_true(pl_machine_memory_usable(&machine) == 0);
 }
 
+static void empty_root(void)
+{
+    assert_int_equal(pl_dir_remove(root, NULL), PL_OK);
+    put_file("proc", "meminfo",
+             "MemTotal: 16777216 kB\nMemAvailable: 8388608 kB\n"); /* 16, 8 GiB */
+}
+
+static struct pl_machine read_it(void)
+{
+    struct pl_machine machine;
+
+    assert_int_equal(pl_machine_read(root, &machine, NULL), PL_OK);
+    return machine;
+}
+
+/* As systemd and Slurm set it up: the limits are those of the own group, or of one above it. */
+static void limits_of_the_own_group_count(void **state)
+{
+    static const char service[] = "sys/fs/cgroup/plait.slice/plait-learner.service";
+    struct pl_machine m;
+
+    (void)state;
+    empty_root();
+    put_file("proc/self", "cgroup", "0::/plait.slice/plait-learner.service\n");
+    m = read_it();
+    assert_true(m.memory_limit == 0 && m.cpus_limit == 0);
+    assert_true(pl_machine_memory_usable(&m) == UINT64_C(8) << 30);
+
+    put_file(service, "memory.max", "6442450944\n");     /* 6 GiB */
+    put_file(service, "memory.high", "5368709120\n");    /* 5 GiB: what slows it down counts */
+    put_file(service, "memory.current", "4294967296\n"); /* 4 GiB, 3 of them the files it read */
+    put_file(service, "memory.stat", "anon 1\nfile 2\ninactive_file 3221225472\nx 1\n");
+    put_file(service, "cpu.max", "250000 100000\n");
+    put_file("sys/fs/cgroup/plait.slice", "cpu.max", "max 100000\n");
+    m = read_it();
+    assert_true(m.memory_limit == UINT64_C(5) << 30);
+    assert_true(pl_machine_memory_usable(&m) == UINT64_C(4) << 30);
+    assert_true(m.cpus_limit == 2.5);
+
+    /* The slice holds more than this service, and has nearly used it up. */
+    put_file("sys/fs/cgroup/plait.slice", "memory.max", "7516192768\n");     /* 7 GiB */
+    put_file("sys/fs/cgroup/plait.slice", "memory.current", "6442450944\n"); /* 6 GiB */
+    put_file("sys/fs/cgroup/plait.slice", "cpu.max", "50000 100000\n");
+    m = read_it();
+    assert_true(m.memory_limit == UINT64_C(5) << 30);
+    assert_true(pl_machine_memory_usable(&m) == UINT64_C(1) << 30);
+    assert_true(m.cpus_limit == 0.5);
+
+    /* Another service's limits are not one's own. */
+    put_file("proc/self", "cgroup", "0::/other.slice/x.service\n");
+    m = read_it();
+    assert_true(m.memory_limit == 0 && m.cpus_limit == 0);
+}
+
+static void limits_of_the_first_version_count(void **state)
+{
+    static const char own[] = "sys/fs/cgroup/memory/slurm/uid_1/job_7";
+    struct pl_machine m;
+
+    (void)state;
+    empty_root();
+    put_file("proc/self", "cgroup",
+             "4:memory:/slurm/uid_1/job_7/step_0\n3:cpu,cpuacct:/a:b/c\n2:cpuset:/\n0::/ignored\n");
+    put_file(own, "memory.limit_in_bytes", "4294967296\n");
+    put_file(own, "memory.usage_in_bytes", "3221225472\n");
+    put_file(own, "memory.stat", "cache 5\ninactive_file 9\ntotal_inactive_file 1073741824\n");
+    put_file("sys/fs/cgroup/memory", "memory.limit_in_bytes", "9223372036854771712\n");
+    put_file("sys/fs/cgroup/cpu,cpuacct/a:b/c", "cpu.cfs_quota_us", "-1\n");
+    put_file("sys/fs/cgroup/cpu,cpuacct/a:b/c", "cpu.cfs_period_us", "100000\n");
+    put_file("sys/fs/cgroup/cpu,cpuacct/a:b", "cpu.cfs_quota_us", "150000\n");
+    put_file("sys/fs/cgroup/cpu,cpuacct/a:b", "cpu.cfs_period_us", "100000\n");
+    m = read_it();
+    assert_true(m.memory_limit == UINT64_C(4) << 30);
+    assert_true(pl_machine_memory_usable(&m) == UINT64_C(2) << 30);
+    assert_true(m.cpus_limit == 1.5);
+
+    /* In a container the group has the host's name; only the top can be seen. */
+    empty_root();
+    put_file("proc/self", "cgroup", "4:memory:/docker/8f3a\n0::/../../x\n");
+    put_file("sys/fs/cgroup/memory", "memory.limit_in_bytes", "1073741824\n");
+    put_file("sys/fs/cgroup", "cpu.max", "300000 100000\n");
+    m = read_it();
+    assert_true(m.memory_limit == UINT64_C(1) << 30);
+    assert_true(m.cpus_limit == 3.0);
+}
+
+static void threads_go_by_the_quota(void **state)
+{
+    const struct {
+        size_t allowed;
+        double limit;
+        size_t threads;
+    } rows[] = {{8, 0.0, 8}, {8, 2.0, 2}, {8, 2.5, 3}, {8, 0.1, 1}, {2, 4.0, 2}, {3, 3.0, 3}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct pl_machine m = {.cpus_allowed = rows[i].allowed, .cpus_limit = rows[i].limit};
+
+        assert_int_equal(pl_machine_threads(&m), rows[i].threads);
+    }
+}
+
 static void nonsense_is_refused(void **state)
 {
     struct pl_machine machine;
@@ -114,6 +216,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_of_the_kernel_are_read),
+        cmocka_unit_test(limits_of_the_own_group_count),
+        cmocka_unit_test(limits_of_the_first_version_count),
+        cmocka_unit_test(threads_go_by_the_quota),
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(this_machine_is_described),
         cmocka_unit_test(bandwidth_is_of_this_world),

@@ -46,8 +46,18 @@ static int in_child(void (*body)(void))
 static void two_signals(void)
 {
     pl_signals_catch();
+    raise(SIGTERM);
+    raise(SIGINT);
+}
+
+/* As Slurm sends them, and an admin who is in a hurry: the checkpoint that is begun is finished. */
+static void terms_repeated(void)
+{
+    pl_signals_catch();
     raise(SIGINT);
     raise(SIGTERM);
+    raise(SIGTERM);
+    _exit(pl_signals_stop() == SIGINT ? 7 : 8);
 }
 
 static void a_signal_forgotten_then_another(void)
@@ -90,8 +100,17 @@ static void the_second_signal_leaves_at_once(void **state)
 
     (void)state;
     assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 128 + SIGTERM);
+    assert_int_equal(WEXITSTATUS(status), 128 + SIGINT);
     status = in_child(a_signal_forgotten_then_another);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 7);
+}
+
+static void a_repeated_sigterm_changes_nothing(void **state)
+{
+    const int status = in_child(terms_repeated);
+
+    (void)state;
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 7);
 }
@@ -119,6 +138,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_signal_asks),
         cmocka_unit_test(the_second_signal_leaves_at_once),
+        cmocka_unit_test(a_repeated_sigterm_changes_nothing),
         cmocka_unit_test(defaults_come_back),
         cmocka_unit_test(waiting_reads_return),
     };
