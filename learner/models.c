@@ -1,6 +1,7 @@
 #include "learner/models.h"
 
 #include "common/base/log.h"
+#include "common/model/checksums.h"
 #include "common/model/import.h"
 
 #include <stdlib.h>
@@ -171,6 +172,19 @@ static int read_point(struct pl_models *m, const char *checkpoint, const json_t 
     return rc;
 }
 
+/* Whether a checkpoint is as it was written, before anything of it is believed. */
+static int check_bytes(const char *checkpoint, struct pl_error *err)
+{
+    bool there = false;
+    const int rc = pl_checksums_check(checkpoint, &there, err);
+
+    if (rc == PL_OK && !there)
+        pl_warn("checkpoint event=unchecked path=\"%s\" reason=\"it has no %s: an earlier version "
+                "of plait wrote it\"",
+                checkpoint, PL_CHECKSUMS_FILE);
+    return rc;
+}
+
 int pl_models_open(struct pl_models *models, const struct pl_run_conf *conf, const json_t *agree,
                    struct pl_savepoint *point, struct pl_error *err)
 {
@@ -179,6 +193,8 @@ int pl_models_open(struct pl_models *models, const struct pl_run_conf *conf, con
     int rc = pl_rundir_latest(conf->dir, &checkpoint, err);
 
     models->conf = conf;
+    if (rc == PL_OK && checkpoint)
+        rc = check_bytes(checkpoint, err);
     if (rc == PL_OK)
         rc = load(models, checkpoint, &opts, err);
     if (rc == PL_OK)

@@ -3,6 +3,7 @@
 #include "common/base/buf.h"
 #include "common/base/failpoint.h"
 #include "common/base/file.h"
+#include "common/model/checksums.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -29,6 +30,7 @@ static int look(const char *path, struct contents *ret_contents, struct pl_error
     struct contents contents = {0};
     DIR *dir = opendir(path);
     struct dirent *entry;
+    int rc = PL_OK;
 
     if (!dir && errno == ENOENT) {
         *ret_contents = contents;
@@ -37,15 +39,17 @@ static int look(const char *path, struct contents *ret_contents, struct pl_error
     if (!dir)
         return pl_fail_errno(err, "open folder '%s'", path);
     contents.there = true;
-    while ((entry = readdir(dir))) {
+    while ((errno = 0, entry = readdir(dir))) {
         if (strcmp(entry->d_name, lock_name) == 0)
             contents.locked = true;
         else if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             contents.others = true;
     }
+    if (errno != 0)
+        rc = pl_fail_errno(err, "read folder '%s'", path);
     closedir(dir);
     *ret_contents = contents;
-    return PL_OK;
+    return rc;
 }
 
 int pl_rundir_check(const char *path, bool resume, struct pl_error *err)
@@ -153,6 +157,99 @@ static bool parse_name(const char *name, const char *tail, uint64_t *ret_step)
     return true;
 }
 
+struct steps {
+    uint64_t *items;
+    size_t count, cap;
+};
+
+static int add_step(struct steps *steps, uint64_t step)
+{
+    if (steps->count == steps->cap) {
+        const size_t cap = steps->cap ? 2 * steps->cap : 16;
+        uint64_t *items = realloc(steps->items, cap * sizeof *items);
+
+        if (!items)
+            return PL_ENOMEM;
+        steps->items = items;
+        steps->cap = cap;
+    }
+    steps->items[steps->count++] = step;
+    return PL_OK;
+}
+
+/* Whole checkpoints up to `last`, and those that were left aside; none without a folder. */
+static int find_steps(const char *folder, uint64_t last, struct steps *whole, struct steps *left,
+                      struct pl_error *err)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    uint64_t step;
+    int rc = PL_OK;
+
+    if (!dir && errno == ENOENT)
+        return PL_OK;
+    if (!dir)
+        return pl_fail_errno(err, "open folder '%s'", folder);
+    while (rc == PL_OK && (errno = 0, entry = readdir(dir))) {
+        if (parse_name(entry->d_name, "", &step) && step <= last)
+            rc = add_step(whole, step);
+        else if (parse_name(entry->d_name, aside, &step))
+            rc = add_step(left, step);
+    }
+    if (rc < 0)
+        pl_fail(err, rc, "'%s': no memory to list it", folder);
+    else if (errno != 0)
+        rc = pl_fail_errno(err, "read folder '%s'", folder);
+    closedir(dir);
+    return rc;
+}
+
+static int descending(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x < y) - (x > y);
+}
+
+/*
+ * There is no `latest`. One checkpoint alone counts: it may be the first, whose process died before
+ * it wrote that file. Of several nobody but the user can say which one it was.
+ */
+static int without_marker(const char *path, char **ret_checkpoint, struct pl_error *err)
+{
+    char *folder = pl_strf("%s/checkpoints", path), *newest = NULL;
+    struct steps whole = {0}, left = {0};
+    bool sums;
+    int rc = folder ? find_steps(folder, UINT64_MAX, &whole, &left, err)
+                    : pl_fail(err, PL_ENOMEM, "'%s': no memory for a name", path);
+
+    if (rc == PL_OK && whole.count > 0)
+        qsort(whole.items, whole.count, sizeof *whole.items, descending);
+    for (size_t i = 0; rc == PL_OK && i < whole.count && !newest; i++) {
+        newest = pl_strf("%s/%s%" PRIu64, folder, prefix, whole.items[i]);
+        if (!newest) {
+            rc = pl_fail(err, PL_ENOMEM, "'%s': no memory for a name", path);
+        } else if (whole.count > 1 && pl_checksums_check(newest, &sums, NULL) < 0) {
+            free(newest);
+            newest = NULL;
+        }
+    }
+    if (rc == PL_OK && whole.count > 1)
+        rc = pl_fail(err, PL_EFORMAT,
+                     "'%s' holds %zu checkpoints, but not the file 'latest' that names the one to "
+                     "go on from: write the name of one into it (the newest that is whole: %s)",
+                     folder, whole.count, newest ? strrchr(newest, '/') + 1 : "none");
+    if (rc == PL_OK) {
+        *ret_checkpoint = newest;
+        newest = NULL;
+    }
+    free(newest);
+    free(whole.items);
+    free(left.items);
+    free(folder);
+    return rc;
+}
+
 int pl_rundir_latest(const char *path, char **ret_checkpoint, struct pl_error *err)
 {
     char *marker = pl_strf("%s/checkpoints/latest", path), *name = NULL, *checkpoint = NULL;
@@ -161,12 +258,9 @@ int pl_rundir_latest(const char *path, char **ret_checkpoint, struct pl_error *e
     int rc = marker ? pl_file_read(marker, LATEST_BYTES_MAX, &name, &len, err)
                     : pl_fail(err, PL_ENOMEM, "'%s': no memory for a name", path);
 
-    if (rc == PL_ENOENT) {
-        rc = PL_OK;
-        *ret_checkpoint = NULL;
-        goto out;
-    }
-    if (rc < 0)
+    if (rc == PL_ENOENT)
+        rc = without_marker(path, ret_checkpoint, err);
+    if (rc < 0 || !name)
         goto out;
     name[strcspn(name, "\r\n")] = '\0';
     checkpoint = pl_strf("%s/checkpoints/%s", path, name);
@@ -239,6 +333,8 @@ int pl_rundir_commit(const struct pl_rundir *dir, uint64_t step, struct pl_outdi
     int rc =
         PL_FAILPOINT("checkpoint.before") ? pl_fail_errno(err, "write '%s'", out->path) : PL_OK;
 
+    if (rc == PL_OK)
+        rc = pl_checksums_write(out->tmp, err);
     if (rc < 0)
         pl_outdir_abort(out);
     else
@@ -251,54 +347,6 @@ int pl_rundir_commit(const struct pl_rundir *dir, uint64_t step, struct pl_outdi
 }
 
 /* --- pruning --- */
-
-struct steps {
-    uint64_t *items;
-    size_t count, cap;
-};
-
-static int add_step(struct steps *steps, uint64_t step)
-{
-    if (steps->count == steps->cap) {
-        const size_t cap = steps->cap ? 2 * steps->cap : 16;
-        uint64_t *items = realloc(steps->items, cap * sizeof *items);
-
-        if (!items)
-            return PL_ENOMEM;
-        steps->items = items;
-        steps->cap = cap;
-    }
-    steps->items[steps->count++] = step;
-    return PL_OK;
-}
-
-/* Whole checkpoints up to `last`, and those that were left aside. */
-static int list(const char *folder, uint64_t last, struct steps *whole, struct steps *left,
-                struct pl_error *err)
-{
-    DIR *dir = opendir(folder);
-    struct dirent *entry;
-    uint64_t step;
-    int rc = PL_OK;
-
-    if (!dir)
-        return pl_fail_errno(err, "open folder '%s'", folder);
-    while (rc == PL_OK && (entry = readdir(dir))) {
-        if (parse_name(entry->d_name, "", &step) && step <= last)
-            rc = add_step(whole, step);
-        else if (parse_name(entry->d_name, aside, &step))
-            rc = add_step(left, step);
-    }
-    closedir(dir);
-    return rc == PL_OK ? PL_OK : pl_fail(err, rc, "'%s': no memory to list it", folder);
-}
-
-static int descending(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return (x < y) - (x > y);
-}
 
 /* With its name taken away first: a folder that is half removed is never under it. */
 static int remove_one(const struct pl_rundir *dir, uint64_t step, bool whole, struct pl_error *err)
@@ -321,7 +369,7 @@ int pl_rundir_prune(const struct pl_rundir *dir, uint64_t step, size_t keep, str
 {
     char *folder = pl_strf("%s/checkpoints", dir->path);
     struct steps whole = {0}, left = {0};
-    int rc = folder ? list(folder, step, &whole, &left, err)
+    int rc = folder ? find_steps(folder, step, &whole, &left, err)
                     : pl_fail(err, PL_ENOMEM, "'%s': no memory for a name", dir->path);
 
     if (rc == PL_OK && whole.count > 0)

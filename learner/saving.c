@@ -61,7 +61,9 @@ int pl_learner_save(struct pl_learner *l, struct pl_error *err)
     list_behind(l);
     p->kl_coef = l->update.kl_coef;
     p->train.skipped = l->update.skipped;
-    rc = pl_models_save(&l->models, &l->dir, l->agree, l->versions.table.values, p, err);
+    rc = pl_metrics_sync(l->metrics, err); /* a checkpoint stands for all lines up to its step */
+    if (rc == PL_OK)
+        rc = pl_models_save(&l->models, &l->dir, l->agree, l->versions.table.values, p, err);
     for (uint64_t b = l->saved; rc == PL_OK && b < p->step; b++) {
         char name[32];
 

@@ -3,6 +3,7 @@
 #include "common/base/check.h"
 #include "common/base/file.h"
 #include "common/math/gemm.h"
+#include "common/model/checksums.h"
 #include "learner/sft_job_impl.h"
 
 #include <inttypes.h>
@@ -188,10 +189,18 @@ static int set_agree(struct pl_sft_job *job, const struct pl_command *command, s
 static int check_checkpoint(struct pl_sft_job *job, struct pl_error *err)
 {
     struct pl_train_state state = {0};
-    int rc = pl_state_check(job->checkpoint, job->agree, &state, err);
+    bool there = false;
+    int rc = pl_checksums_check(job->checkpoint, &there, err);
 
+    if (rc == PL_OK)
+        rc = pl_state_check(job->checkpoint, job->agree, &state, err);
     if (rc < 0)
         return rc;
+    if (!there)
+        pl_sft_remark(job,
+                      "'%s' has no %s, because an earlier plait wrote it: its bytes are not "
+                      "checked",
+                      job->checkpoint, PL_CHECKSUMS_FILE);
     if (state.step > job->schedule.steps)
         return pl_fail(err, PL_EFORMAT,
                        "'%s' is after step %" PRIu64 ", but the run has only %" PRIu64,

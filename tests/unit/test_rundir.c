@@ -237,6 +237,32 @@ static void a_marker_is_checked(void **state)
     pl_rundir_close(&dir);
 }
 
+/* Who dies before `latest` is written for the first time goes on from the checkpoint that is there;
+ * where it was lost later, nothing begins again by itself. */
+static void a_lost_marker_is_said(void **state)
+{
+    struct pl_rundir dir = open_run(false);
+    struct pl_error err = {0};
+    char *found = NULL;
+
+    (void)state;
+    checkpoint(&dir, 5, "five");
+    assert_int_equal(unlink(in_run("checkpoints/latest")), 0);
+    assert_latest("checkpoints/global_step_5");
+    checkpoint(&dir, 20, "twenty");
+    checkpoint(&dir, 10, "ten");
+    assert_int_equal(unlink(in_run("checkpoints/latest")), 0);
+    assert_int_equal(pl_rundir_latest(run, &found, &err), PL_EFORMAT);
+    assert_non_null(strstr(err.text, "holds 3 checkpoints, but not the file 'latest'"));
+    assert_non_null(strstr(err.text, "the newest that is whole: global_step_20"));
+    put("checkpoints/global_step_20/file", "twentY");
+    assert_int_equal(pl_rundir_latest(run, &found, &err), PL_EFORMAT);
+    assert_non_null(strstr(err.text, "the newest that is whole: global_step_10"));
+    put("checkpoints/latest", "global_step_20\n");
+    assert_latest("checkpoints/global_step_20");
+    pl_rundir_close(&dir);
+}
+
 static void old_ones_go_and_others_stay(void **state)
 {
     struct pl_rundir dir = open_run(false);
@@ -279,6 +305,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_checkpoint_counts_from_when_it_is_whole, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(a_marker_is_checked, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_lost_marker_is_said, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(old_ones_go_and_others_stay, make_folder, remove_folder),
     };
 
