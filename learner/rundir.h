@@ -43,8 +43,8 @@ void pl_rundir_close(struct pl_rundir *dir); /* zeroed or closed is fine */
 
 /*
  * Path of the checkpoint that `latest` names, NULL when there is none yet; ended with free().
- * Without that file the one checkpoint that is there counts. PL_EFORMAT: the file names none, or one
- * that is not there; or it is gone and there are several. PL_EIO, PL_ENOMEM.
+ * Without that file the one checkpoint that is there counts. PL_EFORMAT: the file names none, or
+ * one that is not there; or it is gone and there are several. PL_EIO, PL_ENOMEM.
  */
 int pl_rundir_latest(const char *path, char **ret_checkpoint, struct pl_error *err);
 
@@ -53,7 +53,8 @@ int pl_rundir_latest(const char *path, char **ret_checkpoint, struct pl_error *e
 int pl_rundir_begin(const struct pl_rundir *dir, uint64_t step, struct pl_outdir *ret_out,
                     struct pl_error *err);
 
-/* Put it in its place, with checksums, and make it the latest. PL_EIO, PL_ENOMEM: `latest` is as it was. */
+/* Put it in its place, with checksums, and make it the latest. PL_EIO, PL_ENOMEM: `latest` is as it
+ * was. */
 int pl_rundir_commit(const struct pl_rundir *dir, uint64_t step, struct pl_outdir *out,
                      struct pl_error *err);
 
