@@ -28,7 +28,7 @@ static redisContext *dial(const struct pl_test_redis *redis)
 
 static void wait_until_up(const struct pl_test_redis *redis)
 {
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < 6000; i++) { /* a minute */
         const struct timespec pause = {0, 10000000};
         redisContext *c = dial(redis);
         redisReply *reply = c && !c->err ? redisCommand(c, "PING") : NULL;

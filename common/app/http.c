@@ -12,7 +12,16 @@
 
 #include <microhttpd.h>
 
-enum { HEAD_BYTES_MAX = 8192, BODY_BYTES_MAX = 8 << 20, BACKLOG = 64, HOST_BYTES = 256 };
+enum {
+    HEAD_BYTES_MAX = 8192,
+    BODY_BYTES_MAX = 8 << 20,
+    BACKLOG = 64,
+    HOST_BYTES = 256,
+    /* Connections that were ended count until their threads had a processor; at this limit MHD
+     * turns away whoever comes next, and on a busy machine twice as many as may be open were not
+     * enough for a hundred silent ones. */
+    CLOSING_MAX = 16 * PL_HTTP_CONNECTIONS,
+};
 
 struct pl_http {
     struct pl_http_opts opts;
@@ -215,14 +224,13 @@ static struct MHD_Daemon *start(struct pl_http *h, int fd)
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION |
-                                  MHD_USE_POLL | MHD_USE_ITC,
-                              0, NULL, NULL, handle, h, MHD_OPTION_LISTEN_SOCKET, fd,
-                              MHD_OPTION_CONNECTION_LIMIT,
-                              2u * PL_HTTP_CONNECTIONS, /* those that are ended are still closing */
-                              MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PL_HTTP_SILENT_S,
-                              MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_BYTES_MAX,
-                              MHD_OPTION_NOTIFY_CONNECTION, note_connection, h, MHD_OPTION_END);
+    daemon = MHD_start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
+            MHD_USE_ITC,
+        0, NULL, NULL, handle, h, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)(PL_HTTP_CONNECTIONS + CLOSING_MAX), MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)PL_HTTP_SILENT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_BYTES_MAX,
+        MHD_OPTION_NOTIFY_CONNECTION, note_connection, h, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return daemon;
 }

@@ -89,7 +89,7 @@ static struct pl_lease lease(struct pl_queues *s, enum pl_queue queue)
     struct pl_lease l = {0};
     struct pl_error err = {0};
 
-    must(pl_queues_lease(s, queue, 3000, &l, &err), &err);
+    must(pl_queues_lease(s, queue, 60000, &l, &err), &err);
     return l;
 }
 

@@ -203,7 +203,7 @@ mkdir redis/data
 start redis redis redis-server "$source/deploy/redis/redis.conf" --bind "$(address redis)" \
     --tls-cert-file "$dir/redis/redis.crt" --tls-key-file "$dir/redis/redis.key" \
     --tls-ca-cert-file "$dir/redis/ca.crt" --aclfile "$dir/redis/users.acl" --dir "$dir/redis/data"
-for _ in $(seq 100); do
+for _ in $(seq 600); do
     ask admin PING 2>/dev/null | grep -q PONG && break
     sleep 0.1
 done

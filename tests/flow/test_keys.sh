@@ -210,7 +210,7 @@ ok "the metrics of the learner tell of the strangers: $shown" test "${shown:-0}"
 shown rewarder-1 refused
 ok "those of the rewarder too: $shown" test "${shown:-0}" -ge 1
 # They are told why, too; that comes after the door has said so.
-for _ in $(seq 100); do
+for _ in $(seq 600); do
     grep -q "'link.keys'" bare.log && grep -q 'does not let in' other.log && break
     sleep 0.1
 done

@@ -61,7 +61,7 @@ http.listen: 127.0.0.1:0
 END
 [ $failures -eq 0 ] || finish
 redis-server --port 0 --unixsocket "$dir/redis.sock" --dir "$dir" --save '' >redis.log 2>&1 &
-for _ in $(seq 100); do
+for _ in $(seq 600); do
     ! redis-cli -s redis.sock ping 2>/dev/null | grep -q PONG || break
     sleep 0.1
 done
@@ -87,7 +87,7 @@ for try in $(seq 9790 9799); do
     prometheus --config.file="$dir/prometheus.yml" --storage.tsdb.path="$dir/tsdb" \
         --web.listen-address="127.0.0.1:$try" >prometheus.log 2>&1 &
     prometheus_pid=$!
-    for _ in $(seq 100); do
+    for _ in $(seq 600); do
         kill -0 $prometheus_pid 2>/dev/null || break
         if grep -q 'Server is ready' prometheus.log; then
             port=$try

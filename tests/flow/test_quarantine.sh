@@ -16,7 +16,7 @@ redis=$!
 trap 'kill $redis 2>/dev/null; wait $redis 2>/dev/null; rm -rf "$dir"' EXIT
 trap 'exit 143' TERM
 trap 'exit 130' INT
-for _ in $(seq 100); do
+for _ in $(seq 600); do
     [ "$(redis-cli -s s PING 2>/dev/null)" = PONG ] && break
     sleep 0.1
 done

@@ -92,7 +92,7 @@ static struct pl_lease lease(struct pl_queues *s, enum pl_queue queue)
     struct pl_lease l = {0};
     struct pl_error err = {0};
 
-    if (pl_queues_lease(s, queue, 3000, &l, &err) < 0)
+    if (pl_queues_lease(s, queue, 60000, &l, &err) < 0)
         fail_msg("no lease: %s", err.text);
     return l;
 }

@@ -238,6 +238,8 @@ ok "an actor has an actor's secrets alone" test "$(inside ls /run/credentials/pl
 expect 0 inside plait status /etc/plait/run.yaml
 has out 'step '
 
+# What it is to go on from must be there: steps are faster than the other words of this test, or slower.
+until_true 'there is a checkpoint' test -s "$root/var/lib/plait/demo/checkpoints/latest" || finish
 say "the learner is killed"
 expect 0 inside systemctl kill -s KILL --kill-whom=main plait-learner
 until_true 'it is started again' is_state plait-learner NRestarts 1

@@ -39,7 +39,7 @@ serve() {
             --tls-cert-file "$dir/redis/redis.crt" --tls-key-file "$dir/redis/redis.key" \
             --tls-ca-cert-file "$dir/redis/ca.crt" "$@" >"$name.log" 2>&1 &
         server=$!
-        for _ in $(seq 100); do
+        for _ in $(seq 1200); do
             [ -S "$name/sock" ] && break 2
             kill -0 $server 2>/dev/null || break
             sleep 0.05

@@ -31,7 +31,7 @@ redis_up() {
     redis-server --port 0 --unixsocket "$dir/redis.sock" --dir "$dir" --appendonly yes \
         --save '' >>redis.log 2>&1 &
     redis_pid=$!
-    for _ in $(seq 100); do
+    for _ in $(seq 600); do
         ! redis-cli -s redis.sock ping 2>/dev/null | grep -q PONG || return 0
         sleep 0.1
     done
@@ -164,7 +164,20 @@ ok 'and the learner' test "$(cat learner.at)" = \
 # ---- what they counted is what the run wrote ----
 
 wait_for learner.log 'stay step='
-sleep 2.5 # a survey is told again for so long
+# What the learner shows of Redis is a survey, told again for two seconds; the actor fetches the last
+# version when it hears of it.
+settled() {
+    asks learner /metrics && cp answer learner.metrics && asks actor-1 /metrics &&
+        cp answer actor-1.metrics &&
+        awk -v fed="$(value learner 'plait_ledger_groups{run="t",part="fed"}')" \
+            -v trained="$(value learner 'plait_ledger_groups{run="t",part="trained"}')" \
+            -v lag="$(value learner 'plait_policy_lag{run="t",stat="max"}')" \
+            -v depth="$(value learner 'plait_queue_depth{run="t",queue="prompts"}')" \
+            -v version="$(value actor-1 'plait_weights_version{run="t"}')" \
+            'BEGIN { exit !(fed > 0 && fed == trained && lag == "0" && depth == "0" && version == '$((steps + 1))') }'
+}
+deadline=$(($(date +%s) + limit_s))
+until settled || [ "$(date +%s)" -ge $deadline ]; do sleep 0.1; done
 for name in actor-1 rewarder-1 learner; do
     scrape $name
     if command -v promtool >/dev/null; then
@@ -227,9 +240,11 @@ soon learner /metrics 0 plait_queue_depth
 kill -TERM $learner
 wait $learner
 ok 'the learner left' test $? -eq 0
-sleep 1
-probe actor-1 /readyz 0 ready
-probe actor-1 /livez 0 alive
+for _ in 1 2 3 4 5; do # that is nothing against the actor, and does not become so
+    probe actor-1 /readyz 0 ready
+    probe actor-1 /livez 0 alive
+    sleep 0.2
+done
 
 kill -TERM $actor
 wait $actor

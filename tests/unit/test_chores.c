@@ -43,7 +43,8 @@ static const char script[] =
     "    kill -TERM $PPID; wait; exit 0 ;;\n"
     "finish) sleep 20 & trap \"kill $!; echo made >'$2'; exit 0\" TERM\n"
     "    kill -TERM $PPID; wait; exit 1 ;;\n"
-    "linger) sleep 20 & trap \"kill $!; sleep 0.5; echo told >told; exit 143\" TERM\n"
+    "linger) sleep 20 & trap \"kill $!;\n"
+    "    while [ ! -e leave ]; do sleep 0.02; done; echo told >told; exit 143\" TERM\n"
     "    echo $$ >pid.part; mv pid.part pid; wait ;;\n"
     "tty) ls -l /proc/self/fd/0 | grep -q /dev/null && echo made >\"$2\" ;;\n"
     "esac\n";
@@ -352,7 +353,7 @@ static void one_that_ends_well_is_done_all_the_same(void **state)
 
 static void wait_for(const char *name)
 {
-    for (int i = 0; i < 2000 && !is_there(name); i++)
+    for (int i = 0; i < 6000 && !is_there(name); i++)
         nanosleep(&(struct timespec){0, 10000000}, NULL);
     if (!is_there(name))
         fail_msg("'%s' does not come", name);
@@ -375,14 +376,16 @@ static void a_command_ends_with_us(void **state)
     wait_for("pid");
     kill(child, SIGKILL);
     assert_int_equal(waitpid(child, &status, 0), child);
-    rc = run(&err); /* it has half a second to die */
+    rc = run(&err); /* it is told, and takes its time */
     assert_int_equal(rc, PL_EIO);
     assert_error(&err, "'$' is in use: another process is at work there, or ends");
+    assert_false(is_there("told"));
+    pl_scratch_text(pl_scratch_in(folder, "leave"), "");
     wait_for("told");
     pl_chores_release(&chores);
     pl_chores_init(&chores, folder, program);
     add("a", "make", false);
-    for (int i = 0; i < 500 && (rc = run(&err)) != PL_OK; i++)
+    for (int i = 0; i < 6000 && (rc = run(&err)) != PL_OK; i++)
         nanosleep(&(struct timespec){0, 10000000}, NULL);
     assert_int_equal(rc, PL_OK);
     end();

@@ -9,6 +9,9 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -76,6 +79,22 @@ static void signal_after_the_end(void)
     raise(SIGTERM);
 }
 
+/* Whether a process waits for something: there is one thing that it can wait for. */
+static bool sleeps(pid_t pid)
+{
+    char path[64], text[256] = "", *at;
+    FILE *f;
+
+    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    f = fopen(path, "r");
+    if (!f)
+        return true;
+    (void)!fread(text, 1, sizeof text - 1, f);
+    fclose(f);
+    at = strrchr(text, ')');
+    return at && at[1] == ' ' && at[2] == 'S';
+}
+
 /* A read that waits must come back, or a prompt could not be left. */
 static void read_is_interrupted(void)
 {
@@ -86,11 +105,12 @@ static void read_is_interrupted(void)
     if (pipe(ends) < 0)
         _exit(8);
     if (fork() == 0) {
-        usleep(50000);
+        while (!sleeps(getppid()))
+            usleep(1000);
         kill(getppid(), SIGINT);
         _exit(0);
     }
-    alarm(10); /* kills a read that goes on waiting */
+    alarm(60); /* kills a read that goes on waiting */
     _exit(read(ends[0], &byte, 1) < 0 && errno == EINTR && pl_signals_stop() == SIGINT ? 7 : 8);
 }
 
