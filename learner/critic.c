@@ -208,10 +208,10 @@ void pl_critic_close(struct pl_critic *critic)
 
 /* ---- a step ---- */
 
-void pl_critic_values(struct pl_critic *critic, struct pl_rollouts *rollouts, struct pl_pack *pack)
+bool pl_critic_values(struct pl_critic *critic, struct pl_rollouts *rollouts, struct pl_pack *pack)
 {
-    pl_walk_score(rollouts, 0, rollouts->group_count, pack, critic->trainer, NULL,
-                  rollouts->values);
+    return pl_walk_score(rollouts, 0, rollouts->group_count, pack, critic->trainer, NULL,
+                         critic->stop, rollouts->values);
 }
 
 /* Groups [g, end): one optimiser step. */
@@ -231,9 +231,16 @@ static int mini_batch(struct pl_critic *c, const struct pl_rollouts *r, size_t g
     struct pl_step_stats step = {0};
     int rc;
 
-    while (pl_walk_next(&walk, r, pack))
+    while (pl_walk_next(&walk, r, pack)) {
+        if (pl_stop_asked(c->stop)) {
+            pl_trainer_abandon(c->trainer);
+            return pl_fail(err, PL_ECANCELED, "stopped while the critic learnt");
+        }
         (void)pl_trainer_accumulate(c->trainer, pack, &objective);
+    }
     PL_ASSERT(loss.seen == loss.tokens);
+    if (c->stop)
+        c->stop->stepped = true;
     rc = pl_trainer_step(c->trainer, lr, &step, err);
     stats->loss += loss.loss;
     stats->clipfrac += (double)loss.clipped / (double)loss.tokens;
@@ -262,8 +269,9 @@ int pl_critic_update(struct pl_critic *critic, const struct pl_rollouts *rollout
     for (size_t epoch = 0; epoch < c->critic_epochs; epoch++) {
         stats.loss = stats.clipfrac = stats.value = 0.0;
         for (size_t g = 0; g < r->group_count; g += mini)
-            (void)mini_batch(critic, r, g, g + mini < r->group_count ? g + mini : r->group_count,
-                             pack, lr, &stats, err);
+            if (mini_batch(critic, r, g, g + mini < r->group_count ? g + mini : r->group_count,
+                           pack, lr, &stats, err) == PL_ECANCELED)
+                return PL_ECANCELED;
     }
     if (stats.steps == 0 && r->group_count > 0)
         return pl_fail(err, PL_EINVAL,

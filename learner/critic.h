@@ -24,6 +24,7 @@
 #include "learner/objective.h"
 #include "learner/rollouts.h"
 #include "learner/trainer.h"
+#include "learner/walk.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -58,7 +59,8 @@ struct pl_critic {
     struct pl_weights *weights;
     struct pl_trainer_opts opts;
     struct pl_trainer *trainer;
-    uint64_t skipped; /* optimiser steps whose gradient was not finite */
+    uint64_t skipped;     /* optimiser steps whose gradient was not finite */
+    struct pl_stop *stop; /* NULL: it is never told to stop */
 };
 
 /*
@@ -91,11 +93,11 @@ struct pl_critic_stats {
     size_t steps;                 /* optimiser steps */
 };
 
-/* rollouts->values: v_old of all tokens. */
-void pl_critic_values(struct pl_critic *critic, struct pl_rollouts *rollouts, struct pl_pack *pack);
+/* rollouts->values: v_old of all tokens. False: it was told to stop. */
+bool pl_critic_values(struct pl_critic *critic, struct pl_rollouts *rollouts, struct pl_pack *pack);
 
 /* Learn rollouts->returns, at this learning rate. PL_EINVAL: the gradient was not finite in every
- * optimiser step. */
+ * optimiser step. PL_ECANCELED: it was told to stop; what was accumulated is dropped. */
 int pl_critic_update(struct pl_critic *critic, const struct pl_rollouts *rollouts,
                      struct pl_pack *pack, double lr, struct pl_critic_stats *ret_stats,
                      struct pl_error *err);

@@ -10,6 +10,7 @@
 #include "learner/learner_impl.h"
 #include "learner/refill.h"
 #include "learner/report.h"
+#include "learner/result.h"
 #include "learner/schedule.h"
 
 #include <math.h>
@@ -19,8 +20,8 @@
 #include <time.h>
 
 enum {
-    PAST_MAX = 64,   /* batches before the last checkpoint that may not be retired */
-    PATIENCE_S = 20, /* with a Redis that is gone, once asked to stop */
+    PAST_MAX = 64,         /* batches before the last checkpoint that may not be retired */
+    SMALL_ROOM = 16 << 20, /* bytes of run.dir's disk, for what a step writes for people */
 };
 
 double pl_learner_seconds(void)
@@ -78,6 +79,17 @@ static int note_state(struct pl_learner *l, const char *state, struct pl_error *
     return pl_queues_note(l->stream, "run", fields, sizeof fields / sizeof *fields, err);
 }
 
+/* What Redis says of the run is for people; one that is full is given room, or is told later. */
+static int note_surely(struct pl_learner *l, const char *state, struct pl_error *err)
+{
+    int rc;
+
+    do {
+        rc = note_state(l, state, err);
+    } while (rc == PL_EFULL && (rc = pl_learner_make_room(l, err)) == PL_OK);
+    return rc;
+}
+
 static void say_step(const struct pl_learner *l, const struct pl_report_step *s)
 {
     const struct pl_rollouts *r = s->rollouts;
@@ -87,89 +99,168 @@ static void say_step(const struct pl_learner *l, const struct pl_report_step *s)
         reward += r->scores[i] / (double)r->samples;
     pl_info(
         "trained step=%llu batch=%llu reward=%.4f accuracy=%.4f gate=%d loss=%.5f grad_norm=%.4f "
-        "tokens=%zu wait_s=%.2f step_s=%.2f logp_difference=%.3g",
+        "tokens=%zu wait_s=%.2f step_s=%.2f logp_difference=%.3g compared=%zu",
         (unsigned long long)s->step, (unsigned long long)s->step - 1, reward, r->accuracy, r->gate,
         s->update->policy.pg_loss, s->update->grad_norm, r->tokens, s->wait_s, s->step_s,
-        s->logp_difference);
+        s->difference.tokens > 0 ? s->difference.most : s->correction_difference,
+        s->difference.tokens);
     pl_vitals_status("step %llu of %zu, %.3g rollouts/s, reward %.3f", (unsigned long long)s->step,
                      l->conf->steps, (double)r->samples / s->step_s, reward);
 }
 
+/* Something is wrong with who sampled, with what lies between, or with this machine. */
+static void say_difference(const struct pl_report_step *s)
+{
+    const struct pl_update_difference *d = &s->difference;
+    char id[PL_ROLLOUT_GROUP_ID_MAX];
+
+    if (d->off == 0)
+        return;
+    pl_rollout_group_id(&s->rollouts->groups[d->group], id);
+    pl_warn("difference step=%llu tokens=%zu off_tokens=%zu most=%.3g first_group=%s actor=%s "
+            "reason=\"log-probabilities were recorded that are not those of the version that "
+            "sampled: the ratios of this step are wrong there; audit.share finds out who\"",
+            (unsigned long long)s->step, d->tokens, d->off, d->most, id,
+            s->rollouts->groups[d->group].actor);
+}
+
+/* What was compared before the update, and while it learnt. */
+static void add_difference(struct pl_update_difference *sum, const struct pl_update_difference *d)
+{
+    if (sum->off == 0)
+        sum->group = d->group;
+    sum->most = fmax(sum->most, d->most);
+    sum->tokens += d->tokens;
+    sum->off += d->off;
+}
+
+/* The batch of this step, ready to be learnt. Nothing of the run has changed yet when it fails. */
+static int take_step(struct pl_learner *l, struct pl_ready *ready, struct pl_rollouts *rollouts,
+                     struct pl_report_step *report, struct pl_error *err)
+{
+    size_t fresh;
+    int rc = pl_learner_feed(l, &fresh, err);
+
+    if (rc == PL_OK || rc == PL_EFULL) /* what is there already does not need to be fed */
+        rc = pl_learner_take_rollouts(l, ready, rollouts, report, err);
+    if (rc < 0)
+        return rc;
+    if (rollouts->samples == 0)
+        return pl_fail(err, PL_EFORMAT,
+                       "all %zu groups of batch %s went to the dead; their reasons are in the "
+                       "stream 'dead' of the run",
+                       ready->dropped, ready->batch);
+    if (l->conf->spare_groups > 0)
+        rc = pl_refill(rollouts, l->conf->batch_groups, &report->refill, err);
+    return rc;
+}
+
+/* The weights are those of the next step: from here on nothing may say otherwise. */
+static void count_step(struct pl_learner *l, const struct pl_ready *ready,
+                       const struct pl_rollouts *rollouts)
+{
+    l->point.accuracy = rollouts->accuracy;
+    l->point.step++;
+    l->point.train.tokens += rollouts->tokens;
+    l->dropped += ready->dropped;
+    l->held_bytes += pl_learner_bytes_of(ready);
+    l->unpark_pause = 0.0;
+    pl_presence_step(l->presence, l->point.step);
+}
+
+static int publish(struct pl_learner *l, double *ret_s, struct pl_error *err)
+{
+    const double start = pl_learner_seconds();
+    const uint64_t step = l->point.step;
+    int rc = PL_OK;
+
+    pl_presence_phase(l->presence, "publishing");
+    if (pl_learner_is_sampled_with(l, step))
+        rc = pl_versions_publish(&l->versions, step + 1,
+                                 pl_trainer_state(l->models.trainer)->master, err);
+    *ret_s = pl_learner_seconds() - start;
+    return rc == PL_EFULL ? PL_OK : rc; /* it is published; what Redis says of it is for people */
+}
+
+static int report_step(struct pl_learner *l, struct pl_report_step *report, struct pl_error *err)
+{
+    const uint64_t step = l->point.step;
+    int rc;
+
+    report->save_s = l->save_s;
+    l->save_s = 0.0;
+    report->kl_coef = l->update.kl_coef;
+    report->dropped = l->dropped;
+    (void)pl_prompts_at(&l->train, l->conf->seed, step - 1, l->conf->batch_groups, 0,
+                        &report->epoch);
+    rc = pl_report_train(l->metrics, l->stream, report, err);
+    if (rc == PL_EFULL) /* the line is in the file */
+        rc = PL_OK;
+    pl_shown_step(l->shown, step, report->step_s, report->wait_s);
+    if (rc == PL_OK && l->conf->rollouts_kept && (step - 1) % l->conf->rollouts_kept == 0) {
+        char name[32];
+
+        snprintf(name, sizeof name, "%llu", (unsigned long long)step);
+        pl_learner_write_rollouts(l, name, report->rollouts);
+    }
+    if (rc == PL_OK)
+        say_step(l, report);
+    return rc;
+}
+
+/* In latest mode no one version has sampled it all. */
+static void note_ages(struct pl_learner *l, const struct pl_rollouts *rollouts,
+                      struct pl_staleness *ages, struct pl_report_step *report)
+{
+    if (!pl_learner_is_latest(l))
+        return;
+    pl_staleness_of(rollouts, l->point.step + 1, ages);
+    report->ages = ages;
+    report->staleness = ages->most;
+    report->staleness_max = l->conf->staleness_max;
+}
+
+/* PL_EFULL: Redis is full, and nothing was trained. PL_ECANCELED: it is to stop; l->torn says
+ * whether the weights are still those of a step. */
 static int train_step(struct pl_learner *l, struct pl_error *err)
 {
     const uint64_t step = l->point.step, version = pl_feed_version(l->conf, step);
     const double start = pl_learner_seconds();
-    struct pl_report_step report = {.step = step + 1, .staleness = (size_t)(step + 1 - version)};
     struct pl_rollouts rollouts = {0};
     struct pl_update_stats stats = {0};
+    struct pl_report_step report = {.step = step + 1,
+                                    .staleness = (size_t)(step + 1 - version),
+                                    .rollouts = &rollouts,
+                                    .update = &stats,
+                                    .previous = l->point.accuracy,
+                                    .correction_difference = NAN};
+    struct pl_error late = {0};
     struct pl_staleness ages;
     struct pl_ready ready = {0};
-    double mark;
-    size_t fresh;
-    int rc = pl_learner_feed(l, &fresh, err);
+    int rc = take_step(l, &ready, &rollouts, &report, err), published;
 
-    if (rc == PL_OK)
-        rc = pl_learner_take_rollouts(l, &ready, &rollouts, &report, err);
     if (rc < 0)
         goto out;
-    l->dropped += ready.dropped;
-    if (rollouts.samples == 0) {
-        rc = pl_fail(err, PL_EFORMAT,
-                     "all %zu groups of batch %s went to the dead; their reasons are in the stream "
-                     "'dead' of the run",
-                     ready.dropped, ready.batch);
-        goto out;
-    }
-    if (l->conf->spare_groups > 0) {
-        rc = pl_refill(&rollouts, l->conf->batch_groups, &report.refill, err);
-        if (rc < 0)
-            goto out;
-    }
-    if (pl_learner_is_latest(l)) {
-        pl_staleness_of(&rollouts, step + 1, &ages);
-        report.ages = &ages;
-        report.staleness = ages.most;
-        report.staleness_max = l->conf->staleness_max;
-    }
-    report.logp_difference =
-        pl_learner_is_latest(l) ? NAN : pl_learner_difference(l, &rollouts, version);
+    pl_presence_phase(l->presence, "training");
+    note_ages(l, &rollouts, &ages, &report);
     l->update.critic_lr = critic_rate(l);
     l->update.critic_only = step < l->conf->critic_warmup;
+    pl_learner_difference(l, &rollouts, version, &report.difference);
     rc = pl_update_run(&l->update, &rollouts, rate(l), &stats, err);
+    l->torn = rc < 0 && l->stop.stepped;
     if (rc < 0)
         goto out;
-    if (stats.corrected &&
-        pl_learner_is_latest(l)) /* no one version sampled it all: to the one that trains */
-        report.logp_difference = stats.correction.diff_max;
-    mark = pl_learner_seconds();
-    if (pl_learner_is_sampled_with(l, step + 1))
-        rc = pl_versions_publish(&l->versions, step + 2,
-                                 pl_trainer_state(l->models.trainer)->master, err);
-    if (rc < 0)
-        goto out;
-    report.publish_s = pl_learner_seconds() - mark;
-    report.save_s = l->save_s;
-    l->save_s = 0.0;
-    report.previous = l->point.accuracy;
-    l->point.accuracy = ready.accuracy;
-    l->point.step = step + 1;
-    l->point.train.tokens += rollouts.tokens;
-    report.rollouts = &rollouts;
-    report.update = &stats;
-    report.kl_coef = l->update.kl_coef;
-    report.dropped = l->dropped;
+    add_difference(&report.difference, &stats.difference);
+    if (stats.corrected && pl_learner_is_latest(l)) /* to the one that trains */
+        report.correction_difference = stats.correction.diff_max;
+    count_step(l, &ready, &rollouts);
+    published = publish(l, &report.publish_s, &late);
     report.step_s = pl_learner_seconds() - start;
-    (void)pl_prompts_at(&l->train, l->conf->seed, step, l->conf->batch_groups, 0, &report.epoch);
-    rc = pl_report_train(l->metrics, l->stream, &report, err);
-    pl_shown_step(l->shown, step + 1, report.step_s, report.wait_s);
-    if (rc == PL_OK && l->conf->rollouts_kept && step % l->conf->rollouts_kept == 0) {
-        char name[32];
-
-        snprintf(name, sizeof name, "%llu", (unsigned long long)step + 1);
-        rc = pl_report_rollouts(l->conf->dir, name, &rollouts, l->tokenizer, err);
-    }
+    rc = report_step(l, &report, err); /* whatever publishing came to: the step is done */
     if (rc == PL_OK)
-        say_step(l, &report);
+        say_difference(&report);
+    if (rc == PL_OK && published < 0)
+        rc = pl_fail(err, published, "%s", late.text);
 out:
     pl_rollouts_release(&rollouts);
     pl_ready_release(&ready);
@@ -186,59 +277,105 @@ static void forget(struct pl_learner *l)
     pl_versions_drop(&l->versions, oldest);
 }
 
+/* A step, once there is room for what it leaves and for the evaluation of its policy. */
+static int step_on(struct pl_learner *l, struct pl_error *err)
+{
+    const uint64_t next = l->point.step + 1;
+    const uint64_t oldest = next > PL_VERSIONS_MAX / 2 ? next - PL_VERSIONS_MAX / 2 : 0;
+    int rc = pl_learner_wait_room(l, SMALL_ROOM, "a step", err);
+
+    /* Evaluations that lag too far behind would keep too many versions. */
+    if (rc == PL_OK)
+        rc = pl_learner_wait_evals(l, PL_EVALS_MAX - 1, oldest, err);
+    forget(l);
+    if (rc == PL_OK)
+        rc = train_step(l, err);
+    if (rc == PL_EFULL) /* nothing was trained: once there is room, all of it again */
+        return pl_learner_make_room(l, err);
+    if (l->point.step == next)
+        pl_learner_add_eval(l); /* before any checkpoint of this step, whatever else failed */
+    if (rc == PL_OK && pl_learner_save_is_due(l))
+        rc = pl_learner_save(l, err);
+    if (rc == PL_OK)
+        rc = pl_learner_take_evals(l, 0, err);
+    forget(l);
+    return rc == PL_OK ? note_surely(l, "running", err) : rc;
+}
+
 static int loop(struct pl_learner *l, struct pl_error *err)
 {
-    const struct pl_run_conf *c = l->conf;
-    size_t fresh;
-    int rc = note_state(l, "running", err);
+    int rc = note_surely(l, "running", err);
 
-    while (rc == PL_OK && l->point.step < c->steps && !pl_daemon_stopping(NULL)) {
-        rc = train_step(l, err);
+    while (rc == PL_OK && l->point.step < l->conf->steps && !pl_daemon_stopping(NULL)) {
+        rc = pl_presence_check(l->presence, err);
         if (rc == PL_OK)
-            pl_learner_add_eval(l);
-        if (rc == PL_OK && (l->point.step % c->save_freq == 0 || l->point.step == c->steps))
-            rc = pl_learner_save(l, err);
-        if (rc == PL_OK)
-            rc = pl_learner_take_evals(l, 0, err);
-        /* Evaluations that lag too far behind would keep too many versions. */
-        while (rc == PL_OK && l->point.eval_count > 0 && !pl_daemon_stopping(NULL) &&
-               l->point.evals[0] + PL_VERSIONS_MAX / 2 < l->point.step + 1)
-            rc = pl_learner_take_evals(l, PL_LEARNER_WAIT_MS, err);
-        forget(l);
-        if (rc == PL_OK)
-            rc = note_state(l, "running", err);
+            rc = step_on(l, err);
+        if (rc == PL_EFULL) /* evaluations that could not be fed; they come again */
+            rc = pl_learner_make_room(l, err);
     }
-    while (rc == PL_OK && l->point.eval_count > 0 && !pl_daemon_stopping(NULL)) {
-        rc = pl_learner_sweep(l, err);
-        if (rc == PL_OK)
-            rc = pl_learner_feed(l, &fresh, err);
-        if (rc == PL_OK)
-            rc = pl_learner_take_evals(l, PL_LEARNER_WAIT_MS, err);
+    if (rc == PL_OK && l->point.step == l->conf->steps)
+        rc = pl_learner_wait_evals(l, 0, 0, err);
+    return rc;
+}
+
+/*
+ * Whatever ended the loop: a step that is done is not lost, unless its weights are half of another,
+ * or another learner has the run.
+ */
+static int save_last(struct pl_learner *l, int ended, struct pl_error *err)
+{
+    struct pl_error met = {0}, other = {0};
+    int rc = ended == PL_ECANCELED ? PL_OK : ended;
+
+    if (l->torn)
+        pl_warn("abandoned step=%llu saved_step=%llu reason=\"the update was stopped after its "
+                "first optimiser step: the run goes on from the last checkpoint\"",
+                (unsigned long long)l->point.step + 1, (unsigned long long)l->saved);
+    else if (ended == PL_ECANCELED)
+        pl_info("stopping step=%llu saved_step=%llu", (unsigned long long)l->point.step,
+                (unsigned long long)l->saved);
+    if (l->torn || l->point.step == 0 || pl_presence_check(l->presence, &other) < 0)
+        return rc;
+    l->leaves = rc < 0; /* what Redis holds is the next start's */
+    if (l->point.step > l->saved || rc == PL_OK) {
+        const int saved = pl_learner_save(l, &met);
+
+        if (saved < 0 && rc < 0)
+            pl_warn("saving event=failed step=%llu reason=\"%s\"",
+                    (unsigned long long)l->point.step, met.text);
+        else if (saved < 0)
+            rc = pl_fail(err, saved, "%s", met.text);
     }
-    if (rc == PL_ECANCELED)
-        rc = PL_OK;
-    if (rc == PL_OK && l->point.step > 0)
-        rc = pl_learner_save(l, err);
     return rc;
 }
 
 /* The result, and that the run is over. */
 static int finish(struct pl_learner *l, struct pl_error *err)
 {
-    char *path;
+    const uint64_t step = l->point.step;
+    char why[PL_PRESENCE_WHY_MAX];
     int rc;
 
-    if (l->point.step < l->conf->steps || l->point.eval_count > 0)
-        return note_state(l, "stopped", err);
-    /* Evaluations that came in after the last checkpoint are retired without a new one. */
-    rc = pl_learner_retire_evals(l, err);
-    if (rc < 0)
-        return rc;
-    path = pl_strf("%s/model", l->conf->dir);
-    rc = path ? pl_model_save(path, true, l->models.weights, l->conf->model, PL_SHARD_DEFAULT, err)
-              : pl_fail(err, PL_ENOMEM, "no memory to write the model");
-    free(path);
-    return rc == PL_OK ? note_state(l, "finished", err) : rc;
+    if (l->torn || step < l->conf->steps || l->point.eval_count > 0) {
+        pl_presence_phase(l->presence, "stopped");
+        rc = note_state(l, "stopped", err);
+        return rc == PL_ECANCELED || rc == PL_EFULL ? PL_OK : rc; /* a Redis that is gone */
+    }
+    rc = pl_learner_wait_room(l, 3 * l->models.shape->params, "the result", err);
+    if (rc == PL_OK)
+        rc = pl_result_write(l->conf, step, l->models.weights, err);
+    if (rc == PL_OK)
+        rc = note_surely(l, "finished", err);
+    pl_presence_phase(l->presence, "finished");
+    if (rc == PL_OK && l->incomplete > 0) {
+        snprintf(why, sizeof why,
+                 "%zu evaluations could not be made whole, the last at step %llu: groups of them "
+                 "are among the dead (plait dead list)",
+                 l->incomplete, (unsigned long long)l->incomplete_step);
+        pl_presence_why(l->presence, why);
+        pl_warn("finished event=incomplete reason=\"%s\"", why);
+    }
+    return rc;
 }
 
 /* The run is over; it is still there for who asks. */
@@ -270,8 +407,9 @@ static int open_prompts(struct pl_learner *l, struct pl_error *err)
     return rc;
 }
 
-/* A Redis that is gone must not keep a learner that is to stop. */
-static bool out_of_patience(void *at)
+/* Between packs: an update that has stepped goes on to its end, for so long; else it ends at once.
+ */
+static bool asked_to_stop(void *at, bool stepped)
 {
     struct pl_learner *l = at;
 
@@ -279,7 +417,14 @@ static bool out_of_patience(void *at)
         return false;
     if (l->asked_s <= 0.0)
         l->asked_s = pl_learner_seconds();
-    return pl_learner_seconds() - l->asked_s > PATIENCE_S;
+    return !stepped || pl_learner_seconds() - l->asked_s > (double)l->conf->learner_drain_s;
+}
+
+/* A full Redis is the learner's to help: with a checkpoint it lets go of what is trained. */
+static bool is_full(void *unused)
+{
+    (void)unused;
+    return true;
 }
 
 static int open_stream(struct pl_learner *l, struct pl_error *err)
@@ -294,14 +439,33 @@ static int open_stream(struct pl_learner *l, struct pl_error *err)
         .role = "learner",
         .lease_ms = c->lease_s * 1000,
         .deliveries_max = (uint32_t)c->deliveries_max,
-        .stop = out_of_patience, /* the step that is begun when a signal comes is finished */
-        .at = l,
+        .stop = pl_daemon_stopping,
+        .full = is_full,
         .event = pl_daemon_event,
     };
     int rc = redis ? pl_queues_open(&opts, &l->stream, err)
                    : pl_fail(err, PL_ENOMEM, "no memory for the learner");
 
     free(redis);
+    return rc;
+}
+
+static int open_presence(struct pl_learner *l, struct pl_error *err)
+{
+    char *redis = pl_run_conf_redis(l->conf);
+    int rc = redis ? pl_presence_open(&(struct pl_presence_opts){.conf = l->conf,
+                                                                 .name = l->daemon->name,
+                                                                 .redis = redis,
+                                                                 .stop = pl_daemon_stopping},
+                                      &l->presence, err)
+                   : pl_fail(err, PL_ENOMEM, "no memory for the learner");
+
+    free(redis);
+    if (rc == PL_OK) {
+        pl_presence_step(l->presence, l->point.step);
+        if (l->point.step > 0)
+            pl_presence_saved(l->presence, l->point.step);
+    }
     return rc;
 }
 
@@ -315,13 +479,15 @@ static int publish_first(struct pl_learner *l, struct pl_error *err)
         if (rc == PL_OK)
             rc = pl_versions_publish_values(&l->versions, p->behind[i].version, p->behind[i].values,
                                             err);
+        if (rc == PL_EFULL)
+            rc = PL_OK;
         free(p->behind[i].values);
         p->behind[i].values = NULL;
     }
     if (rc == PL_OK)
         rc = pl_versions_publish(&l->versions, p->step + 1,
                                  pl_trainer_state(l->models.trainer)->master, err);
-    return rc;
+    return rc == PL_EFULL ? PL_OK : rc; /* Redis alone does not know of it */
 }
 
 static int open_metrics(struct pl_learner *l, struct pl_error *err)
@@ -350,7 +516,7 @@ static int settle_past(struct pl_learner *l, struct pl_error *err)
     for (size_t i = 0; rc == PL_OK && i < p->eval_count; i++) {
         bool reported = false;
 
-        rc = pl_metrics_find(path, p->evals[i], "\"val-core/", &reported, err);
+        rc = pl_metrics_find(path, p->evals[i], "\"val-", &reported, err);
         if (!reported)
             p->evals[open++] = p->evals[i];
     }
@@ -421,6 +587,8 @@ static int open_all(struct pl_learner *l, struct pl_error *err)
     if (rc == PL_OK)
         rc = open_stream(l, err);
     if (rc == PL_OK)
+        rc = open_presence(l, err);
+    if (rc == PL_OK)
         rc = pl_versions_init(&l->versions, c, l->keys, l->models.shape, l->stream, err);
     if (rc == PL_OK)
         rc = pl_shown_create(&(struct pl_shown_opts){.window = l->daemon->window,
@@ -446,7 +614,9 @@ static int open_all(struct pl_learner *l, struct pl_error *err)
                                  .stream = l->stream,
                                  .trainer = l->models.trainer,
                                  .pack = l->models.pack};
-    l->saved = l->point.step;
+    l->saved = l->retired = l->point.step;
+    l->saved_at = pl_learner_seconds();
+    l->stop = (struct pl_stop){.asked = asked_to_stop, .at = l};
     l->update = (struct pl_update){
         .conf = c,
         .trainer = l->models.trainer,
@@ -455,6 +625,7 @@ static int open_all(struct pl_learner *l, struct pl_error *err)
         .critic = pl_models_critic(&l->models),
         .kl_coef = l->point.step > 0 ? l->point.kl_coef : c->kl_coef,
         .skipped = l->point.train.skipped,
+        .stop = &l->stop,
     };
     if (l->point.step == 0)
         pl_learner_add_eval(l);
@@ -469,6 +640,7 @@ static void close_all(struct pl_learner *l)
     pl_feeder_release(&l->feeder);
     pl_versions_release(&l->versions);
     pl_keys_destroy(l->keys);
+    pl_presence_close(l->presence);
     pl_queues_close(l->stream);
     pl_metrics_close(l->metrics);
     pl_best_release(&l->best);
@@ -477,6 +649,7 @@ static void close_all(struct pl_learner *l)
     pl_prompts_release(&l->val);
     pl_tokenizer_destroy(l->tokenizer);
     json_decref(l->agree);
+    free(l->evals_reported);
     pl_rundir_close(&l->dir);
 }
 
@@ -489,7 +662,7 @@ int pl_learner_run(struct pl_daemon *daemon, struct pl_error *err)
         pl_info("begin step=%llu of=%zu", (unsigned long long)l.point.step, l.conf->steps);
         pl_vitals_status("step %llu of %zu", (unsigned long long)l.point.step, l.conf->steps);
         pl_vitals_ready("start");
-        rc = loop(&l, err);
+        rc = save_last(&l, loop(&l, err), err);
     }
     if (rc == PL_OK)
         rc = finish(&l, err);

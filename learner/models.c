@@ -224,6 +224,16 @@ int pl_models_save(struct pl_models *models, const struct pl_rundir *dir, const 
                               m->conf->model, values, err);
 }
 
+/* bf16 weights, and master and two moments in f32; files beside them and the headers are small. */
+uint64_t pl_models_checkpoint_bytes(const struct pl_models *models, size_t behind)
+{
+    const uint64_t policy = models->shape->params;
+    const uint64_t critic = has_critic(models->conf) ? models->critic.shape->params + 65536 : 0;
+    const uint64_t other = 32u << 20; /* tokenizer, headers, checksums */
+
+    return (policy + critic) * (2 + 3 * sizeof(float)) + behind * policy * 2 + other;
+}
+
 void pl_models_close(struct pl_models *models)
 {
     pl_pack_destroy(models->pack);

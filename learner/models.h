@@ -59,4 +59,8 @@ struct pl_critic *pl_models_critic(struct pl_models *models);
 int pl_models_save(struct pl_models *models, const struct pl_rundir *dir, const json_t *agree,
                    size_t values, struct pl_savepoint *point, struct pl_error *err);
 
+/* What pl_models_save() will write, about: rather too much than too little. `behind`: older
+ * versions in it. */
+uint64_t pl_models_checkpoint_bytes(const struct pl_models *models, size_t behind);
+
 #endif

@@ -6,10 +6,15 @@
 #include "learner/transcript.h"
 #include "proto/task.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { FIELDS_MAX = 112, PROMPT_BYTES_MAX = 64 << 20 };
 
@@ -73,6 +78,22 @@ static void put_view(struct line *l, const struct pl_tally *v)
         real(l, "interleave/response_length_wrong", pl_spread_mean(&v->wrong_length));
 }
 
+/* In pinned mode what was recorded and what is computed are equal to the bit, or something is
+ * wrong; in latest mode a correction lies between the two. */
+static void put_difference(struct line *l, const struct pl_report_step *step)
+{
+    const struct pl_update_difference *d = &step->difference;
+    const char *const most = "sampling/sampling_logp_difference/max";
+
+    if (d->tokens == 0) {
+        real(l, most, step->correction_difference);
+        return;
+    }
+    real(l, most, d->most);
+    real(l, "sampling/sampling_logp_difference/tokens", (double)d->tokens);
+    real(l, "sampling/sampling_logp_difference/off_tokens", (double)d->off);
+}
+
 static void put_update(struct line *l, const struct pl_report_step *step)
 {
     const struct pl_update_stats *u = step->update;
@@ -92,7 +113,7 @@ static void put_update(struct line *l, const struct pl_report_step *step)
     }
     real(l, "actor/reward_kl_penalty", u->kl);
     real(l, "actor/reward_kl_penalty_coeff", step->kl_coef);
-    real(l, "sampling/sampling_logp_difference/max", step->logp_difference);
+    put_difference(l, step);
 }
 
 /* Means of what the reward is made of; they add up to critic/score/mean. */
@@ -313,6 +334,16 @@ int pl_report_val(struct pl_metrics *metrics, struct pl_queues *stream, uint64_t
     return rc;
 }
 
+int pl_report_val_incomplete(struct pl_metrics *metrics, struct pl_queues *stream, uint64_t step,
+                             size_t missing, struct pl_error *err)
+{
+    struct line line = {.metrics = metrics};
+
+    pl_metrics_begin(metrics, step);
+    real(&line, "val-aux/missing_groups", (double)missing);
+    return finish(&line, stream, err);
+}
+
 /* ---- rollouts ---- */
 
 static int write_group(struct pl_outfile *out, const struct pl_rollouts *r, size_t g,
@@ -361,6 +392,66 @@ int pl_report_rollouts(const char *dir, const char *name, const struct pl_rollou
             pl_outfile_abort(&out);
     }
     free(folder);
+    free(path);
+    return rc;
+}
+
+/* ---- what is kept of them ---- */
+
+struct kept {
+    char *name;
+    struct timespec at;
+};
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct kept *x = a, *y = b;
+
+    if (x->at.tv_sec != y->at.tv_sec)
+        return x->at.tv_sec < y->at.tv_sec ? 1 : -1;
+    if (x->at.tv_nsec != y->at.tv_nsec)
+        return x->at.tv_nsec < y->at.tv_nsec ? 1 : -1;
+    return strcmp(y->name, x->name);
+}
+
+static int add_kept(struct kept **list, size_t *count, int dir, const char *name)
+{
+    const size_t len = strlen(name);
+    struct kept *grown;
+    struct stat st;
+
+    if (len < 6 || strcmp(name + len - 6, ".jsonl") != 0 || fstatat(dir, name, &st, 0) < 0)
+        return PL_OK;
+    grown = realloc(*list, (*count + 1) * sizeof **list);
+    if (!grown)
+        return PL_ENOMEM;
+    *list = grown;
+    grown[*count] = (struct kept){strdup(name), st.st_mtim};
+    return grown[(*count)++].name ? PL_OK : PL_ENOMEM;
+}
+
+int pl_report_prune(const char *dir, size_t most, struct pl_error *err)
+{
+    char *path = pl_strf("%s/rollouts", dir);
+    DIR *folder = path ? opendir(path) : NULL;
+    struct kept *list = NULL;
+    struct dirent *entry;
+    size_t count = 0;
+    int rc = folder ? PL_OK : pl_fail_errno(err, "open folder '%s/rollouts'", dir);
+
+    while (rc == PL_OK && (entry = readdir(folder)))
+        if (add_kept(&list, &count, dirfd(folder), entry->d_name) < 0)
+            rc = pl_fail(err, PL_ENOMEM, "no memory to list '%s'", path);
+    if (rc == PL_OK && count > most)
+        qsort(list, count, sizeof *list, newest_first);
+    for (size_t i = most; rc == PL_OK && i < count; i++)
+        if (unlinkat(dirfd(folder), list[i].name, 0) < 0 && errno != ENOENT)
+            rc = pl_fail_errno(err, "remove '%s/%s'", path, list[i].name);
+    for (size_t i = 0; i < count; i++)
+        free(list[i].name);
+    free(list);
+    if (folder)
+        closedir(folder);
     free(path);
     return rc;
 }

@@ -19,8 +19,10 @@ struct pl_report_step {
     uint64_t epoch;
     const struct pl_rollouts *rollouts;
     const struct pl_update_stats *update;
-    struct pl_refill refill;          /* all 0 where there are no spare prompts */
-    double previous, logp_difference; /* accuracy before; NaN: not measured */
+    struct pl_refill refill;                /* all 0 where there are no spare prompts */
+    double previous;                        /* accuracy before */
+    struct pl_update_difference difference; /* recorded against computed; tokens 0: not measured */
+    double correction_difference; /* the most that a correction lies between; NaN: none does */
     double wait_s, publish_s, save_s, step_s, kl_coef;
     size_t staleness;
     const struct pl_staleness *ages; /* latest mode; else NULL */
@@ -37,8 +39,15 @@ int pl_report_train(struct pl_metrics *metrics, struct pl_queues *stream,
 int pl_report_val(struct pl_metrics *metrics, struct pl_queues *stream, uint64_t step,
                   const struct pl_rollouts *rollouts, struct pl_error *err);
 
+/* One some of whose groups are missing: how many, and no figure. */
+int pl_report_val_incomplete(struct pl_metrics *metrics, struct pl_queues *stream, uint64_t step,
+                             size_t missing, struct pl_error *err);
+
 /* DIR/rollouts/<name>.jsonl, whole or not at all: one line a sample. */
 int pl_report_rollouts(const char *dir, const char *name, const struct pl_rollouts *rollouts,
                        const struct pl_tokenizer *tokenizer, struct pl_error *err);
+
+/* Leave the `most` newest of them. */
+int pl_report_prune(const char *dir, size_t most, struct pl_error *err);
 
 #endif

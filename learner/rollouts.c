@@ -189,6 +189,7 @@ static int decode_group(const struct pl_ready_group *from, const struct pl_rollo
     r->samples += group->samples;
     for (size_t s = 0; s < group->samples; s++) {
         r->tokens += group->rollouts[s].len;
+        r->right += group->rollouts[s].score.verdict == PL_VERDICT_RIGHT;
         if (r->by_segment)
             r->answers += count_answers(&group->rollouts[s].score);
     }
@@ -221,15 +222,16 @@ static int decode(const struct pl_ready *ready, const struct pl_rollouts_check *
 int pl_rollouts_read(const struct pl_ready *ready, const struct pl_rollouts_check *check,
                      struct pl_rollouts *ret_rollouts, struct pl_error *err)
 {
-    struct pl_rollouts r = {
-        .gate = ready->gate, .accuracy = ready->accuracy, .by_segment = check->by_segment};
+    struct pl_rollouts r = {.by_segment = check->by_segment};
     struct room room = {0};
     int rc;
 
     r.groups = calloc(ready->count + 1, sizeof *r.groups);
     rc = r.groups ? decode(ready, check, &r, err)
                   : pl_fail(err, PL_ENOMEM, "no memory for batch %s", ready->batch);
-    if (rc == PL_OK) {
+    if (rc == PL_OK) { /* as the queues' functions decide it, of what is there */
+        r.accuracy = r.samples > 0 ? (double)r.right / (double)r.samples : 0.0;
+        r.gate = !check->gated || r.accuracy > check->previous - check->epsilon;
         place(&r, &room);
         room.at = r.memory = pl_alloc(1, room.used);
         room.used = 0;

@@ -24,9 +24,10 @@ struct pl_rollouts {
     size_t *first, *group;          /* (n + 1), (n) */
     size_t *group_first;            /* (N + 1) samples of each group */
     size_t samples, tokens;         /* n, T */
+    size_t right;                   /* samples whose final answer is right, of all that were read */
     bool gate;
     bool by_segment;
-    double accuracy;
+    double accuracy;    /* of all groups that were read, whatever Redis says */
     double *scores;     /* (n) reward of each sample, the gate applied */
     double *components; /* (3, n) format, final, intermediate with the gate */
     double *rewards;    /* (T) score at the last token, 0 elsewhere; by_segment: what an answer
@@ -57,6 +58,8 @@ struct pl_rollouts_check {
                                   log-probabilities are what counts */
     const unsigned char *hash; /* of that version; NULL: not known any more */
     bool by_segment;           /* credit goes to the segments that earned it */
+    bool gated; /* the gate is open where accuracy > previous - epsilon; else always */
+    double previous, epsilon;
     /* What else a group must be, PL_EFORMAT: it is not; NULL: nothing. */
     int (*judge)(void *at, const struct pl_rollout_group *group, uint32_t index,
                  struct pl_error *err);

@@ -358,6 +358,15 @@ int pl_trainer_step(struct pl_trainer *trainer, double lr, struct pl_step_stats 
     return rc;
 }
 
+void pl_trainer_abandon(struct pl_trainer *trainer)
+{
+    struct pl_trainer *t = trainer;
+
+    PL_ASSERT(!*pending(t) || *pending(t) == t);
+    *pending(t) = NULL;
+    memset(t->grads.flat, 0, pl_adamw_floats(t->weights->shape, &t->state) * sizeof *t->grads.flat);
+}
+
 struct pl_adamw_state *pl_trainer_state(struct pl_trainer *trainer)
 {
     return &trainer->state;

@@ -83,6 +83,9 @@ struct pl_step_stats {
 int pl_trainer_step(struct pl_trainer *trainer, double lr, struct pl_step_stats *ret_stats,
                     struct pl_error *err);
 
+/* Drop what was accumulated since the last step, as if it had not been. */
+void pl_trainer_abandon(struct pl_trainer *trainer);
+
 /* Master, moments and count, for checkpoints. After writing to them call pl_trainer_sync(). */
 struct pl_adamw_state *pl_trainer_state(struct pl_trainer *trainer);
 void pl_trainer_sync(struct pl_trainer *trainer); /* weights from the master */

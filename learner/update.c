@@ -16,38 +16,79 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-double pl_update_difference(struct pl_update *update, const struct pl_rollouts *rollouts,
-                            const struct pl_weights *weights)
+/* ---- what was recorded against what is computed ---- */
+
+static void compare_pack(const struct pl_rollouts *r, const struct pl_pack *pack, const float *logp,
+                         struct pl_update_difference *d)
 {
-    struct pl_walk walk = {.end = rollouts->group_count};
-    double most = 0.0;
-    const float *logp;
+    for (size_t i = 0; i < pack->prediction_count; i++) {
+        const struct pl_prediction *p = &pack->predictions[i];
+        const float recorded = r->sampled[r->first[p->sample] + p->index];
+        const double off = fabs((double)logp[i] - (double)recorded);
 
-    if (!pl_walk_next(&walk, rollouts, update->pack))
-        return 0.0;
-    logp = pl_trainer_score(update->trainer, weights, update->pack, NULL);
-    for (size_t i = 0; i < update->pack->prediction_count; i++) {
-        const struct pl_prediction *p = &update->pack->predictions[i];
-        const size_t t = rollouts->first[p->sample] + p->index;
-
-        most = fmax(most, fabs((double)logp[i] - (double)rollouts->sampled[t]));
+        d->tokens++;
+        if (logp[i] == recorded)
+            continue;
+        if (d->off++ == 0)
+            d->group = r->group[p->sample];
+        d->most = isnan(off) ? INFINITY : fmax(d->most, off);
     }
-    return most;
+}
+
+static size_t mini_groups(const struct pl_run_conf *c)
+{
+    return c->mini_groups ? c->mini_groups : c->batch_groups;
+}
+
+size_t pl_update_compared(const struct pl_update *update, const struct pl_rollouts *rollouts)
+{
+    const size_t mini = mini_groups(update->conf);
+
+    if (!update->own || update->critic_only)
+        return 0;
+    return mini < rollouts->group_count ? mini : rollouts->group_count;
+}
+
+void pl_update_compare(struct pl_update *update, const struct pl_rollouts *rollouts,
+                       const struct pl_weights *weights, size_t first, uint64_t turn,
+                       struct pl_update_difference *difference)
+{
+    const struct pl_walk begin = {.group = first, .end = rollouts->group_count};
+    struct pl_walk walk = begin;
+    uint64_t packs = 0;
+
+    while (pl_walk_next(&walk, rollouts, update->pack))
+        packs++;
+    if (packs == 0)
+        return;
+    walk = begin;
+    for (uint64_t i = 0; i <= turn % packs; i++)
+        (void)pl_walk_next(&walk, rollouts, update->pack);
+    compare_pack(rollouts, update->pack,
+                 pl_trainer_score(update->trainer, weights, update->pack, NULL), difference);
 }
 
 /* ---- between who sampled and who trains ---- */
 
-static void correct(struct pl_update *u, struct pl_rollouts *r, struct pl_update_stats *stats)
+static int stopped(struct pl_error *err)
+{
+    return pl_fail(err, PL_ECANCELED, "stopped while the policy learnt");
+}
+
+static int correct(struct pl_update *u, struct pl_rollouts *r, struct pl_update_stats *stats,
+                   struct pl_error *err)
 {
     const enum pl_correction_kind kind = pl_run_conf_correction(u->conf);
     const struct pl_samples samples = pl_rollouts_samples(r);
 
     if (kind == PL_CORRECTION_NONE || r->samples == 0)
-        return;
-    pl_walk_score(r, 0, r->group_count, u->pack, u->trainer, NULL, r->old);
+        return PL_OK;
+    if (!pl_walk_score(r, 0, r->group_count, u->pack, u->trainer, NULL, u->stop, r->old))
+        return stopped(err);
     pl_correction_weigh(r->weight, r->old, r->sampled, &samples, kind, u->conf->correction_max,
                         &stats->correction);
     stats->corrected = true;
+    return PL_OK;
 }
 
 /* ---- rewards and advantages ---- */
@@ -174,10 +215,11 @@ static struct pl_policy_opts policy_opts(const struct pl_run_conf *c)
 }
 
 /* GSPO's ratio needs all of a sequence's log-probabilities before the first slope. */
-static void sequence_ratios(struct pl_update *u, const struct pl_rollouts *r, size_t g, size_t end,
+static bool sequence_ratios(struct pl_update *u, const struct pl_rollouts *r, size_t g, size_t end,
                             float *sequence)
 {
-    pl_walk_score(r, g, end, u->pack, u->trainer, NULL, r->scratch);
+    if (!pl_walk_score(r, g, end, u->pack, u->trainer, NULL, u->stop, r->scratch))
+        return false;
     for (size_t i = r->group_first[g]; i < r->group_first[end]; i++) {
         double sum = 0.0;
 
@@ -185,6 +227,7 @@ static void sequence_ratios(struct pl_update *u, const struct pl_rollouts *r, si
             sum += (double)r->scratch[t] - (double)r->old[t];
         sequence[i] = (float)(sum / (double)(r->first[i + 1] - r->first[i]));
     }
+    return true;
 }
 
 static void add_stats(struct pl_policy_stats *all, const struct pl_policy_stats *s)
@@ -216,18 +259,32 @@ static int mini_batch(struct pl_update *u, struct pl_rollouts *r, size_t g, size
                   .sequences = j - i,
                   .tokens = r->first[j] - r->first[i]},
     };
+    const bool compare = u->own && stats->tried == 0;
     struct pl_walk walk = {.group = g, .end = end};
     struct pl_objective objective;
     struct pl_step_stats step = {0};
     int rc;
 
     if (policy.opts.ratio == PL_RATIO_SEQUENCE) {
-        sequence_ratios(u, r, g, end, sequence);
+        if (!sequence_ratios(u, r, g, end, sequence))
+            return stopped(err);
         policy.batch.sequence = sequence;
     }
     objective = pl_policy_objective(&policy);
-    while (pl_walk_next(&walk, r, u->pack))
-        (void)pl_trainer_accumulate(u->trainer, u->pack, &objective);
+    while (pl_walk_next(&walk, r, u->pack)) {
+        const float *logp;
+
+        if (pl_stop_asked(u->stop)) {
+            pl_trainer_abandon(u->trainer);
+            return stopped(err);
+        }
+        logp = pl_trainer_accumulate(u->trainer, u->pack, &objective);
+        if (compare)
+            compare_pack(r, u->pack, logp, &stats->difference);
+    }
+    stats->tried++;
+    if (u->stop)
+        u->stop->stepped = true;
     rc = pl_trainer_step(u->trainer, lr, &step, err);
     add_stats(&stats->policy, &policy.stats);
     if (rc < 0) {
@@ -245,19 +302,22 @@ static int learn(struct pl_update *u, struct pl_rollouts *r, double lr,
                  struct pl_update_stats *stats, struct pl_error *err)
 {
     const struct pl_run_conf *c = u->conf;
-    const size_t mini = c->mini_groups ? c->mini_groups : c->batch_groups;
+    const size_t mini = mini_groups(c);
     const double minis = fmax(1.0, (double)((r->group_count + mini - 1) / mini));
     float *sequence = calloc(r->samples + 1, sizeof *sequence);
+    int rc = PL_OK;
 
     if (!sequence)
         return pl_fail(err, PL_ENOMEM, "no memory for %zu samples", r->samples);
-    for (size_t epoch = 0; epoch < c->epochs; epoch++) {
+    for (size_t epoch = 0; rc != PL_ECANCELED && epoch < c->epochs; epoch++) {
         memset(&stats->policy, 0, sizeof stats->policy);
-        for (size_t g = 0; g < r->group_count; g += mini)
-            (void)mini_batch(u, r, g, g + mini < r->group_count ? g + mini : r->group_count, lr,
-                             sequence, stats, err);
+        for (size_t g = 0; rc != PL_ECANCELED && g < r->group_count; g += mini)
+            rc = mini_batch(u, r, g, g + mini < r->group_count ? g + mini : r->group_count, lr,
+                            sequence, stats, err);
     }
     free(sequence);
+    if (rc == PL_ECANCELED) /* a gradient that is not finite is no error of the batch */
+        return rc;
     if (stats->steps == 0 && r->group_count > 0)
         return pl_fail(err, PL_EINVAL, "no optimiser step of the batch had a finite gradient");
     stats->grad_norm /= stats->steps > 0 ? (double)stats->steps : 1.0;
@@ -282,20 +342,28 @@ int pl_update_run(struct pl_update *update, struct pl_rollouts *rollouts, double
     struct pl_update *u = update;
     struct pl_rollouts *r = rollouts;
     const struct pl_samples samples = pl_rollouts_samples(r);
-    struct pl_update_stats stats = {.diff_max = NAN};
+    const double kl_coef = u->kl_coef;
+    struct pl_update_stats stats = {0};
     double mark = seconds();
-    int rc = PL_OK;
+    int rc;
 
     PL_ASSERT((u->conf->estimator == PL_ADVANTAGE_GAE) == (u->critic != NULL));
     PL_ASSERT(u->critic || !u->critic_only);
-    correct(u, r, &stats);
-    stats.old_s = lap(&mark);
-    if (u->reference)
-        pl_walk_score(r, 0, r->group_count, u->pack, u->trainer, u->reference, r->ref);
-    stats.reference_s = lap(&mark);
+    if (u->stop)
+        u->stop->stepped = false;
     if (u->critic)
-        pl_critic_values(u->critic, r, u->pack);
+        u->critic->stop = u->stop;
+    rc = correct(u, r, &stats, err);
+    stats.old_s = lap(&mark);
+    if (rc == PL_OK && u->reference &&
+        !pl_walk_score(r, 0, r->group_count, u->pack, u->trainer, u->reference, u->stop, r->ref))
+        rc = stopped(err);
+    stats.reference_s = lap(&mark);
+    if (rc == PL_OK && u->critic && !pl_critic_values(u->critic, r, u->pack))
+        rc = stopped(err);
     stats.values_s = lap(&mark);
+    if (rc < 0)
+        return rc;
     stats.zero_spread = pl_zero_spread_groups(r->scores, &samples);
     if (u->conf->kl_in_reward)
         charge_kl(u, r, &stats);
@@ -309,5 +377,7 @@ int pl_update_run(struct pl_update *update, struct pl_rollouts *rollouts, double
     stats.update_s = lap(&mark);
     if (rc == PL_OK)
         *ret_stats = stats;
+    else if (rc == PL_ECANCELED)
+        u->kl_coef = kl_coef;
     return rc;
 }

@@ -21,6 +21,7 @@
 #include "learner/policy.h"
 #include "learner/rollouts.h"
 #include "learner/trainer.h"
+#include "learner/walk.h"
 
 struct pl_update {
     const struct pl_run_conf *conf;
@@ -32,31 +33,49 @@ struct pl_update {
     bool critic_only;                   /* this step the policy stays as it is */
     double kl_coef;                     /* of the KL in the reward; adapts */
     uint64_t skipped;                   /* optimiser steps whose gradient was not finite */
+    bool own; /* the policy as it is now sampled the batch: what the first mini-batch's forward
+                 computes is compared with what was recorded */
+    struct pl_stop *stop; /* NULL: it is never told to stop */
+};
+
+/* What was recorded while sampling against what is computed at the same version. */
+struct pl_update_difference {
+    double most;        /* |recorded - computed| log-probability */
+    size_t tokens, off; /* that were compared; of them those that differ at all */
+    size_t group;       /* of the first that differs */
 };
 
 struct pl_update_stats {
     struct pl_policy_stats policy; /* of all mini-batches of the last epoch; losses: their mean */
     double grad_norm, lr;          /* mean over optimiser steps; of the last */
-    size_t steps;                  /* optimiser steps of the policy */
+    size_t steps, tried;           /* optimiser steps of the policy; those not finite too */
     struct pl_critic_stats critic;
     struct pl_correction_stats correction; /* where there is one */
     bool corrected;
-    size_t zero_spread; /* groups whose samples all have the same reward */
-    double kl;          /* mean KL estimate to the reference, of the reward */
-    double diff_max;    /* |recorded - computed|, where versions are equal, else NaN */
+    size_t zero_spread;                     /* groups whose samples all have the same reward */
+    double kl;                              /* mean KL estimate to the reference, of the reward */
+    struct pl_update_difference difference; /* of `own`; tokens 0: nothing was compared */
     double old_s, reference_s, values_s, adv_s, critic_s, update_s;
 };
 
-/* PL_EINVAL: the gradient of policy or critic was not finite in every optimiser step of the
- * batch. */
+/*
+ * PL_EINVAL: the gradient of policy or critic was not finite in every optimiser step of the batch.
+ * PL_ECANCELED: it was told to stop. Unless update->stop->stepped says that an optimiser step was
+ * made, nothing has changed: not a bit of weights, moments, counts and coefficients; else policy
+ * and critic are of no step, and must not be saved.
+ */
 int pl_update_run(struct pl_update *update, struct pl_rollouts *rollouts, double lr,
                   struct pl_update_stats *ret_stats, struct pl_error *err);
 
 /*
- * Largest |recorded - computed at `weights`| log-probability over the batch's first groups, as many
- * as fit into one pack.
+ * Compare one pack of groups [first, ...), at `weights` (NULL: the trainer's own): pack number
+ * `turn` modulo their count, so that steps in turn come round to every group. What it finds is
+ * added to *difference.
  */
-double pl_update_difference(struct pl_update *update, const struct pl_rollouts *rollouts,
-                            const struct pl_weights *weights);
+void pl_update_compare(struct pl_update *update, const struct pl_rollouts *rollouts,
+                       const struct pl_weights *weights, size_t first, uint64_t turn,
+                       struct pl_update_difference *difference);
+/* Groups that an update of `own` compares while it learns. */
+size_t pl_update_compared(const struct pl_update *update, const struct pl_rollouts *rollouts);
 
 #endif

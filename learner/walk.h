@@ -21,10 +21,23 @@ struct pl_walk {
 bool pl_walk_next(struct pl_walk *walk, const struct pl_rollouts *rollouts, struct pl_pack *pack);
 
 /*
- * What the trainer says of all tokens of groups [g, end) at `weights` (NULL: its own), to
- * out[first[sample] + index]: log-probabilities, or values.
+ * A long computation that may be told to stop: asked between packs. `stepped` is set when the first
+ * optimiser step is tried; before that nothing has changed that a checkpoint holds.
  */
-void pl_walk_score(const struct pl_rollouts *rollouts, size_t g, size_t end, struct pl_pack *pack,
-                   struct pl_trainer *trainer, const struct pl_weights *weights, float *out);
+struct pl_stop {
+    bool (*asked)(void *at, bool stepped);
+    void *at;
+    bool stepped;
+};
+bool pl_stop_asked(const struct pl_stop *stop); /* NULL: never */
+
+/*
+ * What the trainer says of all tokens of groups [g, end) at `weights` (NULL: its own), to
+ * out[first[sample] + index]: log-probabilities, or values. False: it was told to stop, and `out`
+ * is not filled.
+ */
+bool pl_walk_score(const struct pl_rollouts *rollouts, size_t g, size_t end, struct pl_pack *pack,
+                   struct pl_trainer *trainer, const struct pl_weights *weights,
+                   const struct pl_stop *stop, float *out);
 
 #endif

@@ -193,11 +193,15 @@ static const struct pl_option rows[] = {
     GROUP("Trainer"),
     SIZE(steps, "trainer.total_training_steps", "100", 1, 1e9, "steps of the run"),
     SIZE(save_freq, "trainer.save_freq", "20", 1, 1e9, "steps between checkpoints"),
+    SIZE(save_seconds, "trainer.save_seconds", "1800", 0, 1e9,
+         "a checkpoint too after a step when the last one is so many seconds old; 0: none"),
     SIZE(test_freq, "trainer.test_freq", "0", 0, 1e9, "steps between evaluations; 0: none"),
     SIZE(keep, "trainer.max_ckpt_to_keep", "3", 1, 1e6, "checkpoints kept"),
     FLAG(val_before_train, "trainer.val_before_train", "yes", "evaluate before the first step"),
     SIZE(rollouts_kept, "trainer.rollout_freq", "1", 0, 1e9,
          "write the rollouts of every N-th step; 0: none"),
+    SIZE(rollouts_max, "trainer.max_rollouts_to_keep", "1000", 0, 1e9,
+         "files of rollouts kept, the newest; 0: all"),
 
     GROUP("Trust in actors"),
     SIZE(audit_strikes, "audit.strikes", "1", 0, 1e6,
@@ -221,6 +225,9 @@ static const struct pl_option rows[] = {
          "given back for others to make"),
     SIZE(rewarders, "workers.rewarders", "1", 1, 1024, "rewarders that plait up starts"),
     SIZE(rewarder_threads, "workers.rewarder_threads", "1", 1, 256, "threads of each"),
+    SIZE(learner_drain_s, "workers.learner_drain_s", "240", 0, 86400 * 7,
+         "seconds that an update which is stopped after its first optimiser step may take to its "
+         "end; before that step it is given up at once, and the last step is saved"),
     SIZE(learner_threads, "workers.learner_threads", "0", 0, 1024,
          "threads of the learner; 0: all"),
     FLAG(learner_stays, "workers.learner_stays", "no",
@@ -245,6 +252,9 @@ static const struct pl_option rows[] = {
          "let everybody on the network in where there are no keys"),
     SIZE(lease_s, "link.lease_s", "60", 1, 86400,
          "seconds after which the work of a silent worker is given to another"),
+    SIZE(held_mb, "link.held_mb", "1024", 1, 1 << 24,
+         "MiB that trained batches may hold in Redis before the learner writes a checkpoint, with "
+         "which they go, earlier than trainer.save_freq says"),
     SIZE(deliveries_max, "link.deliveries_max", "5", 1, 1000,
          "times a group is tried before it goes to the dead"),
 
@@ -417,6 +427,8 @@ static bool enters_the_bits(const char *line)
                                       "audit.",
                                       "log.",
                                       "trainer.save_freq",
+                                      "trainer.save_seconds",
+                                      "trainer.max_rollouts_to_keep",
                                       "trainer.max_ckpt_to_keep",
                                       "trainer.rollout_freq",
                                       "trainer.total_training_steps"};

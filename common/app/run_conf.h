@@ -102,8 +102,10 @@ struct pl_run_conf {
     size_t exec_memory_mb;              /* reward.exec.memory_mb */
     /* trainer */
     size_t steps;                      /* trainer.total_training_steps */
+    size_t save_seconds;               /* trainer.save_seconds; 0: by steps alone */
     size_t save_freq, test_freq, keep; /* trainer.save_freq, test_freq, max_ckpt_to_keep */
     bool val_before_train;
+    size_t rollouts_max;  /* trainer.max_rollouts_to_keep; 0: all */
     size_t rollouts_kept; /* trainer.rollout_data: write rollouts of every n-th step, 0: none */
     /* trust in actors */
     double audit_share, audit_tolerance; /* audit.share, audit.tolerance */
@@ -122,6 +124,8 @@ struct pl_run_conf {
     bool insecure;                 /* link.insecure: an open bind without keys is meant */
     const char *relay_announce, *relay_serve; /* relay.announce, relay.serve: must be given there */
     size_t relay_cache_mb;                    /* relay.cache_mb */
+    size_t learner_drain_s;                   /* workers.learner_drain_s */
+    size_t held_mb;                           /* link.held_mb */
     size_t lease_s, deliveries_max;
     size_t memory_max;         /* run.memory_max in bytes, 0: what the machine has */
     int log_format, log_level; /* log.format: enum pl_log_format; log.level: enum pl_level */

@@ -26,6 +26,7 @@ int pl_fail(struct pl_error *err, int code, const char *fmt, ...)
     if (!err)
         return code;
     err->code = code;
+    err->os = 0;
     va_start(ap, fmt);
     vsnprintf(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
@@ -43,6 +44,7 @@ int pl_fail_errno(struct pl_error *err, const char *fmt, ...)
     if (!err)
         return code;
     err->code = code;
+    err->os = saved;
     va_start(ap, fmt);
     vsnprintf(err->text, sizeof err->text, fmt, ap);
     va_end(ap);

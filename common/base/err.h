@@ -24,6 +24,7 @@ enum pl_code {
 struct pl_error {
     int code;       /* one of enum pl_code */
     char text[640]; /* one sentence, no newline, NUL terminated */
+    int os;         /* errno, where pl_fail_errno() wrote it; else 0 */
 };
 
 /* Fill err (if not NULL) and return code, so that `return pl_fail(...)` and `rc = pl_fail(...)`

@@ -51,6 +51,9 @@ static int make_group(struct pl_queues *s, enum pl_queue queue, struct pl_error 
     rc = pl_redis_try(s->redis, &args, NULL, &met);
     if (rc < 0 && strstr(met.text, "BUSYGROUP"))
         return PL_OK;
+    if (rc < 0 && strstr(met.text, "OOM command not allowed"))
+        return PL_OK; /* full: it is asked whether it may write before whether the group is there;
+                       * one that is not is NOGROUP later */
     return rc < 0 ? pl_fail(err, rc, "%s", met.text) : PL_OK;
 }
 
@@ -127,6 +130,7 @@ int pl_queues_open(const struct pl_queues_opts *opts, struct pl_queues **ret_str
                                                  .client = client,
                                                  .patience_ms = opts->patience_ms,
                                                  .stop = opts->stop,
+                                                 .full = opts->full,
                                                  .event = opts->event,
                                                  .at = opts->at,
                                                  .mend = mend,
@@ -728,8 +732,8 @@ static int fetch_groups(struct pl_queues *s, struct pl_ready *ready, struct pl_e
             return pl_queues_odd(err, &args);
         }
         index = strtoul(name->str, &end, 10);
-        if (*end) /* "3:text" is for people */
-            continue;
+        if (*end || name->str[0] < '0' || name->str[0] > '9' || index > UINT32_MAX)
+            continue; /* "3:text" is for people, and what else is there is nobody's */
         ready->groups[ready->count++] =
             (struct pl_ready_group){(uint32_t)index, value->str, (size_t)value->len};
     }

@@ -36,6 +36,8 @@ struct pl_queues_opts {
     uint64_t patience_ms;          /* how long a call tries again; 0: for ever */
     bool (*stop)(void *at);        /* asked between tries and waits; NULL: never */
     void *at;
+    /* Asked when Redis is full (OOM). True: the call fails with PL_EFULL; NULL: it waits. */
+    bool (*full)(void *at);
     void (*event)(void *at, const char *line); /* state changes and groups that are buried, as lines
                                                 * of the log (logfmt.h); NULL: none */
 };

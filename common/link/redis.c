@@ -21,6 +21,7 @@ enum {
     PAUSE_MOST_MS = 10000,
     PAUSE_LOCAL_MS = 500, /* on a unix socket, where nobody else is in the way */
     SLICE_MS = 50,        /* how soon a pause notices that it is to stop */
+    SAY_MS = 60000,       /* how often a wait is said */
 };
 
 struct pl_redis {
@@ -31,8 +32,10 @@ struct pl_redis {
     struct pl_redis_wire *wire;
     uint64_t connects;
     uint64_t jitter;
-    int met;   /* enum answer: what the last error asked for */
-    bool down; /* said so already */
+    int met;           /* enum answer: what the last error asked for */
+    bool down;         /* said so already */
+    uint64_t said_ms;  /* when it was said last */
+    uint64_t answered; /* commands that Redis has ever carried out for this user, a bit for each */
 };
 
 void pl_redis_begin(struct pl_redis_args *args, const char *command)
@@ -184,7 +187,14 @@ static void tell(struct pl_redis *r, const char *event, const char *name, const 
 }
 
 /* What an answer that is an error asks for. */
-enum answer { ANSWER_FINAL, ANSWER_WAIT, ANSWER_RECONNECT, ANSWER_MEND, ANSWER_REFUSED };
+enum answer {
+    ANSWER_FINAL,
+    ANSWER_WAIT,
+    ANSWER_FULL,
+    ANSWER_RECONNECT,
+    ANSWER_MEND,
+    ANSWER_REFUSED
+};
 
 /* NOPERM of a command that a function calls, as Redis 7.0 says it. */
 static const char in_function[] = "ERR The user executing the script";
@@ -195,14 +205,23 @@ static enum answer kind_of(const char *text)
         const char *begin;
         enum answer answer;
     } rows[] = {
-        {"LOADING", ANSWER_WAIT},          {"BUSY ", ANSWER_WAIT},
-        {"MISCONF", ANSWER_WAIT},          {"OOM", ANSWER_WAIT},
-        {"TRYAGAIN", ANSWER_WAIT},         {"CLUSTERDOWN", ANSWER_WAIT},
-        {"UNBLOCKED", ANSWER_MEND},        {"NOGROUP", ANSWER_MEND},
-        {"ERR Function not", ANSWER_MEND}, {"READONLY", ANSWER_RECONNECT},
-        {"MASTERDOWN", ANSWER_RECONNECT},  {"ERR max number of clients", ANSWER_RECONNECT},
-        {"WRONGPASS", ANSWER_REFUSED},     {"NOAUTH", ANSWER_REFUSED},
-        {"NOPERM", ANSWER_REFUSED},        {"ERR AUTH", ANSWER_REFUSED},
+        {"LOADING", ANSWER_WAIT},
+        {"BUSY ", ANSWER_WAIT},
+        {"MISCONF", ANSWER_WAIT},
+        {"OOM", ANSWER_FULL},
+        {"TRYAGAIN", ANSWER_WAIT},
+        {"CLUSTERDOWN", ANSWER_WAIT},
+        {"NOREPLICAS", ANSWER_WAIT},
+        {"UNBLOCKED", ANSWER_MEND},
+        {"NOGROUP", ANSWER_MEND},
+        {"ERR Function not", ANSWER_MEND},
+        {"READONLY", ANSWER_RECONNECT},
+        {"MASTERDOWN", ANSWER_RECONNECT},
+        {"ERR max number of clients", ANSWER_RECONNECT},
+        {"WRONGPASS", ANSWER_REFUSED},
+        {"NOAUTH", ANSWER_REFUSED},
+        {"NOPERM", ANSWER_REFUSED},
+        {"ERR AUTH", ANSWER_REFUSED},
         {in_function, ANSWER_REFUSED},
     };
 
@@ -420,6 +439,48 @@ static bool may_help(struct pl_redis *r, bool *ret_at_once, int *ret_rc, struct 
     return answer != ANSWER_FINAL;
 }
 
+/* One of 64, by the command, or by the function that it calls. */
+static uint64_t bit_of(const struct pl_redis_args *args)
+{
+    const bool function = strcmp(args->words[0], "FCALL") == 0 && args->count > 1;
+    uint64_t hash = 14695981039346656037ull;
+
+    for (const char *at = args->words[function]; *at; at++)
+        hash = (hash ^ (unsigned char)*at) * 1099511628211ull;
+    return 1ull << (hash >> 58);
+}
+
+/*
+ * Who one is let one in before, and do this: a password is being changed, rights are read again, a
+ * certificate has run out. Others mend that, and what is in hand must not be lost over it.
+ */
+static bool is_mended_by_others(struct pl_redis *r, const struct pl_redis_args *args, int rc)
+{
+    if ((rc != PL_EINVAL && rc != PL_ENOENT && rc != PL_EUNSUPPORTED) || r->connects == 0)
+        return false;
+    if (r->wire && !(r->answered & bit_of(args))) /* it was never let do this */
+        return false;
+    if (r->wire)
+        hang_up(r); /* another connection is another user, once that is mended */
+    return r->answered != 0;
+}
+
+/* Once, and then once a minute. */
+static void say_waiting(struct pl_redis *r, bool at_once, const char *reason)
+{
+    const uint64_t now = now_ms();
+
+    if (at_once)
+        return;
+    if (!r->down)
+        tell(r, "waiting", "reason", reason);
+    else if (now - r->said_ms >= SAY_MS)
+        tell(r, "waits", "reason", reason);
+    if (!r->down || now - r->said_ms >= SAY_MS)
+        r->said_ms = now;
+    r->down = true;
+}
+
 int pl_redis_call(struct pl_redis *redis, const struct pl_redis_args *args, redisReply **ret_reply,
                   struct pl_error *err)
 {
@@ -430,18 +491,25 @@ int pl_redis_call(struct pl_redis *redis, const struct pl_redis_args *args, redi
 
     for (;;) {
         struct pl_error met = {0};
-        bool at_once;
+        bool at_once = false;
         int rc = redis->wire ? PL_OK : dial(redis, &met);
 
         if (rc == PL_OK)
             rc = pl_redis_try(redis, args, ret_reply, &met);
-        if (rc == PL_OK)
+        if (rc == PL_OK) {
+            if (redis->down) /* it refused, and does not any more */
+                tell(redis, "connected", "url", redis->url.shown);
+            redis->down = false;
+            redis->answered |= bit_of(args);
             return PL_OK;
-        if (rc != PL_EIO || !may_help(redis, &at_once, &rc, &met))
+        }
+        if (redis->met == ANSWER_FULL && redis->wire && redis->opts.full &&
+            redis->opts.full(redis->opts.at))
+            return pl_fail(err, PL_EFULL, "%s", met.text);
+        if (!is_mended_by_others(redis, args, rc) &&
+            (rc != PL_EIO || !may_help(redis, &at_once, &rc, &met)))
             return pl_fail(err, rc, "%s", met.text);
-        if (!redis->down && !at_once)
-            tell(redis, "waiting", "reason", met.text);
-        redis->down = redis->down || !at_once;
+        say_waiting(redis, at_once, met.text);
         if (at_once && mended++ < 3)
             continue;
         pause = next_pause(redis, pause);

@@ -8,8 +8,9 @@
  *
  * What waiting does not mend is an error at once, with what a person is to do: a password that is
  * wrong (WRONGPASS) or missing (NOAUTH), a right that the user does not have (NOPERM), a
- * certificate. The password is read from its file at each connect, so that it can be changed under
- * a program that runs.
+ * certificate. But where it had worked before, somebody is changing it under a program that has
+ * work in hand: then that is waited for too, and said. The password is read from its file at each
+ * connect, so that it can be changed under a program that runs.
  */
 #ifndef PL_LINK_REDIS_H
 #define PL_LINK_REDIS_H
@@ -49,6 +50,9 @@ struct pl_redis_opts {
     uint64_t patience_ms;
     uint64_t answer_ms; /* how long one answer may take; 0: 15 s, longer than any read blocks */
     bool (*stop)(void *at);
+    /* Asked when Redis refuses to write for want of memory (OOM). True: the call fails with
+     * PL_EFULL, as the caller has something to do about it; else, and NULL, it waits. */
+    bool (*full)(void *at);
     void (*event)(void *at, const char *line);
     void *at;
     /* Make groups, load functions: after each connect and when an answer says they are gone. */
@@ -65,7 +69,8 @@ void pl_redis_destroy(struct pl_redis *redis); /* NULL is fine */
 /*
  * *ret_reply is the caller's, ended with freeReplyObject(); it is no error. PL_ECANCELED: stop said
  * so. PL_EIO: patience is over, or Redis refused for good; the sentence says what it said.
- * PL_EINVAL, PL_ENOENT: who one is does not let one in, or not do this. PL_ENOMEM.
+ * PL_EINVAL, PL_ENOENT: who one is does not let one in, or not do this. PL_EFULL: as `full` said.
+ * PL_ENOMEM.
  */
 int pl_redis_call(struct pl_redis *redis, const struct pl_redis_args *args, redisReply **ret_reply,
                   struct pl_error *err);

@@ -280,9 +280,9 @@ murder actor-2
 looks=0 unbalanced=0 # fed = trained + dropped + what is under way, whenever one looks
 while running; do
     redis-cli -s run-latest/redis.sock FCALL plait1_ledger 1 'plait:{t}:' >ledger 2>/dev/null
-    if [ "$(wc -l <ledger)" -eq 10 ]; then
+    if [ "$(wc -l <ledger)" -eq 11 ]; then
         looks=$((looks + 1))
-        awk '{ n[NR] = $1 } END { exit n[1] == 0 || n[1] != n[2] + n[3] + n[4] + n[5] + n[7] }' \
+        awk '{ n[NR] = $1 } END { exit n[1] == 0 || n[1] != n[2] + n[3] + n[4] + n[5] + n[7] + n[11] }' \
             ledger || unbalanced=$((unbalanced + 1))
     fi
     sleep 0.05

@@ -67,7 +67,8 @@ static struct pl_buf encode(uint32_t index, const struct pl_score scores[2])
 /* Two groups alike but for the charge of the second one's first sample, which is overlong too. */
 static struct pl_rollouts read_two(bool gate, bool by_segment)
 {
-    struct pl_score scores[2] = {{.format = 1,
+    struct pl_score scores[2] = {{.verdict = PL_VERDICT_RIGHT,
+                                  .format = 1,
                                   .final = 2,
                                   .intermediate = 0.3f,
                                   .extra = -0.25f,
@@ -75,7 +76,8 @@ static struct pl_rollouts read_two(bool gate, bool by_segment)
                                   .segments = segments,
                                   .segment_count = 5,
                                   .why = ""},
-                                 {.format = -1,
+                                 {.verdict = PL_VERDICT_WRONG,
+                                  .format = -1,
                                   .intermediate = 0.125f,
                                   .first_answer = -1,
                                   .segments = empty,
@@ -84,9 +86,11 @@ static struct pl_rollouts read_two(bool gate, bool by_segment)
     const struct pl_rollouts_check check = {
         .limits = {.bytes = 1 << 16, .samples = 2, .tokens = LEN, .vocab = 100},
         .version = 1,
-        .by_segment = by_segment};
+        .by_segment = by_segment,
+        .gated = !gate, /* a batch before it that nothing comes near to */
+        .previous = 2.0};
     struct pl_ready_group groups[2];
-    struct pl_ready ready = {.gate = gate, .groups = groups, .count = 2};
+    struct pl_ready ready = {.gate = !gate, .accuracy = 0.75, .groups = groups, .count = 2};
     struct pl_rollouts rollouts = {0};
     struct pl_error err = {0};
     struct pl_buf bufs[2];
@@ -107,6 +111,21 @@ static void are(const double *got, const double *want, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         pl_assert_close(got[i], want[i], 1e-7, 0);
+}
+
+/* Redis holds 0.75 and the other gate: what was read counts. */
+static void the_groups_decide(void **state)
+{
+    (void)state;
+    for (int gate = 0; gate < 2; gate++) {
+        struct pl_rollouts r = read_two(gate, false);
+
+        assert_int_equal(r.samples, 4);
+        assert_int_equal(r.right, 2);
+        assert_true(r.accuracy == 0.5);
+        assert_int_equal(r.gate, gate);
+        pl_rollouts_release(&r);
+    }
 }
 
 static void the_score_is_at_the_last_token(void **state)
@@ -180,6 +199,7 @@ static void groups_that_stay_keep_their_places(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_groups_decide),
         cmocka_unit_test(the_score_is_at_the_last_token),
         cmocka_unit_test(segments_have_what_they_earned),
         cmocka_unit_test(what_is_left_at_the_end_has_no_traces_of_rounding),

@@ -1,0 +1,78 @@
+#include "learner/result.h"
+
+#include "common/base/buf.h"
+#include "common/base/file.h"
+#include "common/base/json.h"
+#include "common/model/checkpoint.h"
+#include "common/model/outdir.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { JSON_BYTES_MAX = 1 << 16, ID_BYTES_MAX = 256 };
+
+/* The folder's run_id, where it has one. */
+static char *read_id(const char *dir)
+{
+    char *path = pl_strf("%s/run_id", dir), *text = NULL;
+    size_t len = 0;
+
+    if (path && pl_file_read(path, ID_BYTES_MAX, &text, &len, NULL) == PL_OK)
+        text[strcspn(text, "\r\n")] = '\0';
+    free(path);
+    return text;
+}
+
+static int write_note(const struct pl_run_conf *conf, const char *folder, uint64_t step,
+                      struct pl_error *err)
+{
+    char *path = pl_strf("%s/" PL_RESULT_FILE, folder), *id = read_id(conf->dir);
+    json_t *root = json_pack("{s:s, s:I}", "run", conf->name, "step", (json_int_t)step);
+    int rc = root && path ? PL_OK : pl_fail(err, PL_ENOMEM, "no memory for '%s'", folder);
+
+    if (rc == PL_OK && id && json_object_set_new(root, "run_id", json_string(id)) < 0)
+        rc = pl_fail(err, PL_EFORMAT, "'%s/run_id' is no text", conf->dir);
+    if (rc == PL_OK)
+        rc = pl_json_save(path, root, 2, err);
+    json_decref(root);
+    free(id);
+    free(path);
+    return rc;
+}
+
+int pl_result_write(const struct pl_run_conf *conf, uint64_t step, const struct pl_weights *weights,
+                    struct pl_error *err)
+{
+    char *path = pl_strf("%s/model", conf->dir);
+    struct pl_outdir out;
+    int rc = path ? pl_outdir_open(path, true, &out, err)
+                  : pl_fail(err, PL_ENOMEM, "no memory to write the model");
+
+    free(path);
+    if (rc < 0)
+        return rc;
+    rc = pl_model_write(out.tmp, weights, conf->model, PL_SHARD_DEFAULT, err);
+    if (rc == PL_OK)
+        rc = write_note(conf, out.tmp, step, err);
+    if (rc == PL_OK)
+        return pl_outdir_commit(&out, err);
+    pl_outdir_abort(&out);
+    return rc;
+}
+
+int pl_result_step(const char *dir, uint64_t *ret_step, struct pl_error *err)
+{
+    char *path = pl_strf("%s/model/" PL_RESULT_FILE, dir);
+    json_t *root = NULL;
+    size_t step = 0;
+    int rc = path ? pl_json_load(path, JSON_BYTES_MAX, &root, err)
+                  : pl_fail(err, PL_ENOMEM, "no memory for '%s'", dir);
+
+    if (rc == PL_OK)
+        rc = pl_json_size(root, "step", path, 0, SIZE_MAX / 2, &step, err);
+    if (rc == PL_OK)
+        *ret_step = step;
+    json_decref(root);
+    free(path);
+    return rc;
+}
