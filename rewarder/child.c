@@ -12,13 +12,15 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { OPEN_MAX_ = 256, PROCESSES_MAX = 4096, FILE_BYTES_MAX = 1 << 30, FDS_MAX = 4096 };
 enum { END_WAIT_MS = 200 }; /* between the end of the output and that of the program */
+enum { END_PAUSE_MS = 5, END_TRIES = 2000 };          /* how long a watcher goes on killing */
+enum { WATCHER_LOOK_MS = 1000, WATCHER_LOOKS = 20 };  /* how long one is waited for */
 enum {
     START_LOOK_MS = 10, /* how often to look whether a new one reads; nothing tells */
     LOOK_MS = 1000,     /* how often to say that it is being waited for */
@@ -41,13 +43,6 @@ static int open_pipe(int fds[2])
     return fds[0] >= 0 && fds[1] >= 0 ? 0 : -1;
 }
 
-static void close_pipe(const int fds[2])
-{
-    for (int i = 0; i < 2; i++)
-        if (fds[i] >= 0)
-            close(fds[i]);
-}
-
 /* Not more than there may be already. */
 static void limit(int what, rlim_t most)
 {
@@ -67,13 +62,34 @@ static void leave_nothing_open(void)
         fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
-/* In the child, between fork() and exec: nothing but system calls. `report` takes errno. */
-static _Noreturn void become(char *const *command, char *const *environment, size_t memory_max,
-                             const int in[2], const int out[2], int report, pid_t parent)
+/* What two processes need to become a program and its watcher. */
+struct plan {
+    char *const *command, *const *environment;
+    size_t memory_max;
+    int in[2], out[2];
+    int report[2]; /* struct report, until the program runs */
+    int exit[2];   /* its wait status */
+    int life[2];   /* nothing is written: its end says that we are gone */
+};
+
+/* Eight bytes, so that those of two writers never mix. */
+struct report {
+    enum { REPORT_PID = 1, REPORT_ERRNO } what;
+    int value;
+};
+
+static void tell(int fd, const void *bytes, size_t len)
+{
+    while (write(fd, bytes, len) < 0 && errno == EINTR)
+        ;
+}
+
+/* In the program's process, before exec: nothing but system calls, as in all that follows here. */
+static _Noreturn void become(const struct plan *p, pid_t parent)
 {
     const struct sigaction initial = {.sa_handler = SIG_DFL};
+    struct report report = {REPORT_ERRNO, 0};
     sigset_t none;
-    int code;
 
     setsid();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -84,21 +100,131 @@ static _Noreturn void become(char *const *command, char *const *environment, siz
         sigaction(number, &initial, NULL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    if (dup2(in[0], STDIN_FILENO) >= 0 && dup2(out[1], STDOUT_FILENO) >= 0) {
+    if (dup2(p->in[0], STDIN_FILENO) >= 0 && dup2(p->out[1], STDOUT_FILENO) >= 0) {
         leave_nothing_open();
         limit(RLIMIT_CORE, 0);
         limit(RLIMIT_NOFILE, OPEN_MAX_);
         limit(RLIMIT_NPROC, PROCESSES_MAX);
         limit(RLIMIT_FSIZE, FILE_BYTES_MAX);
-        if (memory_max > 0)
-            limit(RLIMIT_AS, memory_max);
-        execvpe(command[0], command, environment);
+        if (p->memory_max > 0)
+            limit(RLIMIT_AS, p->memory_max);
+        execvpe(p->command[0], p->command, p->environment);
     }
-    code = errno;
-    while (write(report, &code, sizeof code) < 0 && errno == EINTR)
-        ;
+    report.value = errno;
+    tell(p->report[1], &report, sizeof report);
     _exit(127);
 }
+
+/* ---- the watcher ---- */
+
+static void close_range_of(unsigned from, unsigned to)
+{
+    if (from > to || close_range(from, to, 0) == 0)
+        return;
+    for (unsigned fd = from; fd <= to && fd < FDS_MAX; fd++)
+        close((int)fd);
+}
+
+/* All but two: a copy of another watcher's pipe would keep that one from seeing its end. */
+static void close_all_but(int a, int b)
+{
+    const unsigned low = (unsigned)(a < b ? a : b), high = (unsigned)(a < b ? b : a);
+
+    if (low > 0)
+        close_range_of(0, low - 1);
+    close_range_of(low + 1, high - 1);
+    close_range_of(high + 1, ~0U);
+}
+
+/* SIGKILL to each of its children; those of theirs become its children by that. False: there is no
+ * list of them here. */
+static bool kill_children(void)
+{
+    const int fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+    char bytes[4096];
+    pid_t pid = 0;
+    ssize_t n;
+
+    if (fd < 0)
+        return false;
+    while ((n = read(fd, bytes, sizeof bytes)) > 0)
+        for (ssize_t i = 0; i < n; i++) {
+            if (bytes[i] >= '0' && bytes[i] <= '9') {
+                pid = 10 * pid + (bytes[i] - '0');
+                continue;
+            }
+            if (pid > 0)
+                kill(pid, SIGKILL);
+            pid = 0;
+        }
+    close(fd);
+    return true;
+}
+
+/* Bury who is dead; the program's status is told. False: there are no children any more. */
+static bool bury_the_dead(pid_t program, int exit_fd)
+{
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) != 0) {
+        if (pid < 0)
+            return errno == EINTR;
+        if (pid == program)
+            tell(exit_fd, &status, sizeof status);
+    }
+    return true;
+}
+
+static void end_all(pid_t program, int exit_fd)
+{
+    kill(-program, SIGKILL);
+    for (int tries = 0; tries < END_TRIES && bury_the_dead(program, exit_fd); tries++) {
+        if (!kill_children() && tries > 0)
+            break;
+        if (tries > 10)
+            poll(NULL, 0, END_PAUSE_MS);
+    }
+}
+
+/* All signals are held back. */
+static _Noreturn void watch(const struct plan *p)
+{
+    struct report report = {REPORT_PID, 0};
+    const pid_t self = getpid();
+    struct pollfd fds[2];
+    sigset_t child;
+    pid_t program;
+
+    setsid();
+    prctl(PR_SET_NAME, "plait-watcher", 0, 0, 0);
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    program = _Fork();
+    if (program == 0)
+        become(p, self);
+    report = program < 0 ? (struct report){REPORT_ERRNO, errno} : (struct report){REPORT_PID, program};
+    tell(p->report[1], &report, sizeof report);
+    close_all_but(p->life[0], p->exit[1]);
+    if (program < 0)
+        _exit(1);
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    fds[0] = (struct pollfd){p->life[0], POLLIN, 0};
+    fds[1] = (struct pollfd){signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK), POLLIN, 0};
+    while (fds[0].revents == 0) {
+        struct signalfd_siginfo info;
+
+        (void)bury_the_dead(program, p->exit[1]);
+        if (poll(fds, 2, fds[1].fd < 0 ? START_LOOK_MS : -1) < 0)
+            fds[0].revents = 0;
+        while (fds[1].fd >= 0 && read(fds[1].fd, &info, sizeof info) > 0)
+            ;
+    }
+    end_all(program, p->exit[1]);
+    _exit(0);
+}
+
+/* ---- on our side ---- */
 
 /* NULL terminated, the strings behind the pointers; from malloc(). */
 static char **make_environment(void)
@@ -128,11 +254,10 @@ static char **make_environment(void)
     return list;
 }
 
-/* The child's pid; its signals are held back until it has its own handlers, which are none. */
-static pid_t start(char *const *command, char *const *environment, size_t memory_max,
-                   const int in[2], const int out[2], const int report[2])
+/* The watcher's pid; its signals are held back for ever, the program's until it has its own handlers,
+ * which are none. */
+static pid_t start(const struct plan *p)
 {
-    const pid_t parent = getpid();
     sigset_t all, before;
     pid_t pid;
 
@@ -140,80 +265,123 @@ static pid_t start(char *const *command, char *const *environment, size_t memory
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pid = fork();
     if (pid == 0)
-        become(command, environment, memory_max, in, out, report[1], parent);
+        watch(p);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return pid;
 }
 
-static void reap(pid_t pid, int *ret_status)
+static void close_one(int *fd)
 {
-    while (waitpid(pid, ret_status, 0) < 0 && errno == EINTR)
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* The end of a watcher: told to, or else by force. */
+static void reap(pid_t watcher, pid_t program, int exit_fd)
+{
+    struct pollfd gone = {exit_fd, POLLIN, 0};
+    int64_t left = WATCHER_LOOKS;
+    int status;
+
+    while (left-- > 0) { /* its end of the pipe closes; a status may come before that */
+        if (poll(&gone, 1, WATCHER_LOOK_MS) > 0 && read(exit_fd, &status, sizeof status) == 0)
+            break;
+        pl_pulse();
+    }
+    if (left < 0) { /* somebody stopped it */
+        kill(watcher, SIGKILL);
+        if (program > 0)
+            kill(-program, SIGKILL);
+    }
+    while (waitpid(watcher, &status, 0) < 0 && errno == EINTR)
         ;
+}
+
+/* The program's pid, or 0; *ret_errno: why it does not run. Until it does, or cannot. */
+static pid_t read_reports(int fd, int *ret_errno)
+{
+    struct report report;
+    pid_t pid = 0;
+    ssize_t n;
+
+    *ret_errno = 0;
+    while ((n = read(fd, &report, sizeof report)) == sizeof report || (n < 0 && errno == EINTR)) {
+        if (n < 0)
+            continue;
+        if (report.what == REPORT_PID)
+            pid = report.value;
+        else
+            *ret_errno = report.value;
+    }
+    if (pid == 0 && *ret_errno == 0)
+        *ret_errno = ECHILD; /* the watcher was killed */
+    return pid;
 }
 
 int pl_child_start(char *const *command, size_t memory_max, struct pl_child *ret_child,
                    struct pl_error *err)
 {
-    int in[2] = {-1, -1}, out[2] = {-1, -1}, report[2] = {-1, -1}, code = 0, status;
     char **environment = make_environment();
-    pid_t pid = -1;
-    ssize_t n;
+    struct plan p = {.command = command,
+                     .environment = environment,
+                     .memory_max = memory_max,
+                     .in = {-1, -1},
+                     .out = {-1, -1},
+                     .report = {-1, -1},
+                     .exit = {-1, -1},
+                     .life = {-1, -1}};
+    pid_t watcher = -1, program = 0;
+    int code = 0;
 
-    if (!environment || open_pipe(in) < 0 || open_pipe(out) < 0 || open_pipe(report) < 0 ||
-        fcntl(in[1], F_SETFL, O_NONBLOCK) < 0 || fcntl(out[0], F_SETFL, O_NONBLOCK) < 0)
+    if (!environment || open_pipe(p.in) < 0 || open_pipe(p.out) < 0 || open_pipe(p.report) < 0 ||
+        open_pipe(p.exit) < 0 || open_pipe(p.life) < 0 ||
+        fcntl(p.in[1], F_SETFL, O_NONBLOCK) < 0 || fcntl(p.out[0], F_SETFL, O_NONBLOCK) < 0)
         code = environment ? errno : ENOMEM;
     if (code == 0) {
-        pid = start(command, environment, memory_max, in, out, report);
-        code = pid < 0 ? errno : 0;
+        watcher = start(&p);
+        code = watcher < 0 ? errno : 0;
     }
-    if (pid > 0) {
-        close(report[1]);
-        report[1] = -1;
-        do
-            n = read(report[0], &code, sizeof code);
-        while (n < 0 && errno == EINTR);
-        if (n == sizeof code)
-            reap(pid, &status);
-        else
-            code = 0;
-    }
+    close_one(&p.in[0]);
+    close_one(&p.out[1]);
+    close_one(&p.report[1]);
+    close_one(&p.exit[1]);
+    close_one(&p.life[0]);
+    if (watcher > 0)
+        program = read_reports(p.report[0], &code);
     free(environment);
-    close_pipe(report);
+    close_one(&p.report[0]);
     if (code != 0) {
-        close_pipe(in);
-        close_pipe(out);
+        close_one(&p.in[1]);
+        close_one(&p.out[0]);
+        close_one(&p.life[1]);
+        if (watcher > 0)
+            reap(watcher, program, p.exit[0]);
+        close_one(&p.exit[0]);
         errno = code;
         return pl_fail_errno(err, "start '%s'", command[0]);
     }
-    close(in[0]);
-    close(out[1]);
-    *ret_child = (struct pl_child){.pid = pid, .in = in[1], .out = out[0]};
-    ret_child->exit_fd = (int)syscall(SYS_pidfd_open, pid, 0U);
-    if (ret_child->exit_fd >= 0)
-        fcntl(ret_child->exit_fd, F_SETFD, FD_CLOEXEC);
+    *ret_child = (struct pl_child){.pid = program,
+                                   .watcher = watcher,
+                                   .in = p.in[1],
+                                   .out = p.out[0],
+                                   .exit_fd = p.exit[0],
+                                   .life_fd = p.life[1]};
     return PL_OK;
-}
-
-/* Its wait status. */
-static int stop(struct pl_child *c)
-{
-    int status = 0;
-
-    kill(-c->pid, SIGKILL);
-    kill(c->pid, SIGKILL); /* it may not have reached setsid(), or have left its group */
-    reap(c->pid, &status);
-    close(c->in);
-    close(c->out);
-    if (c->exit_fd >= 0)
-        close(c->exit_fd);
-    *c = (struct pl_child){0};
-    return status;
 }
 
 void pl_child_stop(struct pl_child *child)
 {
-    if (child->pid > 0)
-        (void)stop(child);
+    struct pl_child *c = child;
+
+    if (c->pid == 0)
+        return;
+    close(c->life_fd);
+    close(c->in);
+    close(c->out);
+    reap(c->watcher, c->pid, c->exit_fd);
+    close(c->exit_fd);
+    *c = (struct pl_child){0};
 }
 
 /* ---- asking ---- */
@@ -283,24 +451,27 @@ static ssize_t write_quietly(int fd, const char *bytes, size_t len)
     return n;
 }
 
-/* How it ended, in words: it is, or closed its output. */
+/* How it ended, in words: it did, or closed its output. */
 static void end(struct pl_child *c, char why[96])
 {
     struct pollfd gone = {c->exit_fd, POLLIN, 0};
-    siginfo_t info = {0};
+    ssize_t n = -1;
     int status;
 
     while (poll(&gone, 1, END_WAIT_MS) < 0 && errno == EINTR)
         ;
-    waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT);
-    status = stop(c);
-    if (info.si_pid == 0)
+    if (gone.revents)
+        n = read(c->exit_fd, &status, sizeof status);
+    if (n < 0)
         snprintf(why, 96, "it closed its output");
+    else if (n != sizeof status)
+        snprintf(why, 96, "it was killed, and what watches it");
     else if (WIFSIGNALED(status))
         snprintf(why, 96, "it was killed by signal %d (%s)", WTERMSIG(status),
                  sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?");
     else
         snprintf(why, 96, "it ended with status %d", WEXITSTATUS(status));
+    pl_child_stop(c);
 }
 
 /* One exchange. */

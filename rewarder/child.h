@@ -3,8 +3,11 @@
  * output is the answer. It is a program of the user's and may be given what a model wrote, so it
  * can do little harm and cannot hold anything up:
  *
- *   - it runs in a session of its own, and ends with all of its process group by SIGKILL; it is
- *     killed by the kernel when the thread that started it ends;
+ *   - it runs in a session of its own, under a small process that watches it: whatever it started
+ *     becomes a child of that one, and is killed with it, however it hid (other sessions, other
+ *     parents, signals that are ignored). The watcher does so when it is told to, and when the
+ *     program that asks ends for whatever reason, SIGKILL too: a pipe between them closes then.
+ *     What the kernel will not let die (it waits for a disk that is gone) is left after 10 s;
  *   - it inherits no descriptor but standard error, no signal mask or handler, and of the
  *     environment PATH, HOME and TMPDIR, beside LANG=C.UTF-8;
  *   - address space, processor time of a question (the time it has, on every processor), files
@@ -28,10 +31,12 @@
 enum { PL_CHILD_LINE_MAX = 1 << 16 }; /* of an answer, in bytes */
 
 struct pl_child {
-    pid_t pid;    /* 0: there is none */
-    int in, out;  /* our ends of its standard input and output */
-    int exit_fd;  /* pidfd, readable when it is gone; -1 where the kernel has none */
-    size_t lines; /* answered */
+    pid_t pid;     /* 0: there is none */
+    pid_t watcher; /* its parent, a child of ours */
+    int in, out;   /* our ends of its standard input and output */
+    int exit_fd;   /* readable when it is gone: its wait status comes by it */
+    int life_fd;   /* closed: the watcher is to end everything */
+    size_t lines;  /* answered */
 };
 
 /*
