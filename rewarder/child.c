@@ -19,8 +19,8 @@
 
 enum { OPEN_MAX_ = 256, PROCESSES_MAX = 4096, FILE_BYTES_MAX = 1 << 30, FDS_MAX = 4096 };
 enum { END_WAIT_MS = 200 }; /* between the end of the output and that of the program */
-enum { END_PAUSE_MS = 5, END_TRIES = 2000 };          /* how long a watcher goes on killing */
-enum { WATCHER_LOOK_MS = 1000, WATCHER_LOOKS = 20 };  /* how long one is waited for */
+enum { END_PAUSE_MS = 5, END_TRIES = 2000 };         /* how long a watcher goes on killing */
+enum { WATCHER_LOOK_MS = 1000, WATCHER_LOOKS = 20 }; /* how long one is waited for */
 enum {
     START_LOOK_MS = 10, /* how often to look whether a new one reads; nothing tells */
     LOOK_MS = 1000,     /* how often to say that it is being waited for */
@@ -202,7 +202,8 @@ static _Noreturn void watch(const struct plan *p)
     program = _Fork();
     if (program == 0)
         become(p, self);
-    report = program < 0 ? (struct report){REPORT_ERRNO, errno} : (struct report){REPORT_PID, program};
+    report =
+        program < 0 ? (struct report){REPORT_ERRNO, errno} : (struct report){REPORT_PID, program};
     tell(p->report[1], &report, sizeof report);
     close_all_but(p->life[0], p->exit[1]);
     if (program < 0)
@@ -254,8 +255,8 @@ static char **make_environment(void)
     return list;
 }
 
-/* The watcher's pid; its signals are held back for ever, the program's until it has its own handlers,
- * which are none. */
+/* The watcher's pid; its signals are held back for ever, the program's until it has its own
+ * handlers, which are none. */
 static pid_t start(const struct plan *p)
 {
     sigset_t all, before;
@@ -335,8 +336,8 @@ int pl_child_start(char *const *command, size_t memory_max, struct pl_child *ret
     int code = 0;
 
     if (!environment || open_pipe(p.in) < 0 || open_pipe(p.out) < 0 || open_pipe(p.report) < 0 ||
-        open_pipe(p.exit) < 0 || open_pipe(p.life) < 0 ||
-        fcntl(p.in[1], F_SETFL, O_NONBLOCK) < 0 || fcntl(p.out[0], F_SETFL, O_NONBLOCK) < 0)
+        open_pipe(p.exit) < 0 || open_pipe(p.life) < 0 || fcntl(p.in[1], F_SETFL, O_NONBLOCK) < 0 ||
+        fcntl(p.out[0], F_SETFL, O_NONBLOCK) < 0)
         code = environment ? errno : ENOMEM;
     if (code == 0) {
         watcher = start(&p);

@@ -278,27 +278,6 @@ bool pl_em_equal(const struct pl_em *a, const struct pl_em *b)
 
 /* ---- truths ---- */
 
-static bool is(const struct pl_em *given, const char *text)
-{
-    struct pl_em truth;
-
-    return pl_em_read(text, strlen(text), &truth) && pl_em_equal(given, &truth);
-}
-
-enum pl_verdict pl_em_compare(const struct pl_truth *truth, const char *answer, size_t len)
-{
-    struct pl_em given;
-
-    if (!pl_em_read(answer, len, &given))
-        return PL_VERDICT_UNPARSED;
-    if (is(&given, truth->answer))
-        return PL_VERDICT_RIGHT;
-    for (size_t i = 0; i < truth->alias_count; i++)
-        if (is(&given, truth->aliases[i]))
-            return PL_VERDICT_RIGHT;
-    return PL_VERDICT_WRONG;
-}
-
 int pl_em_check(const struct pl_task *task, const struct pl_truth *truth, const char *what,
                 struct pl_error *err)
 {

@@ -42,10 +42,6 @@ bool pl_em_read(const char *text, size_t len, struct pl_em *ret_em);
 
 bool pl_em_equal(const struct pl_em *a, const struct pl_em *b);
 
-/* RIGHT: the answer's form is that of the truth or of one of its aliases; an alias that has no form
- * is equal to nothing. UNPARSED: the answer has none. */
-enum pl_verdict pl_em_compare(const struct pl_truth *truth, const char *answer, size_t len);
-
 /* Whether truths have a form. PL_EFORMAT; `what` is how the sentence calls that truth. */
 int pl_em_check(const struct pl_task *task, const struct pl_truth *truth, const char *what,
                 struct pl_error *err);

@@ -3,13 +3,12 @@
 #include "common/base/json.h"
 #include "rewarder/child.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { QUESTION_MAX = 8 << 20, STARTS_MAX = 3, UNANSWERED_MAX = 16 };
+enum { STARTS_MAX = 3, UNANSWERED_MAX = 16 };
 enum { START_TIMES = 3 }; /* time-outs that a new process has until it begins to read */
 
 struct pl_exec {
@@ -17,9 +16,8 @@ struct pl_exec {
     struct pl_child child;
     struct pl_buf question, answer;
     char why[128];     /* of the response under way */
-    double left_s;     /* of its time */
     uint64_t failures; /* responses */
-    size_t unanswered; /* questions before the first answer; 0 ever after it */
+    size_t unanswered; /* times that it was asked before it first answered */
     bool answered;     /* any question */
     char broken[240];  /* "" while it is of use */
 };
@@ -31,7 +29,7 @@ int pl_exec_create(const struct pl_exec_opts *opts, struct pl_exec **ret_exec)
     if (!e)
         return PL_ENOMEM;
     e->opts = *opts;
-    pl_buf_init(&e->question, QUESTION_MAX);
+    pl_buf_init(&e->question, PL_EXEC_QUESTION_MAX);
     pl_buf_init(&e->answer, PL_CHILD_LINE_MAX);
     *ret_exec = e;
     return PL_OK;
@@ -152,19 +150,9 @@ int pl_exec_answer(const char *line, size_t len, enum pl_verdict *ret_verdict, s
 
 /* ---- asking ---- */
 
-void pl_exec_begin(struct pl_exec *exec, const struct pl_task *task)
+void pl_exec_begin(struct pl_exec *exec)
 {
     exec->why[0] = '\0';
-    exec->left_s = exec->opts.timeout_s * (double)(1 + task->step_count);
-}
-
-static enum pl_verdict failed(struct pl_exec *e)
-{
-    e->failures++;
-    if (!e->answered && ++e->unanswered >= UNANSWERED_MAX && !e->broken[0])
-        snprintf(e->broken, sizeof e->broken, "has answered none of its first %d questions; %s",
-                 UNANSWERED_MAX, e->why);
-    return PL_VERDICT_UNPARSED;
 }
 
 static double seconds(void)
@@ -217,7 +205,7 @@ static bool ask_once(struct pl_exec *e, struct ask *a)
     return a->outcome != PL_CHILD_UNTOUCHED;
 }
 
-/* The verdict of a line that came. */
+/* The verdict of a line that came; NONE: it is no answer, and the program is stopped. */
 static enum pl_verdict decide(struct pl_exec *e)
 {
     const char *line = e->answer.data ? e->answer.data : "";
@@ -232,54 +220,62 @@ static enum pl_verdict decide(struct pl_exec *e)
         if (*at < ' ' || *at > '~')
             *at = '?';
     pl_child_stop(&e->child);
-    return failed(e);
+    return PL_VERDICT_NONE;
 }
 
-/* What it came to, where it did not answer, in words. */
-static void explain(struct pl_exec *e, const struct pl_task *task, const struct ask *a)
+/* One try. NONE: it came to nothing, `why` says how. */
+static enum pl_verdict try(struct pl_exec *e)
 {
-    const double timeout_s = e->opts.timeout_s;
+    struct ask a = {.limit_s = e->opts.timeout_s,
+                    .start_s = START_TIMES * e->opts.timeout_s,
+                    .outcome = PL_CHILD_GONE};
+    enum pl_verdict verdict = PL_VERDICT_NONE;
+    size_t starts = 0;
 
-    if (a->outcome == PL_CHILD_LATE && a->limit_s < timeout_s)
-        snprintf(e->why, sizeof e->why, "verifier timed out after %g s for the response",
-                 timeout_s * (double)(1 + task->step_count));
-    else if (a->outcome == PL_CHILD_LATE)
-        snprintf(e->why, sizeof e->why, "verifier timed out after %g s", timeout_s);
+    if (e->opts.pulse)
+        e->opts.pulse(e->opts.at);
+    a.begin = seconds();
+    while (!ask_once(e, &a) && ++starts < STARTS_MAX)
+        nap(starts);
+    if (starts < STARTS_MAX && a.outcome == PL_CHILD_ANSWERED)
+        verdict = decide(e);
+    else if (a.outcome == PL_CHILD_LATE)
+        snprintf(e->why, sizeof e->why, "verifier timed out after %g s", a.limit_s);
     else
-        snprintf(e->why, sizeof e->why, "verifier failed: %s", a->why);
+        snprintf(e->why, sizeof e->why, "verifier failed: %s", a.why);
+    if (starts == STARTS_MAX)
+        snprintf(e->broken, sizeof e->broken, "is of no use, tried %d times: %s", STARTS_MAX,
+                 a.why);
+    else if (verdict == PL_VERDICT_NONE && !e->answered && ++e->unanswered >= UNANSWERED_MAX &&
+             !e->broken[0])
+        snprintf(e->broken, sizeof e->broken, "has answered none of %d questions; %s",
+                 UNANSWERED_MAX, e->why);
+    return verdict;
 }
 
 enum pl_verdict pl_exec_ask(struct pl_exec *exec, const struct pl_task *task, size_t step,
                             const char *text, size_t len)
 {
-    const double timeout_s = exec->opts.timeout_s;
-    struct ask a = {.limit_s = exec->left_s < timeout_s ? exec->left_s : timeout_s,
-                    .start_s = START_TIMES * timeout_s,
-                    .outcome = PL_CHILD_GONE};
-    size_t tries = 0;
+    enum pl_verdict verdict = PL_VERDICT_NONE;
+    int rc;
 
     if (exec->why[0])
-        return PL_VERDICT_UNPARSED;
+        return PL_VERDICT_NONE;
     pl_buf_clear(&exec->question);
-    if (pl_exec_question(task, step, text, len, &exec->question) < 0) { /* not its fault */
-        snprintf(exec->why, sizeof exec->why,
-                 "verifier failed: the question would be longer than %d bytes", QUESTION_MAX);
-        exec->failures++;
+    rc = pl_exec_question(task, step, text, len, &exec->question);
+    if (rc == PL_EFULL)
         return PL_VERDICT_UNPARSED;
-    }
-    if (exec->opts.pulse)
-        exec->opts.pulse(exec->opts.at);
-    a.begin = seconds();
-    while (!ask_once(exec, &a) && ++tries < STARTS_MAX)
-        nap(tries);
-    exec->left_s -= fmin(seconds() - a.begin, timeout_s); /* a start is not the response's */
-    if (tries == STARTS_MAX)
-        snprintf(exec->broken, sizeof exec->broken, "is of no use, tried %d times: %s", STARTS_MAX,
-                 a.why);
-    else if (a.outcome == PL_CHILD_ANSWERED)
-        return decide(exec);
-    explain(exec, task, &a);
-    return failed(exec);
+    if (rc < 0)
+        snprintf(exec->why, sizeof exec->why, "verifier was not asked: no memory for the question");
+    for (int tries = 0;
+         rc == PL_OK && verdict == PL_VERDICT_NONE && !exec->broken[0] && tries < PL_EXEC_TRIES;
+         tries++)
+        verdict = try(exec);
+    if (verdict != PL_VERDICT_NONE)
+        exec->why[0] = '\0'; /* of an earlier try */
+    else
+        exec->failures++;
+    return verdict;
 }
 
 const char *pl_exec_why(const struct pl_exec *exec)

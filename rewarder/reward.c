@@ -12,7 +12,9 @@ struct work {
     const struct pl_verifier *verifier;
     const char *text;
     struct pl_reward_room *room;
-    size_t answers, last; /* answer segments, and the place of the last one among all segments */
+    struct pl_judge *judge; /* NULL: a program is asked */
+    int rc;                 /* PL_EAGAIN, PL_ENOMEM: there is no verdict, and no score */
+    size_t answers, last;   /* answer segments, and the place of the last one among all segments */
     size_t given_at[PL_TASK_STEPS_MAX]; /* k_j of each intermediate truth, 0: not given */
     size_t right, wrong;                /* intermediate answers */
     bool in_order;                      /* the k-th intermediate answer is g_k, for each so far */
@@ -41,18 +43,27 @@ static void list_segments(struct work *w, const size_t *ends, size_t tokens)
     }
 }
 
-/* An answer against a truth: the final one (step 0) or the step-th. */
-static enum pl_verdict verify(const struct work *w, size_t step, const struct pl_piece *p)
+/* An answer comes up: it is read once, whatever it is compared with. */
+static void read_answer(struct work *w, const struct pl_piece *p, bool step)
 {
-    const struct pl_task *task = w->task;
-    const char *text = w->text + p->begin;
-    const size_t len = p->end - p->begin;
+    if (w->judge && w->rc == PL_OK)
+        w->rc = pl_judge_answer(w->judge, w->text + p->begin, p->end - p->begin, step);
+}
 
-    if (w->verifier == &pl_verify_exec)
-        return w->opts->exec ? pl_exec_ask(w->opts->exec, task, step, text, len)
-                             : PL_VERDICT_UNPARSED;
-    return step > 0 ? w->verifier->step(task, &task->steps[step - 1], text, len)
-                    : w->verifier->final(task, text, len);
+/* It against a truth: the final one (step 0) or the step-th. NONE: there is no verdict. */
+static enum pl_verdict verify(struct work *w, size_t step, const struct pl_piece *p)
+{
+    enum pl_verdict verdict = PL_VERDICT_NONE;
+
+    if (w->rc < 0)
+        return PL_VERDICT_NONE;
+    if (w->judge)
+        w->rc = pl_judge_compare(w->judge, step, &verdict);
+    else
+        verdict = pl_exec_ask(w->opts->exec, w->task, step, w->text + p->begin, p->end - p->begin);
+    if (verdict == PL_VERDICT_NONE && w->rc == PL_OK)
+        w->rc = PL_EAGAIN;
+    return verdict;
 }
 
 /* The first truth, not yet given, that the k-th answer matches. */
@@ -61,7 +72,9 @@ static void match_step(struct work *w, const struct pl_piece *p, size_t k, struc
     const size_t steps = min_size(w->task->step_count, PL_TASK_STEPS_MAX);
 
     s->verdict = PL_VERDICT_UNPARSED;
-    for (size_t j = 0; j < steps; j++) {
+    if (k <= PL_REWARD_ANSWERS_MAX)
+        read_answer(w, p, true);
+    for (size_t j = 0; j < steps && k <= PL_REWARD_ANSWERS_MAX && w->rc == PL_OK; j++) {
         const enum pl_verdict verdict = verify(w, j + 1, p);
 
         if (verdict == PL_VERDICT_RIGHT && w->given_at[j] > 0)
@@ -148,6 +161,7 @@ static void score_final(struct work *w, struct pl_score *score)
     const struct pl_reward_opts *o = w->opts;
     const struct pl_piece *p = &w->room->found.pieces[w->last];
 
+    read_answer(w, p, false);
     score->verdict = verify(w, 0, p);
     w->room->segments[w->last].verdict = score->verdict;
     score->final = (float)(o->lambda_final * (score->verdict == PL_VERDICT_RIGHT   ? o->right
@@ -185,21 +199,69 @@ int pl_reward_check(const struct pl_reward_opts *opts, const struct pl_task *tas
     return rc;
 }
 
-void pl_reward_score(const struct pl_reward_opts *opts, const struct pl_task *task,
-                     enum pl_method method, const char *text, size_t len, const size_t *ends,
-                     size_t tokens, struct pl_reward_room *room, struct pl_score *ret_score)
+/* The judge of the calling thread knows the task already, or one is made for this call. */
+static int open_judge(const struct pl_reward_opts *opts, struct work *w, struct pl_judge **ret_own)
+{
+    int rc = PL_OK;
+
+    *ret_own = NULL;
+    if (w->verifier == &pl_verify_exec)
+        return PL_OK;
+    w->judge = opts->judge;
+    if (!w->judge) {
+        rc = pl_judge_create(ret_own);
+        w->judge = *ret_own;
+        if (rc == PL_OK)
+            rc = pl_judge_task(w->judge, w->verifier, w->task);
+    }
+    if (rc == PL_OK)
+        pl_judge_response(w->judge);
+    return rc;
+}
+
+/* Nothing of a response whose verdict is not known is a score. */
+static int no_verdict(const struct work *w, struct pl_error *err)
+{
+    if (w->rc == PL_EAGAIN)
+        return pl_fail(err, PL_EAGAIN, "%s",
+                       w->opts->exec ? pl_exec_why(w->opts->exec) : "there is no verifier to ask");
+    return pl_fail(err, w->rc, "no memory to score an answer");
+}
+
+static int32_t first_answer(const struct pl_segments *found, const size_t *ends, size_t tokens)
+{
+    for (size_t i = 0; i < found->count; i++)
+        if (found->pieces[i].kind == PL_SEGMENT_ANSWER) {
+            uint32_t begin, end;
+
+            pl_segments_tokens(ends, tokens, found->pieces[i].begin, found->pieces[i].end, &begin,
+                               &end);
+            return (int32_t)begin;
+        }
+    return -1;
+}
+
+int pl_reward_score(const struct pl_reward_opts *opts, const struct pl_task *task,
+                    enum pl_method method, const char *text, size_t len, const size_t *ends,
+                    size_t tokens, struct pl_reward_room *room, struct pl_score *ret_score,
+                    struct pl_error *err)
 {
     struct work w = {.opts = opts,
                      .task = task,
                      .verifier = pl_verifier_named(task->verifier),
                      .text = text,
                      .room = room};
-    struct pl_score score = {.verdict = PL_VERDICT_NONE, .first_answer = -1, .why = room->why};
+    struct pl_score score = {.verdict = PL_VERDICT_NONE, .why = room->why};
     struct pl_segments *found = &room->found;
+    struct pl_judge *own;
     double paid;
 
+    *ret_score = (struct pl_score){.why = ""};
+    w.rc = open_judge(opts, &w, &own);
     if (opts->exec)
-        pl_exec_begin(opts->exec, task);
+        pl_exec_begin(opts->exec);
+    else if (!w.judge && w.rc == PL_OK)
+        w.rc = PL_EAGAIN;
     pl_segments_parse(text, len, method, found);
     room->why[0] = '\0';
     list_segments(&w, ends, tokens);
@@ -210,9 +272,9 @@ void pl_reward_score(const struct pl_reward_opts *opts, const struct pl_task *ta
     else
         snprintf(room->why, sizeof room->why, "%s", found->why);
     match_steps(&w);
-    if (opts->exec && pl_exec_why(opts->exec)[0])
-        snprintf(room->why, sizeof room->why, "%s%s%s", found->valid ? "" : found->why,
-                 found->valid ? "" : "; ", pl_exec_why(opts->exec));
+    pl_judge_destroy(own);
+    if (w.rc < 0)
+        return no_verdict(&w, err);
     paid = opts->pay == PL_REWARD_NONE ? 0.0 : intermediate(&w);
     if (opts->pay == PL_REWARD_CONDITIONAL && score.verdict != PL_VERDICT_RIGHT)
         paid = 0.0;
@@ -225,13 +287,7 @@ void pl_reward_score(const struct pl_reward_opts *opts, const struct pl_task *ta
     score.steps_right = (uint32_t)w.right;
     score.segments = room->segments;
     score.segment_count = found->count;
-    for (size_t i = 0; i < found->count && score.first_answer < 0; i++)
-        if (found->pieces[i].kind == PL_SEGMENT_ANSWER) {
-            uint32_t begin, end;
-
-            pl_segments_tokens(ends, tokens, found->pieces[i].begin, found->pieces[i].end, &begin,
-                               &end);
-            score.first_answer = (int32_t)begin;
-        }
+    score.first_answer = first_answer(found, ends, tokens);
     *ret_score = score;
+    return PL_OK;
 }

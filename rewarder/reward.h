@@ -30,7 +30,8 @@
  * nobody's.
  *
  * An answer segment counts for one truth at most, and a truth for one segment. The last answer is
- * the final one and counts for no intermediate truth.
+ * the final one and counts for no intermediate truth. Of those before it the first
+ * PL_REWARD_ANSWERS_MAX are compared.
  */
 #ifndef PL_REWARDER_REWARD_H
 #define PL_REWARDER_REWARD_H
@@ -39,6 +40,7 @@
 #include "proto/task.h"
 #include "rewarder/exec.h"
 #include "rewarder/segments.h"
+#include "rewarder/verify.h"
 
 enum pl_reward_pay { PL_REWARD_CONDITIONAL, PL_REWARD_DIRECT, PL_REWARD_NONE };
 #define PL_REWARD_PAY_CHOICES "conditional|direct|none"
@@ -60,6 +62,7 @@ struct pl_reward_opts {
     double overlong_factor;                 /* 1 */
     struct pl_exec_opts program;            /* of the verifier exec: none */
     struct pl_exec *exec;                   /* the calling thread's; NULL: there is none */
+    struct pl_judge *judge; /* the calling thread's, which has the task; NULL: made for the call */
 };
 #define PL_REWARD_DEFAULTS                                                                         \
     ((struct pl_reward_opts){.lambda_format = 1,                                                   \
@@ -70,6 +73,10 @@ struct pl_reward_opts {
                              .base = 0.5,                                                          \
                              .strategy = PL_REWARD_TIME,                                           \
                              .overlong_factor = 1})
+
+/* Intermediate answers of a response that are compared with truths; any that follow are UNPARSED,
+ * whatever they say. */
+enum { PL_REWARD_ANSWERS_MAX = 64 };
 
 /* Room for one score: what pl_score's pointers point into. */
 struct pl_reward_room {
@@ -89,11 +96,13 @@ int pl_reward_check(const struct pl_reward_opts *opts, const struct pl_task *tas
  * Score a response of `tokens` tokens, of which token i ends at byte ends[i]. ret_score points into
  * room. With pay = none, intermediate is 0 and steps are still counted; with direct,
  * `intermediate` has no condition and the batch's gate must be open (the learner's to see to).
- * Answers with which a program of the user's came to nothing are UNPARSED and `why` says what
- * happened; whether it is of any use is to be asked with pl_exec_broken() then.
+ * PL_EAGAIN: a program of the user's was to say, and did not; the sentence is pl_exec_why()'s.
+ * Whether it is of any use is to be asked with pl_exec_broken() then. There is no score: a verifier
+ * that fails decides nothing. PL_ENOMEM.
  */
-void pl_reward_score(const struct pl_reward_opts *opts, const struct pl_task *task,
-                     enum pl_method method, const char *text, size_t len, const size_t *ends,
-                     size_t tokens, struct pl_reward_room *room, struct pl_score *ret_score);
+int pl_reward_score(const struct pl_reward_opts *opts, const struct pl_task *task,
+                    enum pl_method method, const char *text, size_t len, const size_t *ends,
+                    size_t tokens, struct pl_reward_room *room, struct pl_score *ret_score,
+                    struct pl_error *err);
 
 #endif

@@ -22,6 +22,7 @@
 #include <time.h>
 
 enum { WAIT_MS = 500, HEARTBEAT_S = 2, MESSAGE_MAX = 256 << 20, SAMPLES_MAX = 4096 };
+enum { PAUSE_MS = 500, PAUSE_MOST_MS = 30000, TICK_MS = 100 }; /* after a group without verdict */
 
 /* What the threads share. */
 struct rewarder {
@@ -45,6 +46,7 @@ struct worker {
     struct pl_scorer *scorer;
     const struct pl_lease *lease; /* of the group that is scored */
     time_t renewed;               /* when it was last, in seconds of CLOCK_MONOTONIC */
+    unsigned pause_ms; /* doubles with each group in a row that had no verdict; 0: none */
     struct pl_error err;
 };
 
@@ -131,8 +133,8 @@ static time_t now_s(void)
     return (time_t)seconds();
 }
 
-/* The group is kept while a program of the user's takes its time. What goes wrong here is nothing
- * to the scores; the commit will meet it too. */
+/* The group is kept while its samples are scored, and while a program of the user's takes its time.
+ * What goes wrong here is nothing to the scores; the commit will meet it too. */
 static void keep(void *at)
 {
     struct worker *w = at;
@@ -144,23 +146,6 @@ static void keep(void *at)
         return;
     w->renewed = now;
     (void)pl_queues_renew(w->stream, PL_QUEUE_ROLLOUTS, &w->lease, 1, NULL, &lost, NULL);
-}
-
-/* Samples of a group for which the user's program gave no verdict: counted, and the log says so. */
-static void note_unverified(struct worker *w, const struct pl_lease *lease,
-                            const struct pl_rollout_group *group, uint64_t count)
-{
-    const char *why = "";
-
-    if (count == 0)
-        return;
-    for (size_t i = 0; i < group->samples && !why[0]; i++)
-        if (strstr(group->rollouts[i].score.why, "verifier "))
-            why = strstr(group->rollouts[i].score.why, "verifier ");
-    pl_warn("unverified group=%s samples=%llu first=\"%s\"", lease->group,
-            (unsigned long long)count, why);
-    atomic_fetch_add(&w->all->unverified, count);
-    pl_meter_add(w->all->shown.unverified, (double)count);
 }
 
 /* The group of a lease, if it is what was asked for. PL_EFORMAT: it is not; *ret_strikes: what it
@@ -227,10 +212,43 @@ static int refuse(struct worker *w, const struct pl_lease *lease, const char *re
     return pl_guard_refuse(w->stream, lease, reason, strikes, &w->err);
 }
 
+/* Somebody else is to have a turn, and this host's trouble time to pass. */
+static void pause_work(struct worker *w)
+{
+    const struct timespec tick = {0, TICK_MS * 1000000L};
+
+    w->pause_ms = w->pause_ms == 0 ? PAUSE_MS : 2 * w->pause_ms;
+    w->pause_ms = w->pause_ms < PAUSE_MOST_MS ? w->pause_ms : PAUSE_MOST_MS;
+    for (unsigned ms = 0;
+         ms < w->pause_ms && !pl_daemon_stopping(NULL) && atomic_load(&w->all->failed) == PL_OK;
+         ms += TICK_MS) {
+        pl_vitals_tick();
+        nanosleep(&tick, NULL);
+    }
+}
+
+/* The user's program did not say what a sample is worth. That is no verdict on the sample: another
+ * rewarder is to have the group, or this one later. */
+static int set_back(struct worker *w, const struct pl_lease *lease, const char *why)
+{
+    pl_warn("unverified group=%s reason=\"%s\"", lease->group, why);
+    atomic_fetch_add(&w->all->unverified, 1);
+    pl_meter_add(w->all->shown.unverified, 1);
+    return pl_queues_return(w->stream, PL_QUEUE_ROLLOUTS, lease, &w->err);
+}
+
+/* Nobody else would understand it either. */
+static int bury(struct worker *w, const struct pl_lease *lease, const char *why)
+{
+    pl_warn("buried group=%s reason=\"%s\"", lease->group, why);
+    atomic_fetch_add(&w->all->buried, 1);
+    pl_meter_add(w->all->shown.buried, 1);
+    return pl_queues_bury(w->stream, PL_QUEUE_ROLLOUTS, lease, why, &w->err);
+}
+
 static int score(struct worker *w, const struct pl_lease *lease)
 {
     struct pl_rollout_group group = {0};
-    const uint64_t before = pl_scorer_failures(w->scorer);
     uint32_t right = 0, formatted = 0, strikes = 0;
     struct pl_error why = {0};
     int rc;
@@ -249,14 +267,18 @@ static int score(struct worker *w, const struct pl_lease *lease)
         pl_meter_see(w->all->shown.verify, seconds() - start);
     }
     if (rc == PL_OK) {
-        note_unverified(w, lease, &group, pl_scorer_failures(w->scorer) - before);
+        w->pause_ms = 0;
         rc = commit(w, lease, &group, right, formatted);
-    } else if (rc == PL_EFORMAT) { /* the task: nobody else would understand it either */
-        pl_warn("buried group=%s reason=\"%s\"", lease->group, why.text);
-        atomic_fetch_add(&w->all->buried, 1);
-        pl_meter_add(w->all->shown.buried, 1);
-        rc = pl_queues_bury(w->stream, PL_QUEUE_ROLLOUTS, lease, why.text, &w->err);
+    } else if (rc == PL_EAGAIN) {
+        rc = set_back(w, lease, why.text);
+        if (rc == PL_OK)
+            pause_work(w);
+    } else if (rc == PL_EFORMAT) {
+        rc = bury(w, lease, why.text);
     } else {
+        if (rc ==
+            PL_EIO) /* a program of no use: this rewarder ends, another need not wait for it */
+            (void)set_back(w, lease, why.text);
         w->err = why;
     }
     pl_rollout_group_release(&group);

@@ -28,9 +28,11 @@ int pl_scorer_create(const struct pl_tokenizer *tokenizer, const struct pl_rewar
     s->tokenizer = tokenizer;
     s->opts = *opts;
     s->opts.exec = NULL;
+    s->opts.judge = NULL;
     pl_buf_init(&s->text, TEXT_MAX);
-    if (opts->program.command && pl_exec_create(&opts->program, &s->opts.exec) < 0) {
-        free(s);
+    if (pl_judge_create(&s->opts.judge) < 0 ||
+        (opts->program.command && pl_exec_create(&opts->program, &s->opts.exec) < 0)) {
+        pl_scorer_destroy(s);
         return PL_ENOMEM;
     }
     *ret_scorer = s;
@@ -42,6 +44,7 @@ void pl_scorer_destroy(struct pl_scorer *scorer)
     if (!scorer)
         return;
     pl_exec_destroy(scorer->opts.exec);
+    pl_judge_destroy(scorer->opts.judge);
     pl_buf_release(&scorer->text);
     free(scorer->ends);
     free(scorer->rooms);
@@ -82,6 +85,28 @@ static int spell(struct pl_scorer *s, const struct pl_rollout *r, size_t *ret_to
     return PL_OK;
 }
 
+/* A task begins, if it can be scored. */
+static int begin_task(struct pl_scorer *s, const struct pl_task *task, struct pl_error *err)
+{
+    const struct pl_verifier *verifier;
+    const int rc = pl_reward_check(&s->opts, task, err);
+
+    if (rc < 0)
+        return rc;
+    verifier = pl_verifier_named(task->verifier);
+    if (verifier->read && pl_judge_task(s->opts.judge, verifier, task) < 0)
+        return pl_fail(err, PL_ENOMEM, "no memory for the truths of task '%.80s'", task->id);
+    return PL_OK;
+}
+
+/* A score that came or did not; a program that is of no use is the greater trouble. */
+static int settle(const struct pl_scorer *s, int rc, struct pl_error *err)
+{
+    const int broken = s->opts.exec ? pl_exec_broken(s->opts.exec, err) : PL_OK;
+
+    return broken < 0 ? broken : rc;
+}
+
 int pl_scorer_group(struct pl_scorer *scorer, struct pl_rollout_group *group, const char *rewarder,
                     uint32_t *ret_right, uint32_t *ret_formatted, struct pl_error *err)
 {
@@ -92,7 +117,7 @@ int pl_scorer_group(struct pl_scorer *scorer, struct pl_rollout_group *group, co
 
     if (rc < 0)
         return rc;
-    rc = pl_reward_check(&opts, &task, err);
+    rc = begin_task(scorer, &task, err);
     *ret_right = *ret_formatted = 0;
     for (size_t i = 0; i < group->samples; i++)
         longest = group->rollouts[i].len > longest ? group->rollouts[i].len : longest;
@@ -106,11 +131,15 @@ int pl_scorer_group(struct pl_scorer *scorer, struct pl_rollout_group *group, co
         rc = spell(scorer, r, &tokens, err);
         if (rc < 0)
             break;
-        pl_reward_score(&opts, &task, group->method, scorer->text.data ? scorer->text.data : "",
-                        scorer->text.len, scorer->ends, tokens, &scorer->rooms[i], &r->score);
+        if (opts.program.pulse)
+            opts.program.pulse(opts.program.at);
+        rc = settle(scorer,
+                    pl_reward_score(&opts, &task, group->method,
+                                    scorer->text.data ? scorer->text.data : "", scorer->text.len,
+                                    scorer->ends, tokens, &scorer->rooms[i], &r->score, err),
+                    err);
         *ret_right += r->score.verdict == PL_VERDICT_RIGHT;
         *ret_formatted += r->score.format_ok;
-        rc = opts.exec ? pl_exec_broken(opts.exec, err) : PL_OK;
         pl_pulse();
     }
     if (rc == PL_OK) {
@@ -139,9 +168,11 @@ static int score_response(struct pl_scorer *s, const struct pl_task *task, enum 
         s->ends[i] = i + 1;
     if (r->text)
         opts.overlong_buffer = 0;
-    pl_reward_score(&opts, task, method, r->text ? r->text : s->text.data,
-                    r->text ? r->len : s->text.len, s->ends, tokens, room, ret_score);
-    return opts.exec ? pl_exec_broken(opts.exec, err) : PL_OK;
+    return settle(s,
+                  pl_reward_score(&opts, task, method, r->text ? r->text : s->text.data,
+                                  r->text ? r->len : s->text.len, s->ends, tokens, room, ret_score,
+                                  err),
+                  err);
 }
 
 int pl_scorer_responses(struct pl_scorer *scorer, const struct pl_task *task, enum pl_method method,
@@ -149,7 +180,7 @@ int pl_scorer_responses(struct pl_scorer *scorer, const struct pl_task *task, en
                         struct pl_score *ret_scores, struct pl_error *err)
 {
     size_t longest = 0;
-    int rc = pl_reward_check(&scorer->opts, task, err);
+    int rc = begin_task(scorer, task, err);
 
     for (size_t i = 0; i < count; i++) {
         const size_t len = responses[i].text ? responses[i].len : responses[i].count;

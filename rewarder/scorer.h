@@ -22,7 +22,9 @@ void pl_scorer_destroy(struct pl_scorer *scorer); /* NULL is fine */
  * Fill in the scores of a group at stage rollout, which becomes scored; they point into the scorer
  * until its next call. *ret_right, *ret_formatted: how many samples are right, of valid form.
  * PL_EFORMAT: the task or its verifier is none. PL_EINVAL, PL_EIO: the settings name no program for
- * the verifier exec, or one of no use. An id that is no token reads as U+FFFD.
+ * the verifier exec, or one of no use. PL_EAGAIN: that program did not say of one of the samples;
+ * none of the group has a score, and it is to be scored again, here or elsewhere. An id that is no
+ * token reads as U+FFFD. opts->program.pulse is called before each sample, whatever the verifier.
  */
 int pl_scorer_group(struct pl_scorer *scorer, struct pl_rollout_group *group, const char *rewarder,
                     uint32_t *ret_right, uint32_t *ret_formatted, struct pl_error *err);
@@ -36,7 +38,7 @@ int pl_scorer_responses(struct pl_scorer *scorer, const struct pl_task *task, en
                         const struct pl_response *responses, size_t count,
                         struct pl_score *ret_scores, struct pl_error *err);
 
-/* Responses so far that the program of the verifier exec did not answer. */
+/* Responses so far of which the program of the verifier exec did not say. */
 uint64_t pl_scorer_failures(const struct pl_scorer *scorer);
 
 #endif

@@ -25,7 +25,7 @@ void pl_rewarder_shown_make(struct pl_rewarder_shown *shown, struct pl_meters *m
                                            "verdict", words[v], NULL);
     s->unverified = pl_meters_counter(
         meters, "plait_unverified_total",
-        "Samples for which the program of reward.exec.command gave no verdict.", NULL);
+        "Groups set back because the program of reward.exec.command gave no verdict.", NULL);
     s->verify = pl_meters_histogram(meters, "plait_verify_seconds", "Time to score a group.",
                                     seconds, sizeof seconds / sizeof *seconds, NULL);
 }

@@ -1,6 +1,18 @@
 /*
- * Verifiers: is what was answered what is true? By rule, never by a model. Each takes time linear
- * in the answer (at most 10 ms a megabyte) and memory that does not grow with it.
+ * Verifiers: is what was answered what is true? By rule, never by a model.
+ *
+ * A verifier reads a text into a form of fixed size, and compares forms. A judge holds the truths
+ * of one task: each of them is read once for all responses, each answer once for all truths. So the
+ * cost of a response is
+ *
+ *   reading      linear in its text (at most 10 ms a megabyte)
+ *   comparing    one form with another, for each answer and each text of a truth: some ten to a
+ *                hundred nanoseconds; arithmetic, which `math` alone does, is counted in words and
+ *                has one allowance for the final answer and one for all intermediate ones of a
+ *                response. What goes over it is not the same: the same on every machine, as nothing
+ *                here looks at a clock
+ *
+ * and how many answers of a response are compared is bounded too (PL_REWARD_ANSWERS_MAX, reward.h).
  *
  * A verifier is one row of a table; tasks name theirs.
  */
@@ -10,16 +22,32 @@
 #include "proto/rollout.h"
 #include "proto/task.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+/* A text to be read: of a truth, or of an answer. */
+struct pl_text {
+    const struct pl_task *task;
+    const char *text;
+    size_t len;
+    bool truth;        /* else an answer */
+    bool step;         /* an intermediate one, else final */
+    const void *final; /* of an answer: the form of the final truth; NULL: it has none */
+};
 
 struct pl_verifier {
     const char *name;
-    /* Both NULL: a program of the user's is asked (exec.h). PL_VERDICT_RIGHT, _WRONG, or _UNPARSED
-     * where the answer is not of the form of an answer. */
-    enum pl_verdict (*final)(const struct pl_task *task, const char *answer, size_t len);
-    /* The same of an intermediate answer and one intermediate truth. */
-    enum pl_verdict (*step)(const struct pl_task *task, const struct pl_truth *truth,
-                            const char *answer, size_t len);
+    /* Of a text that was read; of what comparing needs beside. A program of the user's (exec.h) is
+     * asked where `read` is NULL. */
+    size_t form_bytes, room_bytes;
+    bool aliases; /* those of truths count */
+    /* The form may borrow from the text. False: the text is not of the form of an answer. */
+    bool (*read)(const struct pl_text *text, void *ret_form);
+    /* RIGHT: they are the same; WRONG, or UNPARSED where the answer turns out to be none. *work is
+     * how much was done so far for this response, and grows. */
+    enum pl_verdict (*same)(const void *truth, const void *answer, bool step, void *room,
+                            uint64_t *work);
     /* Whether the task's truths are what the verifier can compare with; NULL: any. */
     int (*check)(const struct pl_task *task, struct pl_error *err);
 };
@@ -29,6 +57,37 @@ const struct pl_verifier *pl_verifier_named(const char *name); /* NULL: there is
 /* Whether a task can be scored. PL_EFORMAT: its verifier is not known, or its truths are not what
  * that one compares with. */
 int pl_verifier_check(const struct pl_task *task, struct pl_error *err);
+
+/* ---- the judge ---- */
+
+/* What compares the answers of one response after the other with the truths of a task. One thread
+ * owns it. */
+struct pl_judge;
+
+/* Ended with pl_judge_destroy(). PL_ENOMEM, as all of these that can fail. */
+int pl_judge_create(struct pl_judge **ret_judge);
+void pl_judge_destroy(struct pl_judge *judge); /* NULL is fine */
+
+/* A task begins; it is borrowed until the next one. The verifier is not `exec`. */
+int pl_judge_task(struct pl_judge *judge, const struct pl_verifier *verifier,
+                  const struct pl_task *task);
+/* A response to it begins: its allowance of work is whole. */
+void pl_judge_response(struct pl_judge *judge);
+/* Read an answer of it, the final one or an intermediate one; borrowed until the next one. */
+int pl_judge_answer(struct pl_judge *judge, const char *text, size_t len, bool step);
+/* That answer against the final truth (step 0; it must be final) or the step-th. RIGHT, WRONG, or
+ * UNPARSED where it is not of the form of an answer. */
+int pl_judge_compare(struct pl_judge *judge, size_t step, enum pl_verdict *ret_verdict);
+/* What this response took so far: bytes that were read, words of arithmetic. */
+uint64_t pl_judge_work(const struct pl_judge *judge);
+
+/* One answer by itself, with a judge of its own. NONE: no memory. */
+enum pl_verdict pl_verify_final(const struct pl_verifier *verifier, const struct pl_task *task,
+                                const char *text, size_t len);
+enum pl_verdict pl_verify_step(const struct pl_verifier *verifier, const struct pl_task *task,
+                               const struct pl_truth *truth, const char *text, size_t len);
+
+/* ---- the table ---- */
 
 /* "kk": roles of Knights and Knaves, in any wording that names every person once with its role
  * ("Zoey is a knight", "(1) Zoey is a knight"), whole words, upper and lower case alike. */

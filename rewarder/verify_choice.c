@@ -301,21 +301,32 @@ static unsigned read_truth(const struct pl_task *task)
     return read_answer(task, s.text, s.len);
 }
 
-static enum pl_verdict final(const struct pl_task *task, const char *answer, size_t len)
-{
-    const unsigned given = read_answer(task, answer, len);
+/* Intermediate answers have no options: they are texts. */
+union form {
+    unsigned set;
+    struct pl_em em;
+};
 
-    if (!given)
-        return PL_VERDICT_UNPARSED;
-    return given & read_truth(task) ? PL_VERDICT_RIGHT : PL_VERDICT_WRONG;
+static bool read_form(const struct pl_text *text, void *ret_form)
+{
+    union form *form = ret_form;
+
+    if (text->step)
+        return pl_em_read(text->text, text->len, &form->em);
+    form->set =
+        text->truth ? read_truth(text->task) : read_answer(text->task, text->text, text->len);
+    return form->set != 0;
 }
 
-/* Intermediate answers have no options: they are texts. */
-static enum pl_verdict step(const struct pl_task *task, const struct pl_truth *truth,
-                            const char *answer, size_t len)
+static enum pl_verdict same_form(const void *truth, const void *answer, bool step, void *room,
+                                 uint64_t *work)
 {
-    (void)task;
-    return pl_em_compare(truth, answer, len);
+    const union form *a = truth, *b = answer;
+
+    (void)room;
+    (void)work;
+    return (step ? pl_em_equal(&a->em, &b->em) : (a->set & b->set) != 0) ? PL_VERDICT_RIGHT
+                                                                         : PL_VERDICT_WRONG;
 }
 
 static int check(const struct pl_task *task, struct pl_error *err)
@@ -333,4 +344,9 @@ static int check(const struct pl_task *task, struct pl_error *err)
     return pl_em_check_steps(task, err);
 }
 
-const struct pl_verifier pl_verify_choice = {"choice", final, step, check};
+const struct pl_verifier pl_verify_choice = {.name = "choice",
+                                             .form_bytes = sizeof(union form),
+                                             .aliases = true,
+                                             .read = read_form,
+                                             .same = same_form,
+                                             .check = check};

@@ -2,16 +2,18 @@
 #include "rewarder/em.h"
 #include "rewarder/verify.h"
 
-static enum pl_verdict final(const struct pl_task *task, const char *answer, size_t len)
+static bool read_form(const struct pl_text *text, void *ret_form)
 {
-    return pl_em_compare(&task->final, answer, len);
+    return pl_em_read(text->text, text->len, ret_form);
 }
 
-static enum pl_verdict step(const struct pl_task *task, const struct pl_truth *truth,
-                            const char *answer, size_t len)
+static enum pl_verdict same_form(const void *truth, const void *answer, bool step, void *room,
+                                 uint64_t *work)
 {
-    (void)task;
-    return pl_em_compare(truth, answer, len);
+    (void)step;
+    (void)room;
+    (void)work;
+    return pl_em_equal(truth, answer) ? PL_VERDICT_RIGHT : PL_VERDICT_WRONG;
 }
 
 static int check(const struct pl_task *task, struct pl_error *err)
@@ -21,4 +23,9 @@ static int check(const struct pl_task *task, struct pl_error *err)
     return rc < 0 ? rc : pl_em_check_steps(task, err);
 }
 
-const struct pl_verifier pl_verify_em = {"em", final, step, check};
+const struct pl_verifier pl_verify_em = {.name = "em",
+                                         .form_bytes = sizeof(struct pl_em),
+                                         .aliases = true,
+                                         .read = read_form,
+                                         .same = same_form,
+                                         .check = check};

@@ -123,29 +123,28 @@ static bool equal(const struct roles *a, const struct roles *b)
     return true;
 }
 
-static enum pl_verdict final(const struct pl_task *task, const char *answer, size_t len)
+/* An answer names the people of the final truth and no others; an intermediate one names one of
+ * them. */
+static bool read_form(const struct pl_text *text, void *ret_form)
 {
-    struct roles truth, given;
+    struct roles *roles = ret_form;
 
-    if (len > FINAL_BYTES_MAX ||
-        !read_roles(task->final.answer, strlen(task->final.answer), NULL, &truth) ||
-        !read_roles(answer, len, &truth, &given) || given.count != truth.count)
-        return PL_VERDICT_UNPARSED;
-    return equal(&given, &truth) ? PL_VERDICT_RIGHT : PL_VERDICT_WRONG;
+    if (text->truth)
+        return read_roles(text->text, text->len, NULL, roles);
+    return text->final && text->len <= (text->step ? STEP_BYTES_MAX : FINAL_BYTES_MAX) &&
+           read_roles(text->text, text->len, text->final, roles) &&
+           (text->step ? roles->count == 1
+                       : roles->count == ((const struct roles *)text->final)->count);
 }
 
 /* An intermediate answer is one person's role; it is wrong for every other person's truth. */
-static enum pl_verdict step(const struct pl_task *task, const struct pl_truth *truth,
-                            const char *answer, size_t len)
+static enum pl_verdict same_form(const void *truth, const void *answer, bool step, void *room,
+                                 uint64_t *work)
 {
-    struct roles everyone, one, given;
-
-    if (len > STEP_BYTES_MAX ||
-        !read_roles(task->final.answer, strlen(task->final.answer), NULL, &everyone) ||
-        !read_roles(truth->answer, strlen(truth->answer), NULL, &one) ||
-        !read_roles(answer, len, &everyone, &given) || given.count != 1)
-        return PL_VERDICT_UNPARSED;
-    return equal(&given, &one) ? PL_VERDICT_RIGHT : PL_VERDICT_WRONG;
+    (void)step;
+    (void)room;
+    (void)work;
+    return equal(answer, truth) ? PL_VERDICT_RIGHT : PL_VERDICT_WRONG;
 }
 
 static int check(const struct pl_task *task, struct pl_error *err)
@@ -170,4 +169,8 @@ static int check(const struct pl_task *task, struct pl_error *err)
     return PL_OK;
 }
 
-const struct pl_verifier pl_verify_kk = {"kk", final, step, check};
+const struct pl_verifier pl_verify_kk = {.name = "kk",
+                                         .form_bytes = sizeof(struct roles),
+                                         .read = read_form,
+                                         .same = same_form,
+                                         .check = check};

@@ -4,8 +4,8 @@
  * trees (math_tree) and compared as what they mean (math_same). What has no tree, or is too large
  * to be compared, is the same only if its tokens are.
  *
- * All of it happens in room on the stack, some 300 KB. An answer is compared with all truths and
- * aliases within one allowance of arithmetic.
+ * A form is some 40 KB, the room for comparing two some 200 KB. The final answer has one allowance
+ * of arithmetic for all it is compared with, the intermediate ones of a response share another.
  */
 #include "common/base/err.h"
 #include "rewarder/math_same.h"
@@ -26,11 +26,6 @@ struct reading {
 struct side {
     struct reading ways[2];
     size_t ways_count;
-};
-
-struct comparison {
-    struct side truth, answer;
-    struct pl_math_room room;
 };
 
 static int read_way(const char *text, size_t len, bool split, struct reading *ret)
@@ -61,62 +56,39 @@ static int read_side(const char *text, size_t len, struct side *ret)
     return read_way(found, found_len, true, &ret->ways[1]);
 }
 
-/* Atoms of earlier comparisons go, the work that was done counts on. */
+/* Atoms of earlier comparisons go, the work that was done for the response counts on. */
 static bool same_meaning(struct pl_math_room *room, const struct reading *a,
-                         const struct reading *b)
+                         const struct reading *b, uint64_t *work)
 {
-    const uint64_t work = room->work;
+    bool same;
 
-    if (a->tree_rc < 0 || b->tree_rc < 0)
+    if (a->tree_rc < 0 || b->tree_rc < 0 || *work >= PL_MATH_WORK_MAX)
         return false;
     pl_math_room_clear(room);
-    room->work = work;
-    return pl_math_same(room, &a->tree, &b->tree) == 1;
+    room->work = *work;
+    same = pl_math_same(room, &a->tree, &b->tree) == 1;
+    *work = room->work;
+    return same;
 }
 
-/* Whether the answer that is read already is the one of `text`. */
-static bool is_text(struct comparison *c, const char *text)
+static enum pl_verdict same_form(const void *truth, const void *answer, bool step, void *room,
+                                 uint64_t *work)
 {
-    const struct side *truth = &c->truth, *answer = &c->answer;
+    const struct side *a = truth, *b = answer;
 
-    if (read_side(text, strlen(text), &c->truth) < 0)
-        return false;
-    for (size_t i = 0; i < truth->ways_count; i++)
-        for (size_t k = 0; k < answer->ways_count; k++)
-            if (pl_math_tokens_same(&truth->ways[i].tokens, &answer->ways[k].tokens) ||
-                (!answer->ways[k].tokens.dots &&
-                 same_meaning(&c->room, &truth->ways[i], &answer->ways[k])))
-                return true;
-    return false;
+    (void)step;
+    for (size_t i = 0; i < a->ways_count; i++)
+        for (size_t k = 0; k < b->ways_count; k++)
+            if (pl_math_tokens_same(&a->ways[i].tokens, &b->ways[k].tokens) ||
+                (!b->ways[k].tokens.dots && same_meaning(room, &a->ways[i], &b->ways[k], work)))
+                return PL_VERDICT_RIGHT;
+    return b->ways[0].tokens.dots || b->ways[0].tree_rc == PL_EFULL ? PL_VERDICT_UNPARSED
+                                                                    : PL_VERDICT_WRONG;
 }
 
-static enum pl_verdict verdict(const struct pl_truth *truth, const char *text, size_t len)
+static bool read_form(const struct pl_text *text, void *ret_form)
 {
-    struct comparison c;
-
-    c.room.work = 0;
-    if (read_side(text, len, &c.answer) < 0)
-        return PL_VERDICT_UNPARSED;
-    if (is_text(&c, truth->answer))
-        return PL_VERDICT_RIGHT;
-    for (size_t i = 0; i < truth->alias_count; i++)
-        if (is_text(&c, truth->aliases[i]))
-            return PL_VERDICT_RIGHT;
-    return c.answer.ways[0].tokens.dots || c.answer.ways[0].tree_rc == PL_EFULL
-               ? PL_VERDICT_UNPARSED
-               : PL_VERDICT_WRONG;
-}
-
-static enum pl_verdict final(const struct pl_task *task, const char *answer, size_t len)
-{
-    return verdict(&task->final, answer, len);
-}
-
-static enum pl_verdict step(const struct pl_task *task, const struct pl_truth *truth,
-                            const char *answer, size_t len)
-{
-    (void)task;
-    return verdict(truth, answer, len);
+    return read_side(text->text, text->len, ret_form) == PL_OK;
 }
 
 static int check_text(const struct pl_task *task, const char *what, const char *text,
@@ -156,4 +128,10 @@ static int check(const struct pl_task *task, struct pl_error *err)
     return rc;
 }
 
-const struct pl_verifier pl_verify_math = {"math", final, step, check};
+const struct pl_verifier pl_verify_math = {.name = "math",
+                                           .form_bytes = sizeof(struct side),
+                                           .room_bytes = sizeof(struct pl_math_room),
+                                           .aliases = true,
+                                           .read = read_form,
+                                           .same = same_form,
+                                           .check = check};

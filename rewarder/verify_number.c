@@ -380,31 +380,18 @@ static bool read_answer(const char *text, size_t len, struct number *ret_number)
     return behind(&s, "=") && one_number(s, ret_number, &none);
 }
 
-static enum pl_verdict compare(const struct pl_truth *truth, const char *answer, size_t len)
+static bool read_form(const struct pl_text *text, void *ret_form)
 {
-    struct number given, other;
-
-    if (!read_answer(answer, len, &given))
-        return PL_VERDICT_UNPARSED;
-    if (read_answer(truth->answer, strlen(truth->answer), &other) && equal(&given, &other))
-        return PL_VERDICT_RIGHT;
-    for (size_t i = 0; i < truth->alias_count; i++)
-        if (read_answer(truth->aliases[i], strlen(truth->aliases[i]), &other) &&
-            equal(&given, &other))
-            return PL_VERDICT_RIGHT;
-    return PL_VERDICT_WRONG;
+    return read_answer(text->text, text->len, ret_form);
 }
 
-static enum pl_verdict final(const struct pl_task *task, const char *answer, size_t len)
+static enum pl_verdict same_form(const void *truth, const void *answer, bool step, void *room,
+                                 uint64_t *work)
 {
-    return compare(&task->final, answer, len);
-}
-
-static enum pl_verdict step(const struct pl_task *task, const struct pl_truth *truth,
-                            const char *answer, size_t len)
-{
-    (void)task;
-    return compare(truth, answer, len);
+    (void)step;
+    (void)room;
+    (void)work;
+    return equal(answer, truth) ? PL_VERDICT_RIGHT : PL_VERDICT_WRONG;
 }
 
 static int check(const struct pl_task *task, struct pl_error *err)
@@ -422,4 +409,9 @@ static int check(const struct pl_task *task, struct pl_error *err)
     return PL_OK;
 }
 
-const struct pl_verifier pl_verify_number = {"number", final, step, check};
+const struct pl_verifier pl_verify_number = {.name = "number",
+                                             .form_bytes = sizeof(struct number),
+                                             .aliases = true,
+                                             .read = read_form,
+                                             .same = same_form,
+                                             .check = check};

@@ -94,6 +94,8 @@ const char *pl_code_name(int code)
         return "ECANCELED";
     case PL_EUNSUPPORTED:
         return "EUNSUPPORTED";
+    case PL_EAGAIN:
+        return "EAGAIN";
     default:
         return "E?";
     }

@@ -19,6 +19,7 @@ enum pl_code {
     PL_ENOENT = -6,       /* what was asked for is not there */
     PL_ECANCELED = -7,    /* stopped on request, for example by a signal */
     PL_EUNSUPPORTED = -8, /* well formed, but nothing plait can do */
+    PL_EAGAIN = -9,       /* nothing came of it this time; here or elsewhere it may */
 };
 
 struct pl_error {

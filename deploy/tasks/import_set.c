@@ -81,11 +81,12 @@ static int check_answers(const struct pl_task *task, const char *what, struct pl
         return pl_fail_in(err, rc, "%s", what);
     if (!verifier->final)
         return PL_OK;
-    if (verifier->final(task, answer, strlen(answer)) != PL_VERDICT_RIGHT)
+    if (pl_verify_final(verifier, task, answer, strlen(answer)) != PL_VERDICT_RIGHT)
         wrong = answer;
     for (size_t i = 0; i < task->step_count && !wrong; i++) {
         answer = task->steps[i].answer;
-        if (verifier->step(task, &task->steps[i], answer, strlen(answer)) != PL_VERDICT_RIGHT)
+        if (pl_verify_step(verifier, task, &task->steps[i], answer, strlen(answer)) !=
+            PL_VERDICT_RIGHT)
             wrong = answer;
     }
     if (!wrong)

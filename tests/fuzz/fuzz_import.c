@@ -27,7 +27,7 @@ static void check_answer(const struct pl_task *task)
 
     if (strcmp(task->verifier, "kk") == 0)
         PL_ASSERT(pl_verifier_check(task, NULL) == PL_OK &&
-                  pl_verify_kk.final(task, answer, strlen(answer)) == PL_VERDICT_RIGHT);
+                  pl_verify_final(&pl_verify_kk, task, answer, strlen(answer)) == PL_VERDICT_RIGHT);
 }
 
 static void check_task(const struct pl_import_draft *draft, struct pl_error *err)

@@ -67,8 +67,8 @@ static void check_task(const struct pl_kk *puzzle, const char *question)
         PL_ASSERT(pl_task_parse(line.data, line.len - 1, "fuzz", &task, NULL) == PL_OK);
         PL_ASSERT(strcmp(task.question, question) == 0 && task.step_count == puzzle->people);
         PL_ASSERT(pl_verify_kk.check(&task, NULL) == PL_OK);
-        PL_ASSERT(pl_verify_kk.final(&task, task.final.answer, strlen(task.final.answer)) ==
-                  PL_VERDICT_RIGHT);
+        PL_ASSERT(pl_verify_final(&pl_verify_kk, &task, task.final.answer,
+                                  strlen(task.final.answer)) == PL_VERDICT_RIGHT);
         pl_task_release(&task);
     }
     pl_buf_release(&line);

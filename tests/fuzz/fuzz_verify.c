@@ -16,10 +16,10 @@ static enum pl_verdict compare(const struct pl_verifier *verifier, const char *t
 {
     const struct pl_task task = {
         .id = "fuzz", .verifier = verifier->name, .final = {.answer = truth}};
-    const enum pl_verdict verdict = verifier->final(&task, answer, strlen(answer));
+    const enum pl_verdict verdict = pl_verify_final(verifier, &task, answer, strlen(answer));
 
     PL_ASSERT(verdict >= PL_VERDICT_RIGHT && verdict <= PL_VERDICT_UNPARSED);
-    PL_ASSERT(verifier->step(&task, &task.final, answer, strlen(answer)) == verdict);
+    PL_ASSERT(pl_verify_step(verifier, &task, &task.final, answer, strlen(answer)) == verdict);
     return verdict;
 }
 
@@ -30,8 +30,8 @@ static void check_bytes(const struct pl_verifier *verifier, struct pl_fuzz_in in
     const struct pl_task task = {
         .id = "fuzz", .final = {.answer = "a"}, .choices = choices, .choice_count = 2};
 
-    (void)verifier->final(&task, (const char *)in.data, in.size);
-    (void)verifier->step(&task, &task.final, (const char *)in.data, in.size);
+    (void)pl_verify_final(verifier, &task, (const char *)in.data, in.size);
+    (void)pl_verify_step(verifier, &task, &task.final, (const char *)in.data, in.size);
 }
 
 static void check_pair(const struct pl_verifier *verifier, const char *truth, const char *answer)
@@ -62,7 +62,8 @@ static size_t alike(const char *const *choices, size_t count, size_t i)
 
     for (size_t k = 0; k < count; k++)
         n += strcmp(choices[i], choices[k]) == 0 ||
-             pl_em_compare(&task.final, choices[k], strlen(choices[k])) == PL_VERDICT_RIGHT;
+             pl_verify_final(&pl_verify_em, &task, choices[k], strlen(choices[k])) ==
+                 PL_VERDICT_RIGHT;
     return n;
 }
 
@@ -76,7 +77,8 @@ static void check_choices(char *text, const char *answer)
         char letter[] = {(char)('A' + (int)i), '\0'}, closed[] = {'(', letter[0], ')', '\0'};
         const struct pl_task task = {
             .id = "fuzz", .final = {.answer = letter}, .choices = choices, .choice_count = count};
-        const enum pl_verdict verdict = pl_verify_choice.final(&task, answer, strlen(answer));
+        const enum pl_verdict verdict =
+            pl_verify_final(&pl_verify_choice, &task, answer, strlen(answer));
         const size_t n = alike(choices, count, i);
 
         right += verdict == PL_VERDICT_RIGHT;

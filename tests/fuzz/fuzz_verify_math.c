@@ -15,11 +15,11 @@ static enum pl_verdict judge(const char *truth, const char *answer, size_t len)
 {
     const struct pl_truth step = {.answer = truth};
     const struct pl_task task = {.id = "fuzz", .final = step};
-    const enum pl_verdict verdict = pl_verify_math.final(&task, answer, len);
+    const enum pl_verdict verdict = pl_verify_final(&pl_verify_math, &task, answer, len);
 
     PL_ASSERT(verdict == PL_VERDICT_RIGHT || verdict == PL_VERDICT_WRONG ||
               verdict == PL_VERDICT_UNPARSED);
-    PL_ASSERT(pl_verify_math.step(&task, &step, answer, len) == verdict);
+    PL_ASSERT(pl_verify_step(&pl_verify_math, &task, &step, answer, len) == verdict);
     return verdict;
 }
 

@@ -89,6 +89,7 @@ static void codes_have_names(void **state)
         {PL_ENOENT, "ENOENT"},
         {PL_ECANCELED, "ECANCELED"},
         {PL_EUNSUPPORTED, "EUNSUPPORTED"},
+        {PL_EAGAIN, "EAGAIN"},
         {1, "E?"},
         {-99, "E?"},
     };

@@ -104,8 +104,9 @@ static struct pl_score score(struct made *made, enum pl_method method)
 
     for (size_t i = 0; i < made->answer.len; i++)
         ends[i] = i + 1;
-    pl_reward_score(&opts, &made->task, method, made->answer.data, made->answer.len, ends,
-                    made->answer.len, &room, &score);
+    assert_int_equal(pl_reward_score(&opts, &made->task, method, made->answer.data,
+                                     made->answer.len, ends, made->answer.len, &room, &score, NULL),
+                     PL_OK);
     return score;
 }
 

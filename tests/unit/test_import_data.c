@@ -81,7 +81,7 @@ static bool each_task(const char *kind, const char *file, size_t tasks, size_t u
 static void is_right(const struct pl_verifier *verifier, const struct pl_task *task,
                      const char *answer)
 {
-    const enum pl_verdict verdict = verifier->final(task, answer, strlen(answer));
+    const enum pl_verdict verdict = pl_verify_final(verifier, task, answer, strlen(answer));
 
     if (verdict != PL_VERDICT_RIGHT)
         fail_msg("task '%s': '%s' is taken for verdict %d", task->id, answer, (int)verdict);
@@ -97,7 +97,7 @@ static void own_answers_are_right(const struct pl_verifier *verifier, const stru
     for (size_t i = 0; i < task->step_count; i++) {
         const char *answer = task->steps[i].answer;
 
-        assert_int_equal(verifier->step(task, &task->steps[i], answer, strlen(answer)),
+        assert_int_equal(pl_verify_step(verifier, task, &task->steps[i], answer, strlen(answer)),
                          PL_VERDICT_RIGHT);
     }
     if (task->choice_count > 0) { /* another letter is not right */
@@ -105,11 +105,12 @@ static void own_answers_are_right(const struct pl_verifier *verifier, const stru
         const size_t next = (place + 1) % task->choice_count;
         const char letter[] = {(char)('A' + next), '\0'};
 
-        assert_int_not_equal(verifier->final(task, letter, 1), PL_VERDICT_RIGHT);
+        assert_int_not_equal(pl_verify_final(verifier, task, letter, 1), PL_VERDICT_RIGHT);
     } else if (strcmp(task->verifier, "number") == 0 &&
                strcmp(task->final.answer, other->final.answer) != 0) {
-        assert_int_equal(verifier->final(task, other->final.answer, strlen(other->final.answer)),
-                         PL_VERDICT_WRONG);
+        assert_int_equal(
+            pl_verify_final(verifier, task, other->final.answer, strlen(other->final.answer)),
+            PL_VERDICT_WRONG);
     }
 }
 

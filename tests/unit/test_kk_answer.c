@@ -565,7 +565,9 @@ static struct pl_score reward(const struct pl_kk *puzzle, enum pl_method method,
     assert_true(text->len <= sizeof ends / sizeof ends[0]);
     for (size_t i = 0; i < text->len; i++)
         ends[i] = i + 1;
-    pl_reward_score(&opts, &task, method, text->data, text->len, ends, text->len, &room, &score);
+    assert_int_equal(pl_reward_score(&opts, &task, method, text->data, text->len, ends, text->len,
+                                     &room, &score, NULL),
+                     PL_OK);
     pl_task_release(&task);
     pl_buf_release(&line);
     return score;

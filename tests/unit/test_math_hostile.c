@@ -25,7 +25,7 @@ static enum pl_verdict judge(const char *truth, const char *answer, size_t len)
 {
     const struct pl_task task = {.id = "t", .final = {.answer = truth}};
 
-    return pl_verify_math.final(&task, answer, len);
+    return pl_verify_final(&pl_verify_math, &task, answer, len);
 }
 
 /* `head`, then `part` again and again, in a megabyte without a NUL behind it, and `tail` at its
@@ -236,14 +236,18 @@ static void aliases_share_the_allowance(void **state)
     assert_in_range(work_of(costly, turned), PL_MATH_WORK_MAX / 60, PL_MATH_WORK_MAX / 2);
     for (size_t i = 0; i <= last; i++)
         aliases[i] = "(x+y+z-w)^5(x-2y)^3";
-    assert_int_equal(pl_verify_math.final(&task, costly, strlen(costly)), PL_VERDICT_WRONG);
+    assert_int_equal(pl_verify_final(&pl_verify_math, &task, costly, strlen(costly)),
+                     PL_VERDICT_WRONG);
     aliases[0] = turned;
-    assert_int_equal(pl_verify_math.final(&task, costly, strlen(costly)), PL_VERDICT_RIGHT);
+    assert_int_equal(pl_verify_final(&pl_verify_math, &task, costly, strlen(costly)),
+                     PL_VERDICT_RIGHT);
     aliases[0] = aliases[1];
     aliases[last] = turned;
-    assert_int_equal(pl_verify_math.final(&task, costly, strlen(costly)), PL_VERDICT_WRONG);
+    assert_int_equal(pl_verify_final(&pl_verify_math, &task, costly, strlen(costly)),
+                     PL_VERDICT_WRONG);
     aliases[last] = costly;
-    assert_int_equal(pl_verify_math.final(&task, costly, strlen(costly)), PL_VERDICT_RIGHT);
+    assert_int_equal(pl_verify_final(&pl_verify_math, &task, costly, strlen(costly)),
+                     PL_VERDICT_RIGHT);
 }
 
 static void *judge_all(void *arg)

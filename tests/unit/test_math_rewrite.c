@@ -32,7 +32,7 @@ static void expect(enum pl_verdict want, const char *truth, const char *answer)
 {
     const struct pl_task task = {.id = "t", .final = {.answer = truth}};
 
-    if (pl_verify_math.final(&task, answer, strlen(answer)) != want)
+    if (pl_verify_final(&pl_verify_math, &task, answer, strlen(answer)) != want)
         fail_msg("'%s' for '%s' is not %s", answer, truth,
                  want == PL_VERDICT_RIGHT ? "right" : "wrong");
 }

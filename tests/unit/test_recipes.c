@@ -259,7 +259,9 @@ static struct pl_score score(const struct pl_run_conf *conf, const char *text)
         ends[i] = i + 1; /* a token a byte */
     pl_rewarder_opts(conf, &opts);
     opts.new_tokens_max = conf->response_tokens_max;
-    pl_reward_score(&opts, &task, (enum pl_method)conf->method, text, len, ends, len, room, &s);
+    assert_int_equal(pl_reward_score(&opts, &task, (enum pl_method)conf->method, text, len, ends,
+                                     len, room, &s, NULL),
+                     PL_OK);
     s.segments = NULL; /* in the room */
     free(room);
     return s;

@@ -70,7 +70,9 @@ static struct pl_score score(const struct pl_reward_opts *opts, const struct pl_
 
     for (size_t i = 0; i < len; i++)
         ends[i] = i + 1; /* a token a byte */
-    pl_reward_score(opts, of, PL_METHOD_INTERLEAVE, text, len, ends, len, room, &s);
+    assert_int_equal(
+        pl_reward_score(opts, of, PL_METHOD_INTERLEAVE, text, len, ends, len, room, &s, NULL),
+        PL_OK);
     return s;
 }
 

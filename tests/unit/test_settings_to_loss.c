@@ -617,8 +617,9 @@ static void overlong_responses_pay(void **state)
         memset(text, 'a', sizeof text);
         pl_rewarder_opts(&b.conf, &opts);
         opts.new_tokens_max = b.conf.response_tokens_max;
-        pl_reward_score(&opts, &task, (enum pl_method)b.conf.method, text, cases[i].tokens, ends,
-                        cases[i].tokens, room, &s);
+        assert_int_equal(pl_reward_score(&opts, &task, (enum pl_method)b.conf.method, text,
+                                         cases[i].tokens, ends, cases[i].tokens, room, &s, NULL),
+                         PL_OK);
         near("reward.overlong_buffer", "extra", (double)s.extra, cases[i].extra);
     }
     end(&b);

@@ -26,7 +26,7 @@ static struct pl_task task_of(const char *const *choices, size_t count, const ch
 
 static enum pl_verdict final(const struct pl_task *task, const char *answer)
 {
-    return pl_verify_choice.final(task, answer, strlen(answer));
+    return pl_verify_final(&pl_verify_choice, task, answer, strlen(answer));
 }
 
 /* Which option the answer names: the one that is right, all others wrong; -1: none. */
@@ -201,8 +201,9 @@ static void truths_and_steps(void **state)
     assert_int_equal(pl_verify_choice.check(&task, &err), PL_OK);
     assert_int_equal(final(&task, "C"), PL_VERDICT_RIGHT);
     assert_int_equal(final(&task, "B"), PL_VERDICT_WRONG);
-    assert_int_equal(pl_verify_choice.step(&task, steps, "leaves", 6), PL_VERDICT_RIGHT);
-    assert_int_equal(pl_verify_choice.step(&task, steps, "C", 1), PL_VERDICT_WRONG);
+    assert_int_equal(pl_verify_step(&pl_verify_choice, &task, steps, "leaves", 6),
+                     PL_VERDICT_RIGHT);
+    assert_int_equal(pl_verify_step(&pl_verify_choice, &task, steps, "C", 1), PL_VERDICT_WRONG);
     task.step_count = 2;
     assert_int_equal(pl_verify_choice.check(&task, &err), PL_EFORMAT);
     assert_non_null(strstr(err.text, "step 2"));
@@ -227,8 +228,9 @@ static void bounds(void **state)
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
         for (size_t at = 0; at < n; at++)
             text[at] = pieces[i][at % strlen(pieces[i])];
-        assert_int_equal(pl_verify_choice.final(&task, text, n), PL_VERDICT_UNPARSED);
-        assert_int_equal(pl_verify_choice.final(&task, text, 8190), PL_VERDICT_UNPARSED);
+        assert_int_equal(pl_verify_final(&pl_verify_choice, &task, text, n), PL_VERDICT_UNPARSED);
+        assert_int_equal(pl_verify_final(&pl_verify_choice, &task, text, 8190),
+                         PL_VERDICT_UNPARSED);
     }
     free(text);
 }

@@ -91,13 +91,14 @@ static void unload(void)
 
 static enum pl_verdict final(const struct row *row, const char *answer)
 {
-    return pl_verifier_named(row->task.verifier)->final(&row->task, answer, strlen(answer));
+    return pl_verify_final(pl_verifier_named(row->task.verifier), &row->task, answer,
+                           strlen(answer));
 }
 
 static enum pl_verdict step(const struct row *row, size_t k, const char *answer)
 {
-    return pl_verifier_named(row->task.verifier)
-        ->step(&row->task, &row->steps[k], answer, strlen(answer));
+    return pl_verify_step(pl_verifier_named(row->task.verifier), &row->task, &row->steps[k], answer,
+                          strlen(answer));
 }
 
 static void expect_right(enum pl_verdict verdict, const char *answer)

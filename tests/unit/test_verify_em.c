@@ -16,10 +16,11 @@
 static enum pl_verdict compare(const char *truth, const char *answer)
 {
     const struct pl_task task = {.id = "t", .verifier = "em", .final = {.answer = truth}};
-    const enum pl_verdict verdict = pl_verify_em.final(&task, answer, strlen(answer));
+    const enum pl_verdict verdict = pl_verify_final(&pl_verify_em, &task, answer, strlen(answer));
 
     /* an intermediate answer is compared by the same rule */
-    assert_int_equal(pl_verify_em.step(&task, &task.final, answer, strlen(answer)), verdict);
+    assert_int_equal(pl_verify_step(&pl_verify_em, &task, &task.final, answer, strlen(answer)),
+                     verdict);
     return verdict;
 }
 
@@ -154,10 +155,11 @@ static void aliases_count(void **state)
     };
 
     (void)state;
-    assert_int_equal(pl_verify_em.final(&task, "lutetia", 7), PL_VERDICT_RIGHT);
-    assert_int_equal(pl_verify_em.final(&task, "the city of light", 17), PL_VERDICT_RIGHT);
-    assert_int_equal(pl_verify_em.final(&task, "city", 4), PL_VERDICT_WRONG);
-    assert_int_equal(pl_verify_em.final(&task, "", 0), PL_VERDICT_UNPARSED);
+    assert_int_equal(pl_verify_final(&pl_verify_em, &task, "lutetia", 7), PL_VERDICT_RIGHT);
+    assert_int_equal(pl_verify_final(&pl_verify_em, &task, "the city of light", 17),
+                     PL_VERDICT_RIGHT);
+    assert_int_equal(pl_verify_final(&pl_verify_em, &task, "city", 4), PL_VERDICT_WRONG);
+    assert_int_equal(pl_verify_final(&pl_verify_em, &task, "", 0), PL_VERDICT_UNPARSED);
 }
 
 static void truths_must_have_a_form(void **state)

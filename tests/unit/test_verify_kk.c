@@ -24,12 +24,12 @@ static const struct pl_task task = {
 
 static enum pl_verdict final(const char *answer)
 {
-    return pl_verifier_named("kk")->final(&task, answer, strlen(answer));
+    return pl_verify_final(pl_verifier_named("kk"), &task, answer, strlen(answer));
 }
 
 static enum pl_verdict step(size_t i, const char *answer)
 {
-    return pl_verifier_named("kk")->step(&task, &steps[i], answer, strlen(answer));
+    return pl_verify_step(pl_verifier_named("kk"), &task, &steps[i], answer, strlen(answer));
 }
 
 static void final_answers(void **state)
@@ -110,11 +110,11 @@ static void a_megabyte_is_read_or_refused_at_once(void **state)
 
     (void)state;
     memset(text, 'a', n);
-    assert_int_equal(pl_verify_kk.final(&task, text, n), PL_VERDICT_UNPARSED);
+    assert_int_equal(pl_verify_final(&pl_verify_kk, &task, text, n), PL_VERDICT_UNPARSED);
     for (size_t i = 0; i + 4 <= n; i += 4)
         memcpy(text + i, "and ", 4);
-    assert_int_equal(pl_verify_kk.final(&task, text, n), PL_VERDICT_UNPARSED);
-    assert_int_equal(pl_verify_kk.step(&task, &steps[0], text, n), PL_VERDICT_UNPARSED);
+    assert_int_equal(pl_verify_final(&pl_verify_kk, &task, text, n), PL_VERDICT_UNPARSED);
+    assert_int_equal(pl_verify_step(&pl_verify_kk, &task, &steps[0], text, n), PL_VERDICT_UNPARSED);
     free(text);
 }
 

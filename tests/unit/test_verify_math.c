@@ -17,7 +17,7 @@ static enum pl_verdict judge(const char *truth, const char *answer)
 {
     const struct pl_task task = {.id = "t", .verifier = "math", .final = {.answer = truth}};
 
-    return pl_verifier_named("math")->final(&task, answer, strlen(answer));
+    return pl_verify_final(pl_verifier_named("math"), &task, answer, strlen(answer));
 }
 
 struct pair {
@@ -408,16 +408,16 @@ static const struct pl_task task = {
 
 static enum pl_verdict step(size_t i, const char *answer)
 {
-    return pl_verify_math.step(&task, &steps[i], answer, strlen(answer));
+    return pl_verify_step(&pl_verify_math, &task, &steps[i], answer, strlen(answer));
 }
 
 static void aliases_and_steps(void **state)
 {
     (void)state;
-    assert_int_equal(pl_verify_math.final(&task, "half", 4), PL_VERDICT_RIGHT);
-    assert_int_equal(pl_verify_math.final(&task, "0.5", 3), PL_VERDICT_RIGHT);
-    assert_int_equal(pl_verify_math.final(&task, "50", 2), PL_VERDICT_RIGHT);
-    assert_int_equal(pl_verify_math.final(&task, "0.4", 3), PL_VERDICT_WRONG);
+    assert_int_equal(pl_verify_final(&pl_verify_math, &task, "half", 4), PL_VERDICT_RIGHT);
+    assert_int_equal(pl_verify_final(&pl_verify_math, &task, "0.5", 3), PL_VERDICT_RIGHT);
+    assert_int_equal(pl_verify_final(&pl_verify_math, &task, "50", 2), PL_VERDICT_RIGHT);
+    assert_int_equal(pl_verify_final(&pl_verify_math, &task, "0.4", 3), PL_VERDICT_WRONG);
     assert_int_equal(step(0, "2"), PL_VERDICT_RIGHT);
     assert_int_equal(step(0, "3"), PL_VERDICT_WRONG);
     assert_int_equal(step(1, "3"), PL_VERDICT_RIGHT);

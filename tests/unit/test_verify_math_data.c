@@ -30,7 +30,7 @@ static enum pl_verdict judge(const char *truth, const char *answer)
 {
     const struct pl_task task = {.id = "t", .final = {.answer = truth}};
 
-    return pl_verify_math.final(&task, answer, strlen(answer));
+    return pl_verify_final(&pl_verify_math, &task, answer, strlen(answer));
 }
 
 /* The number without its commas. */

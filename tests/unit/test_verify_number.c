@@ -16,9 +16,11 @@
 static enum pl_verdict compare(const char *truth, const char *answer)
 {
     const struct pl_task task = {.id = "t", .verifier = "number", .final = {.answer = truth}};
-    const enum pl_verdict verdict = pl_verify_number.final(&task, answer, strlen(answer));
+    const enum pl_verdict verdict =
+        pl_verify_final(&pl_verify_number, &task, answer, strlen(answer));
 
-    assert_int_equal(pl_verify_number.step(&task, &task.final, answer, strlen(answer)), verdict);
+    assert_int_equal(pl_verify_step(&pl_verify_number, &task, &task.final, answer, strlen(answer)),
+                     verdict);
     return verdict;
 }
 
@@ -190,8 +192,8 @@ static void aliases_and_checks(void **state)
     struct pl_error err = {0};
 
     (void)state;
-    assert_int_equal(pl_verify_number.final(&task, "73", 2), PL_VERDICT_RIGHT);
-    assert_int_equal(pl_verify_number.final(&task, "74", 2), PL_VERDICT_WRONG);
+    assert_int_equal(pl_verify_final(&pl_verify_number, &task, "73", 2), PL_VERDICT_RIGHT);
+    assert_int_equal(pl_verify_final(&pl_verify_number, &task, "74", 2), PL_VERDICT_WRONG);
     assert_int_equal(pl_verify_number.check(&task, &err), PL_OK);
     task.step_count = 2;
     assert_int_equal(pl_verify_number.check(&task, &err), PL_EFORMAT);
@@ -218,7 +220,8 @@ static void bounds(void **state)
         for (size_t at = 0; at < n; at++)
             text[at] = pieces[i][at % strlen(pieces[i])];
         for (size_t len = n; len >= 1 << 16; len /= 2)
-            assert_int_equal(pl_verify_number.final(&task, text, len), PL_VERDICT_UNPARSED);
+            assert_int_equal(pl_verify_final(&pl_verify_number, &task, text, len),
+                             PL_VERDICT_UNPARSED);
     }
     free(text);
 }
