@@ -290,13 +290,12 @@ static void reap(pid_t watcher, pid_t program, int exit_fd)
             break;
         pl_pulse();
     }
-    if (left < 0) { /* somebody stopped it */
+    if (left < 0) /* somebody stopped it */
         kill(watcher, SIGKILL);
-        if (program > 0)
-            kill(-program, SIGKILL);
-    }
     while (waitpid(watcher, &status, 0) < 0 && errno == EINTR)
         ;
+    if (program > 0 && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
+        kill(-program, SIGKILL); /* as far as that reaches */
 }
 
 /* The program's pid, or 0; *ret_errno: why it does not run. Until it does, or cannot. */

@@ -142,7 +142,7 @@ static void keep(void *at)
     size_t lost;
 
     pl_vitals_tick();
-    if (now - w->renewed < (time_t)(w->all->daemon->conf.lease_s / 3))
+    if (now - w->renewed < (time_t)(w->all->daemon->conf.lease_s / 6))
         return;
     w->renewed = now;
     (void)pl_queues_renew(w->stream, PL_QUEUE_ROLLOUTS, &w->lease, 1, NULL, &lost, NULL);

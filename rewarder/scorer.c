@@ -138,6 +138,8 @@ int pl_scorer_group(struct pl_scorer *scorer, struct pl_rollout_group *group, co
                                     scorer->text.data ? scorer->text.data : "", scorer->text.len,
                                     scorer->ends, tokens, &scorer->rooms[i], &r->score, err),
                     err);
+        if (rc == PL_EAGAIN)
+            pl_fail_in(err, rc, "sample %zu of %u of task '%.80s'", i + 1, group->samples, task.id);
         *ret_right += r->score.verdict == PL_VERDICT_RIGHT;
         *ret_formatted += r->score.format_ok;
         pl_pulse();
@@ -189,9 +191,12 @@ int pl_scorer_responses(struct pl_scorer *scorer, const struct pl_task *task, en
     }
     if (rc == PL_OK)
         rc = reserve(scorer, count, longest, err);
-    for (size_t i = 0; rc == PL_OK && i < count; i++)
+    for (size_t i = 0; rc == PL_OK && i < count; i++) {
         rc = score_response(scorer, task, method, &responses[i], &scorer->rooms[i], &ret_scores[i],
                             err);
+        if (rc == PL_EAGAIN)
+            pl_fail_in(err, rc, "response %zu of %zu", i + 1, count);
+    }
     return rc;
 }
 

@@ -30,8 +30,8 @@ int pl_scorer_group(struct pl_scorer *scorer, struct pl_rollout_group *group, co
                     uint32_t *ret_right, uint32_t *ret_formatted, struct pl_error *err);
 
 /*
- * Score responses that come by themselves; *ret_scores (count) point into the scorer until its next
- * call. Of a text the tokens are not known: offsets are bytes then, and nothing is overlong.
+ * Score responses that come by themselves, all or none; *ret_scores (count) point into the scorer
+ * until its next call. Of a text the tokens are not known: offsets are bytes then, and nothing is overlong.
  * Errors as above. PL_ENOMEM.
  */
 int pl_scorer_responses(struct pl_scorer *scorer, const struct pl_task *task, enum pl_method method,

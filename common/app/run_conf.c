@@ -186,7 +186,8 @@ static const struct pl_option rows[] = {
                    "program and arguments that decide answers to tasks of the verifier exec; one "
                    "process a thread of a rewarder"),
     REAL(exec_timeout_s, "reward.exec.timeout_s", "10", 0.001, 3600,
-         "seconds that it may take over an answer before it is killed"),
+         "seconds that it may take over an answer before it is killed and asked again; decides no "
+         "reward"),
     SIZE(exec_memory_mb, "reward.exec.memory_mb", "4096", 0, 1 << 20,
          "MiB of address space that it may have; 0: no limit"),
 
@@ -426,6 +427,8 @@ static bool enters_the_bits(const char *line)
                                       "relay.",
                                       "audit.",
                                       "log.",
+                                      "reward.exec.timeout_s",
+                                      "reward.exec.memory_mb",
                                       "trainer.save_freq",
                                       "trainer.save_seconds",
                                       "trainer.max_rollouts_to_keep",

@@ -79,7 +79,7 @@ static int check_answers(const struct pl_task *task, const char *what, struct pl
 
     if (rc < 0)
         return pl_fail_in(err, rc, "%s", what);
-    if (!verifier->final)
+    if (!verifier->read)
         return PL_OK;
     if (pl_verify_final(verifier, task, answer, strlen(answer)) != PL_VERDICT_RIGHT)
         wrong = answer;

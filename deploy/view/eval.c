@@ -208,6 +208,8 @@ static int hand_over(struct eval *e, struct pl_error *err)
 
     group.rollouts = w->rollouts;
     rc = pl_scorer_group(e->scorer, &group, "eval", &right, &formatted, err);
+    if (rc == PL_EAGAIN) /* counted as wrong it would be a result that nobody measured */
+        pl_fail_in(err, rc, "without a verdict there is no result");
     for (size_t i = 0; rc == PL_OK && i < o->samples; i++) {
         const int32_t first = w->rollouts[i].score.first_answer;
         const float *times_s = w->rollouts[i].logprobs + w->tokens; /* they lie behind these */

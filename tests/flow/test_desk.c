@@ -331,20 +331,22 @@ static void nothing_stops_it(void **state)
 static void programs_decide(void **state)
 {
     static const char task[] = "{\"question\":\"q\",\"answer\":\"yes\",\"verifier\":\"exec\"}";
-    static const char *const texts[] = {T A("yes"), T A("no"), T A("crash")};
+    static const char *const texts[] = {T A("yes"), T A("no"), T A("?"), T A("crash")};
     char *good[] = {
         (char *)"sh", (char *)"-c",
-        (char *)"while read -r l; do case $l in *crash*) exit 1;; *se\\\":\\\"yes*)"
+        (char *)"while read -r l; do case $l in *crash*) exit 1;;"
+                " *se\\\":\\\"[?]*) echo '{\"verdict\":\"unparsed\"}';; *se\\\":\\\"yes*)"
                 " echo '{\"correct\":true}';; *) echo '{\"correct\":false}';; esac; done",
         NULL};
     char *none[] = {(char *)"/no/such/verifier", NULL};
     char **const commands[] = {good, none};
-    Plait__Response responses[3], *list[3];
+    Plait__Response responses[4], *list[4];
     struct pl_desk *kept = desk;
 
     (void)state;
     for (size_t i = 0; i < 2; i++) {
         Plait__ScoreRequest request = text_request(i, task, texts, 3, responses, list);
+        Plait__ScoreRequest crash = text_request(7, task, texts, 4, responses, list);
         struct pl_desk_opts opts = {
             .endpoint = "tcp://127.0.0.1:*", .tokenizer = tokenizer, .reward = PL_REWARD_DEFAULTS};
         Plait__ScoreReply *reply;
@@ -365,8 +367,11 @@ static void programs_decide(void **state)
             pl_assert_close(reply->rewards[0], 1 + 2, 1e-6, 0);
             pl_assert_close(reply->rewards[1], 1 - 1.5, 1e-6, 0);
             pl_assert_close(reply->rewards[2], 1 - 2, 1e-6, 0);
-            assert_string_equal(reply->scores[2]->why, "verifier failed: it ended with status 1");
+            assert_string_equal(reply->scores[2]->why, "the final answer cannot be read: ?");
             plait__score_reply__free_unpacked(reply, NULL);
+            put(socket, &crash); /* no score is made up */
+            assert_error(receive(socket), 7,
+                         "response 4 of 4: verifier failed: it ended with status 1");
         }
         pl_desk_destroy(desk);
         desk = kept;

@@ -214,11 +214,14 @@ while IFS= read -r line; do
 done
 END
 printf 'data.max_prompt_length: 9000\nreward.exec: {command: [sh, check.sh], timeout_s: 5}\n' >exec.yaml
+refuse 1 "without a verdict there is no result: sample 1 of 1 of task '" model --data exec.jsonl \
+    --config exec.yaml --max-tokens 8 --out lines2
+has err 'verifier failed: it ended with status 3'
+sed -i "s/exit 3/echo '{\"verdict\": \"unparsed\"}'/" check.sh
 evaluate 0 model --data exec.jsonl --config exec.yaml --max-tokens 8 --json --out lines
 silent err
 at overall.right 2
 at levels.0.pass_at_1 1.0
-ok 'an intermediate answer that it died of is named' test "$(grep -c '"why": *"verifier failed: it ended with status 3"' lines)" -eq 2
 printf 'data.max_prompt_length: 9000\nreward.exec.command: [./no-such-verifier, -x]\n' >exec.yaml
 refuse 1 "the verifier './no-such-verifier -x' (reward.exec.command) is of no use" model \
     --data exec.jsonl --config exec.yaml --max-tokens 8 --out lines2
