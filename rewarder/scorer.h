@@ -31,8 +31,8 @@ int pl_scorer_group(struct pl_scorer *scorer, struct pl_rollout_group *group, co
 
 /*
  * Score responses that come by themselves, all or none; *ret_scores (count) point into the scorer
- * until its next call. Of a text the tokens are not known: offsets are bytes then, and nothing is overlong.
- * Errors as above. PL_ENOMEM.
+ * until its next call. Of a text the tokens are not known: offsets are bytes then, and nothing is
+ * overlong. Errors as above. PL_ENOMEM.
  */
 int pl_scorer_responses(struct pl_scorer *scorer, const struct pl_task *task, enum pl_method method,
                         const struct pl_response *responses, size_t count,
