@@ -285,7 +285,9 @@ static int admit(struct actor *a, struct pl_error *err)
     while (rc == PL_OK && a->version &&
            (e = pl_errands_begin(&a->errands, a->version, only_pinned)))
         rc = begin(a, e, err);
-    return rc == PL_OK && pl_engine_idle(a->engine) ? change(a, err) : rc;
+    if (rc < 0 || pl_errands_asking(&a->errands)) /* the weights are right */
+        return rc;
+    return pl_engine_idle(a->engine) ? change(a, err) : PL_OK;
 }
 
 /* ---- from start to end ---- */
@@ -407,7 +409,7 @@ int pl_actor_run(struct pl_daemon *daemon, struct pl_error *err)
         rc = admit(&a, err);
         if (rc == PL_OK && !pl_engine_idle(a.engine))
             pl_engine_step(a.engine);
-        else if (rc == PL_OK && !wanted(&a))
+        else if (rc == PL_OK && (pl_errands_asking(&a.errands) || !wanted(&a)))
             pl_errands_wait(&a.errands, seen, WAIT_MS);
         if (rc == PL_OK)
             rc = reap(&a, err);

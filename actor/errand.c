@@ -82,15 +82,69 @@ static bool will_do(const struct pl_errand *e, uint64_t version)
 struct pl_errand *pl_errands_begin(struct pl_errands *errands, uint64_t version, bool pinned)
 {
     struct pl_errand *e;
+    bool asks = false;
+
+    pthread_mutex_lock(&errands->lock);
+    for (e = errands->first; e; e = e->next) {
+        if (e->state != PL_ERRAND_LEASED || !will_do(e, version) || (pinned && e->group.newest))
+            continue;
+        if (e->begun)
+            break;
+        asks = true;
+    }
+    if (e)
+        e->state = PL_ERRAND_RUNNING;
+    if (asks && !errands->asking) {
+        errands->asking = true;
+        tell(errands);
+    }
+    pthread_mutex_unlock(&errands->lock);
+    return e;
+}
+
+bool pl_errands_asking(struct pl_errands *errands)
+{
+    bool asking;
+
+    pthread_mutex_lock(&errands->lock);
+    asking = errands->asking;
+    pthread_mutex_unlock(&errands->lock);
+    return asking;
+}
+
+struct pl_errand *pl_errands_unbegun(struct pl_errands *errands, uint64_t version)
+{
+    struct pl_errand *e;
 
     pthread_mutex_lock(&errands->lock);
     for (e = errands->first; e; e = e->next)
-        if (e->state == PL_ERRAND_LEASED && will_do(e, version) && !(pinned && e->group.newest))
+        if (e->state == PL_ERRAND_LEASED && !e->begun && will_do(e, version))
             break;
-    if (e)
-        e->state = PL_ERRAND_RUNNING;
+    if (!e && errands->asking) {
+        errands->asking = false;
+        tell(errands);
+    }
     pthread_mutex_unlock(&errands->lock);
     return e;
+}
+
+void pl_errands_begun(struct pl_errands *errands, struct pl_errand *errand)
+{
+    pthread_mutex_lock(&errands->lock);
+    errand->begun = true;
+    tell(errands);
+    pthread_mutex_unlock(&errands->lock);
+}
+
+bool pl_errands_waiting(struct pl_errands *errands)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&errands->lock);
+    for (const struct pl_errand *e = errands->first; e && !found; e = e->next)
+        found = e->state == PL_ERRAND_LEASED && !e->begun;
+    pthread_mutex_unlock(&errands->lock);
+    return found;
 }
 
 uint64_t pl_errands_version(struct pl_errands *errands, uint64_t after)

@@ -22,6 +22,7 @@ enum pl_errand_state {
 struct pl_errand {
     struct pl_errand *next;
     enum pl_errand_state state; /* under the lock */
+    bool begun; /* under the lock: the queues know that it is computed, so that it may be */
     struct pl_lease lease;
     struct pl_rollout_group group; /* leased: stage prompt; done: stage rollout */
     void *rollouts;                /* memory of what was made */
@@ -39,6 +40,7 @@ struct pl_errands {
     bool stop;             /* no more will be leased */
     bool failed;           /* one of the two sides gave up */
     bool leave;            /* what runs is not to be finished */
+    bool asking;           /* something could run if the queues knew of it */
 };
 
 void pl_errands_init(struct pl_errands *errands);
@@ -52,9 +54,19 @@ bool pl_errands_has(struct pl_errands *errands, const struct pl_lease *lease);
 /* A group is pinned to one version, or wants the newest: any from its least one on will do, also
  * while it is sampled. */
 
-/* The first leased one that a version will do for, now running; NULL: there is none. `pinned`: only
- * what is pinned to it. */
+/* The first leased one that a version will do for and of which the queues know that it is begun,
+ * now running; NULL: there is none. `pinned`: only what is pinned to it. Where there are others
+ * that the version will do for, pl_errands_asking() says so, and the I/O thread is told. */
 struct pl_errand *pl_errands_begin(struct pl_errands *errands, uint64_t version, bool pinned);
+bool pl_errands_asking(struct pl_errands *errands);
+
+/* What the I/O thread does then: for each leased one that a version will do for and that is not
+ * begun yet, in turn, pl_errands_begun() or pl_errands_drop(); at the end NULL, and nobody asks. */
+struct pl_errand *pl_errands_unbegun(struct pl_errands *errands, uint64_t version);
+void pl_errands_begun(struct pl_errands *errands, struct pl_errand *errand);
+
+/* Whether something leased is not begun yet. */
+bool pl_errands_waiting(struct pl_errands *errands);
 
 /* The least version after `after` that something leased is pinned to; the least of all where there
  * is no such, 0 where nothing leased is pinned. */

@@ -14,6 +14,7 @@
 
 enum {
     LEASE_WAIT_MS = 20, /* so that what is done does not wait long */
+    BEGIN_WAIT_MS = 5,  /* nor what can be begun, once its weights are here */
     IDLE_MS = 5,
     HEARTBEAT_MS = 2000,
     MESSAGE_MAX = 256 << 20,
@@ -103,6 +104,11 @@ static int hand_over(struct pl_porter *p, struct pl_errand *e)
     if (rc < 0)
         return rc;
     pl_actor_shown_group(p->shown, g, tokens, outcome);
+    if (outcome == PL_OUTCOME_LOST) { /* this one was taken for dead */
+        pl_warn("lost group=%s queue=prompts reason=\"another has it by now\"", e->lease.group);
+        pl_meter_add(p->shown->lost, 1);
+        return PL_OK;
+    }
     if (outcome == PL_OUTCOME_REFUSED) {
         pl_warn("hand_over event=refused group=%s reason=\"this actor is quarantined\"",
                 e->lease.group);
@@ -141,6 +147,41 @@ static bool wants_more(struct pl_porter *p)
     return more;
 }
 
+/* It is to be computed: that it was begun is known before it is. *ret_ours: it is still this
+ * actor's. */
+static int say_begun(struct pl_porter *p, const struct pl_lease *lease, bool *ret_ours)
+{
+    enum pl_outcome outcome = PL_OUTCOME_LOST;
+    const int rc = pl_queues_begin_work(p->stream, PL_QUEUE_PROMPTS, lease, &outcome, &p->err);
+
+    *ret_ours = outcome == PL_OUTCOME_DONE;
+    if (rc == PL_OK && !*ret_ours) {
+        pl_warn("lost group=%s queue=prompts outcome=%s", lease->group, pl_outcome_name(outcome));
+        pl_meter_add(p->shown->lost, 1);
+    }
+    return rc;
+}
+
+/* What the engine waits for: its weights are here. */
+static int begin_asked(struct pl_porter *p)
+{
+    struct pl_errand *e;
+    int rc = PL_OK;
+
+    if (!pl_errands_asking(p->errands))
+        return PL_OK;
+    while (rc == PL_OK && (e = pl_errands_unbegun(p->errands, atomic_load(&p->version)))) {
+        bool ours;
+
+        rc = say_begun(p, &e->lease, &ours);
+        if (rc == PL_OK && ours)
+            pl_errands_begun(p->errands, e);
+        else if (rc == PL_OK)
+            (void)pl_errands_drop(p->errands, e);
+    }
+    return rc;
+}
+
 static int take_in(struct pl_porter *p, struct pl_lease *lease)
 {
     const struct pl_run_conf *c = &p->daemon->conf;
@@ -164,6 +205,15 @@ static int take_in(struct pl_porter *p, struct pl_lease *lease)
     if (rc == PL_OK) {
         pl_info("leased group=%s queue=prompts deliveries=%u version=%llu samples=%u", lease->group,
                 lease->deliveries, (unsigned long long)e->group.version, e->group.samples);
+        const uint64_t version = atomic_load(&p->version);
+
+        if (e->group.newest ? version >= e->group.version : version == e->group.version) {
+            rc = say_begun(p, lease, &e->begun);
+            if (rc < 0 || !e->begun) {
+                pl_errand_destroy(e);
+                return rc;
+            }
+        }
         e->leased_s = (double)now_ms() / 1e3;
         e->lease = *lease;
         *lease = (struct pl_lease){0};
@@ -183,16 +233,23 @@ static int take_in(struct pl_porter *p, struct pl_lease *lease)
 static int lease_more(struct pl_porter *p)
 {
     struct pl_lease lease = {0};
-    int rc = pl_queues_lease(p->stream, PL_QUEUE_PROMPTS, LEASE_WAIT_MS, &lease, &p->err);
+    size_t count;
+    int rc;
 
+    pthread_mutex_lock(&p->errands->lock);
+    count = p->errands->count;
+    pthread_mutex_unlock(&p->errands->lock);
+    pl_queues_holding(p->stream, count);
+    rc = pl_queues_lease(p->stream, PL_QUEUE_PROMPTS,
+                         pl_errands_waiting(p->errands) ? BEGIN_WAIT_MS : LEASE_WAIT_MS, &lease,
+                         &p->err);
     if (rc == PL_OK)
         rc = take_in(p, &lease);
     pl_lease_release(&lease);
     return rc == PL_ENOENT || rc == PL_ECANCELED ? PL_OK : rc;
 }
 
-/* What another has by now, or has done, need not be begun. What is begun will be a repeated one:
- * the same bytes, and harmless. */
+/* What another has by now, or has done, need not be begun. What is begun will be lost. */
 static int renew(struct pl_porter *p)
 {
     struct pl_errand *errands[LEASES_MAX];
@@ -323,6 +380,8 @@ static void *run(void *at)
             pl_errands_leave(p->errands);
         seen = pl_errands_changes(p->errands);
         rc = hand_over_all(p);
+        if (rc == PL_OK)
+            rc = begin_asked(p);
         if (rc == PL_OK)
             rc = give_back_refused(p);
         if (rc == PL_OK)

@@ -98,7 +98,7 @@ void pl_actor_shown_group(struct pl_actor_shown *shown, const struct pl_rollout_
                           size_t tokens, enum pl_outcome outcome)
 {
     pl_meter_add(shown->deliveries[outcome], 1);
-    if (outcome == PL_OUTCOME_REFUSED)
+    if (outcome == PL_OUTCOME_REFUSED || outcome == PL_OUTCOME_LOST)
         return;
     pl_meter_add(shown->tokens, (double)tokens);
     pl_meter_see(shown->generate, (double)group->generate_s);

@@ -10,7 +10,7 @@
 #include "common/link/queues.h"
 #include "proto/rollout.h"
 
-enum { PL_ACTOR_OUTCOMES = PL_OUTCOME_REFUSED + 1 };
+enum { PL_ACTOR_OUTCOMES = PL_OUTCOMES };
 
 struct pl_actor_shown {
     struct pl_meters *meters;

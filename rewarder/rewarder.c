@@ -250,11 +250,15 @@ static int score(struct worker *w, const struct pl_lease *lease)
 {
     struct pl_rollout_group group = {0};
     uint32_t right = 0, formatted = 0, strikes = 0;
+    enum pl_outcome outcome = PL_OUTCOME_LOST;
     struct pl_error why = {0};
     int rc;
 
     w->lease = lease;
     w->renewed = now_s();
+    rc = pl_queues_begin_work(w->stream, PL_QUEUE_ROLLOUTS, lease, &outcome, &w->err);
+    if (rc < 0 || outcome != PL_OUTCOME_DONE) /* it is another's by now, or done with */
+        return rc;
     rc = take_in(w, lease, &group, &strikes, &why);
     if (rc == PL_EFORMAT) {
         pl_rollout_group_release(&group);

@@ -10,7 +10,7 @@
 #include "proto/rollout.h"
 #include "rewarder/desk.h"
 
-enum { PL_REWARDER_OUTCOMES = PL_OUTCOME_REFUSED + 1 };
+enum { PL_REWARDER_OUTCOMES = PL_OUTCOMES };
 
 struct pl_rewarder_shown {
     struct pl_meter *deliveries[PL_REWARDER_OUTCOMES], *buried;

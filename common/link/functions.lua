@@ -10,6 +10,8 @@ All keys of a run share one hash tag and are named from their prefix, KEYS[1] = 
                       "dead <entry>" | "parked <entry of dead>"
   batch:<b>           hash: expected fed arrived dropped samples right formatted accuracy previous
                       gate state (open, complete, ready) after next epsilon gated retried
+  begun:<b>           hash, index -> "<worker> <life>" that computes it, "<index>:ended" -> workers whose life or
+                      lease ended while they did; a give-back ends nothing
   scored:<b>          hash, index -> scored group, "<index>:text" -> its rewards for people, and of each
                       group from its finish on "<index>:actor", "<index>:asked" (the prompt as it was fed),
                       from its commit on "<index>:counts" (samples right formatted)
@@ -23,6 +25,12 @@ All keys of a run share one hash tag and are named from their prefix, KEYS[1] = 
   strikes             hash, actor -> groups of it that were not what was asked for
   quarantine          hash, actor -> why what it hands over is not taken any more
 
+Any of these keys, or an entry of a stream, may be gone at any time: somebody deleted it, or Redis lost it. What
+feed finds gone of a group is made again; what the ledger then does not account for, reconcile says was lost.
+An entry that its group does not know is nobody's: it goes to `dead` alone, by whoever meets it.
+
+A group is handed on only by the one who has its entry leased. What others say of it changes nothing: LOST.
+
 The gate is decided in the order of batches: batch b waits for the one it comes `after`, whose
 accuracy becomes its `previous`.
 ]]
@@ -34,8 +42,14 @@ local function number(x)
     return string.format('%.17g', x)
 end
 
-local function word(text) -- "prompt 12-0" -> "prompt", "12-0"
-    return string.match(text, '^(%S+)%s*(%S*)$')
+local function is_entry(text) -- what Redis takes as the id of an entry
+    local ms, n = string.match(text or '', '^(%d+)%-(%d+)$')
+    return ms and #ms < 20 and #n < 20
+end
+
+local function word(text) -- "prompt 12-0" -> "prompt", "12-0"; '' where that is no entry
+    local kind, entry = string.match(text, '^(%S+)%s*(%S*)$')
+    return kind, is_entry(entry) and entry or ''
 end
 
 -- A line for people, name/value pairs; the newest some hundred are kept.
@@ -52,14 +66,53 @@ local function named(list)
     return f
 end
 
+-- "12:3" of an entry as XRANGE gives it; '' where nobody's function made it.
+local function id_of(entry)
+    local list = entry[2]
+    return list[1] == 'id' and list[2] or ''
+end
+
+local function place_of(entry)
+    local b, index = string.match(id_of(entry), '^([a-z0-9]+):(%d+)$')
+    if b and #b <= 31 and #index <= 15 then
+        return b, index
+    end
+end
+
+-- Who has an entry leased; nil: nobody.
+local function holder(prefix, queue, entry)
+    if entry == '' then
+        return nil
+    end
+    local found = redis.pcall('XPENDING', prefix .. queue, GROUP[queue], entry, entry, 1)
+    if found.err and not string.find(found.err, 'NOGROUP', 1, true) then
+        error(found)
+    end
+    return not found.err and found[1] and found[1][2] or nil
+end
+
+-- HINCRBY. A count that is no number stays what it is, until it is counted again; nobody fails because of it.
+local function add(key, field, n)
+    local made = redis.pcall('HINCRBY', key, field, string.format('%d', n))
+    if type(made) == 'number' then
+        return made
+    end
+    if not string.find(made.err, 'integer', 1, true) and not string.find(made.err, 'overflow', 1, true) then
+        error(made)
+    end
+end
+
 -- What is counted under a reason; one that counts nothing goes.
 local function count_dropped(prefix, reason, n)
-    if redis.call('HINCRBY', prefix .. 'ledger', 'dropped:' .. reason, n) == 0 then
+    if add(prefix .. 'ledger', 'dropped:' .. reason, n) == 0 then
         redis.call('HDEL', prefix .. 'ledger', 'dropped:' .. reason)
     end
 end
 
 local function done_with(prefix, queue, entry)
+    if entry == '' then
+        return
+    end
     redis.call('XACK', prefix .. queue, GROUP[queue], entry)
     redis.call('XDEL', prefix .. queue, entry)
 end
@@ -67,10 +120,21 @@ end
 -- An entry that somebody held of a group that is further on by now. A Redis that was emptied gives ids out
 -- once more: it goes only if it is this group's.
 local function done_late(prefix, queue, b, index, entry)
+    if not is_entry(entry) then
+        return
+    end
     local found = redis.call('XRANGE', prefix .. queue, entry, entry)
-    if #found == 0 or found[1][2][2] == b .. ':' .. index then
+    if #found == 0 or id_of(found[1]) == b .. ':' .. index then
         done_with(prefix, queue, entry)
     end
+end
+
+-- Somebody hands on what another has by now. An entry that its group does not have any more goes.
+local function lost(prefix, queue, b, index, entry, held)
+    if entry ~= held then
+        done_late(prefix, queue, b, index, entry)
+    end
+    return 'LOST'
 end
 
 -- ARGV[from], ARGV[from + 1], ... : a count, that many name/value pairs; returns them and what is next
@@ -93,10 +157,19 @@ local function entry_of(b, index, fields, pb)
     return list
 end
 
+-- Nobody computes a group any more; with `all`, nor is it known who ended while computing it.
+local function unbegin(prefix, b, index, all)
+    redis.call('HDEL', prefix .. 'begun:' .. b, index, all and index .. ':ended' or index)
+end
+
 -- The entries beside a group's scores, and those as well.
 local function forget(prefix, b, index)
     redis.call('HDEL', prefix .. 'scored:' .. b, index, index .. ':text', index .. ':actor', index .. ':asked',
         index .. ':counts')
+end
+
+local function is_open(accuracy, previous, epsilon, gated)
+    return gated == '0' or (tonumber(accuracy) or 0) > (tonumber(previous) or 0) - (tonumber(epsilon) or 0)
 end
 
 -- The gate of a batch that is complete, once the one before it is decided; then of those after it.
@@ -104,10 +177,10 @@ local function decide(prefix, b)
     while b do
         local key = prefix .. 'batch:' .. b
         local f = redis.call('HMGET', key, 'state', 'previous', 'accuracy', 'epsilon', 'gated', 'next')
-        if f[1] ~= 'complete' or not f[2] then
+        if f[1] ~= 'complete' or not f[2] or not f[3] then
             return
         end
-        local open = f[5] == '0' or tonumber(f[3]) > tonumber(f[2]) - tonumber(f[4])
+        local open = is_open(f[3], f[2], f[4], f[5])
         local entry = redis.call('XADD', prefix .. 'ready', '*', 'batch', b, 'gate', open and '1' or '0',
             'accuracy', f[3], 'previous', f[2])
         redis.call('HSET', key, 'state', 'ready', 'gate', open and '1' or '0', 'entry', entry)
@@ -119,16 +192,21 @@ local function decide(prefix, b)
     end
 end
 
+local function accuracy_of(samples, right)
+    return number(samples > 0 and right / samples or 0)
+end
+
 -- Whether the batch is complete now and was not before.
 local function settle(prefix, b)
     local key = prefix .. 'batch:' .. b
     local f = redis.call('HMGET', key, 'state', 'expected', 'arrived', 'dropped', 'samples', 'right')
-    if f[1] ~= 'open' or tonumber(f[3]) + tonumber(f[4]) < tonumber(f[2]) then
+    for i = 2, 6 do
+        f[i] = tonumber(f[i] or nil)
+    end
+    if f[1] ~= 'open' or not (f[2] and f[3] and f[4] and f[5] and f[6]) or f[3] + f[4] < f[2] then
         return false
     end
-    local samples = tonumber(f[5])
-    redis.call('HSET', key, 'state', 'complete', 'accuracy',
-        number(samples > 0 and tonumber(f[6]) / samples or 0))
+    redis.call('HSET', key, 'state', 'complete', 'accuracy', accuracy_of(f[5], f[6]))
     decide(prefix, b)
     return true
 end
@@ -138,7 +216,7 @@ end
 local function reopen(prefix, b)
     local key = prefix .. 'batch:' .. b
     local f = redis.call('HMGET', key, 'state', 'entry', 'next')
-    if f[1] == 'ready' then
+    if is_entry(f[2]) then
         redis.call('XDEL', prefix .. 'ready', f[2])
     end
     redis.call('HDEL', key, 'entry', 'gate', 'accuracy')
@@ -148,11 +226,57 @@ local function reopen(prefix, b)
     if not g or not g[1] or g[3] ~= b then
         return
     end
-    if g[1] == 'ready' then
+    if is_entry(g[2]) then
         redis.call('XDEL', prefix .. 'ready', g[2])
+    end
+    if g[1] == 'ready' then
         redis.call('HSET', behind, 'state', 'complete')
     end
     redis.call('HDEL', behind, 'entry', 'gate', 'previous')
+end
+
+local SAMPLES_MAX = 65536
+
+-- What is written beside a score: samples, right, formatted; nil where that is no such thing.
+local function counts_of(text)
+    local samples, right, formatted = string.match(text or '', '^(%d+) (%d+) (%d+)$')
+    samples, right, formatted = tonumber(samples), tonumber(right), tonumber(formatted)
+    if samples and samples <= SAMPLES_MAX and right <= samples and formatted <= samples then
+        return {samples, right, formatted}
+    end
+end
+
+-- The counts of a batch, from its groups. It is open again where it came to something else; whether it is complete
+-- is not said.
+local function recount(prefix, b)
+    local key, groups = prefix .. 'batch:' .. b, prefix .. 'groups:' .. b
+    local f = redis.call('HMGET', key, 'state', 'expected', 'accuracy', 'gate', 'previous', 'epsilon', 'gated')
+    local list, expected = redis.call('HGETALL', groups), tonumber(f[2] or 0) or 0
+    local fed, arrived, dropped, sum = 0, 0, 0, {0, 0, 0}
+    for i = 1, #list, 2 do
+        local kind, index = word(list[i + 1]), tonumber(list[i])
+        if not index or tostring(index) ~= list[i] or index >= expected then -- nobody fed this one
+            redis.call('HDEL', groups, list[i])
+            kind = nil
+        else
+            fed = fed + 1
+        end
+        if kind == 'scored' then
+            local n = counts_of(redis.call('HGET', prefix .. 'scored:' .. b, list[i] .. ':counts'))
+            arrived = arrived + 1
+            for k = 1, n and 3 or 0 do
+                sum[k] = sum[k] + n[k]
+            end
+        elseif kind == 'dead' then
+            dropped = dropped + 1
+        end
+    end
+    redis.call('HSET', key, 'fed', fed, 'arrived', arrived, 'dropped', dropped, 'samples', sum[1], 'right', sum[2],
+        'formatted', sum[3])
+    if f[1] ~= 'open' and (arrived + dropped < expected or f[3] ~= accuracy_of(sum[1], sum[2]) or
+        f[1] == 'ready' and f[4] ~= (is_open(f[3], f[5], f[6], f[7]) and '1' or '0')) then
+        reopen(prefix, b)
+    end
 end
 
 -- What was made of a group, a rollout or its score, is taken back: it counts as dropped, and the group is
@@ -162,19 +286,19 @@ local function unmake(prefix, b, index, kind, held, reason)
     if kind == 'rollout' then
         done_with(prefix, 'rollouts', held)
     else
-        local counts = redis.call('HGET', scored, index .. ':counts') or '0 0 0'
-        local n = {string.match(counts, '^(%d+) (%d+) (%d+)$')}
+        local n = counts_of(redis.call('HGET', scored, index .. ':counts')) or {0, 0, 0}
         reopen(prefix, b)
-        redis.call('HINCRBY', key, 'arrived', -1)
+        add(key, 'arrived', -1)
         for i, name in ipairs({'samples', 'right', 'formatted'}) do
-            redis.call('HINCRBY', key, name, string.format('%d', -tonumber(n[i] or 0)))
+            add(key, name, -n[i])
         end
-        redis.call('HINCRBY', prefix .. 'ledger', 'scored', -1)
+        add(prefix .. 'ledger', 'scored', -1)
     end
     forget(prefix, b, index)
+    unbegin(prefix, b, index, true)
     redis.call('HDEL', prefix .. 'groups:' .. b, index)
-    redis.call('HINCRBY', key, 'fed', -1)
-    redis.call('HINCRBY', prefix .. 'ledger', 'dropped', 1)
+    add(key, 'fed', -1)
+    add(prefix .. 'ledger', 'dropped', 1)
     count_dropped(prefix, reason, 1)
     note(prefix, 'event', 'unmade', 'group', b .. ':' .. index, 'reason', reason)
 end
@@ -189,17 +313,42 @@ end
 local function queue_again(prefix, queue, b, index, entry, fields)
     local made = redis.call('XADD', prefix .. queue, '*', unpack(fields))
     done_with(prefix, queue, entry)
+    unbegin(prefix, b, index, false)
     redis.call('HSET', prefix .. 'groups:' .. b, index, STATE[queue] .. ' ' .. made)
 end
 
--- An entry that its holder has left: anybody's again, if it is still its group's. Whether it is.
-local function let_go(prefix, queue, entry)
+-- Workers that ended while they computed a group, and whoever has begun it and is not `alive`.
+local function ended_of(prefix, b, index, alive)
+    local f = redis.call('HMGET', prefix .. 'begun:' .. b, index, index .. ':ended')
+    local list = {}
+    for name in string.gmatch(f[2] or '', '%S+') do
+        list[#list + 1] = name
+    end
+    if f[1] and f[1] ~= alive then
+        list[#list + 1] = string.match(f[1], '^%S+') or '?'
+    end
+    return list
+end
+
+local function note_ended(prefix, b, index, list)
+    unbegin(prefix, b, index, false)
+    if #list > 0 then
+        redis.call('HSET', prefix .. 'begun:' .. b, index .. ':ended', table.concat(list, ' '))
+    end
+end
+
+-- An entry that its holder has left: anybody's again, if it is still its group's. Whether it is. `died`: it did
+-- not leave by itself.
+local function let_go(prefix, queue, entry, died)
     local found = redis.call('XRANGE', prefix .. queue, entry, entry)
     local b, index = nil, nil
     if #found == 1 then
-        b, index = string.match(found[1][2][2] or '', '^(%w+):(%d+)$')
+        b, index = place_of(found[1])
     end
     if b and redis.call('HGET', prefix .. 'groups:' .. b, index) == STATE[queue] .. ' ' .. entry then
+        if died then
+            note_ended(prefix, b, index, ended_of(prefix, b, index))
+        end
         queue_again(prefix, queue, b, index, entry, found[1][2])
         return true
     end
@@ -207,9 +356,127 @@ local function let_go(prefix, queue, entry)
     return false
 end
 
+-- Fields of an entry of `dead` that are its own; the others are those of the entry that was buried.
+local OWN = {id = true, reason = true, where = true, worker = true, deliveries = true, late = true, parked = true,
+    pb = true}
+
+-- To dead: own, name/value pairs, then what else stands in the entry `found`, then pb. Its entry there.
+local function to_dead(prefix, own, found, pb)
+    for i = 1, found and #found[2] or 0, 2 do
+        if not OWN[found[2][i]] then
+            own[#own + 1] = found[2][i]
+            own[#own + 1] = found[2][i + 1]
+        end
+    end
+    own[#own + 1] = 'pb'
+    own[#own + 1] = pb or found and named(found[2]).pb or ''
+    return redis.call('XADD', prefix .. 'dead', '*', unpack(own))
+end
+
+-- An entry that no group has goes by itself; it counts nowhere, or was counted lost when its group was fed again.
+local function bury_entry(prefix, queue, found, worker, reason)
+    to_dead(prefix, {'id', id_of(found), 'reason', reason, 'where', queue, 'worker', worker, 'deliveries', 0, 'late',
+        1}, found)
+    done_with(prefix, queue, found[1])
+    note(prefix, 'event', 'buried', 'entry', found[1], 'queue', queue, 'worker', worker, 'reason', reason)
+end
+
+-- The batch waits, but nobody takes the group any more until it is put back.
+local function park(prefix, queue, b, index, found, ended)
+    local id = b .. ':' .. index
+    local reason = string.format('%d workers ended while they computed it: %s', #ended, table.concat(ended, ' '))
+    local made = to_dead(prefix, {'id', id, 'reason', reason, 'where', queue, 'worker', ended[#ended], 'deliveries',
+        #ended, 'parked', 1}, found)
+    done_with(prefix, queue, found[1])
+    note_ended(prefix, b, index, ended)
+    redis.call('HSET', prefix .. 'groups:' .. b, index, 'parked ' .. made)
+    redis.call('HSET', prefix .. 'parked', id, made)
+    note(prefix, 'event', 'parked', 'group', id, 'queue', queue, 'ended', #ended)
+end
+
+-- Whether what is said of a group is there: its entry, its score.
+local function is_there(prefix, b, index, kind, held)
+    local id = b .. ':' .. index
+    if held == '' and kind ~= 'scored' and kind ~= 'dead' then
+        return false
+    end
+    if kind == 'prompt' or kind == 'rollout' then
+        local found = redis.call('XRANGE', prefix .. kind .. 's', held, held)
+        return #found == 1 and id_of(found[1]) == id
+    elseif kind == 'parked' then
+        local found = redis.call('XRANGE', prefix .. 'dead', held, held)
+        if #found == 1 and id_of(found[1]) == id then
+            redis.call('HSETNX', prefix .. 'parked', id, held)
+            return true
+        end
+        return false
+    elseif kind == 'scored' then
+        local scored = prefix .. 'scored:' .. b
+        return redis.call('HEXISTS', scored, index) == 1 and counts_of(redis.call('HGET', scored, index .. ':counts'))
+    end
+    return kind == 'dead'
+end
+
+local function is_behind(entry, last) -- 12-3 is behind 12-4
+    local ms, n = string.match(entry, '^(%d+)%-(%d+)$')
+    local last_ms, last_n = string.match(last, '^(%d+)%-(%d+)$')
+    ms, last_ms = tonumber(ms), tonumber(last_ms)
+    return ms < last_ms or ms == last_ms and tonumber(n) <= tonumber(last_n)
+end
+
+-- An entry that nobody has, and nobody will be given: its readers are said to be further on, because whoever had
+-- it was taken off their list, or somebody set them there.
+local function is_stranded(prefix, queue, entry)
+    if holder(prefix, queue, entry) then
+        return false
+    end
+    for _, group in ipairs(redis.call('XINFO', 'GROUPS', prefix .. queue)) do
+        local f = named(group)
+        if f.name == GROUP[queue] then
+            return is_behind(entry, f['last-delivered-id'])
+        end
+    end
+    return false
+end
+
+-- What was known of a group is gone: it is as if it had not been fed.
+local function lose(prefix, b, index, kind, held)
+    if kind == 'prompt' or kind == 'rollout' then
+        done_late(prefix, kind .. 's', b, index, held) -- it may still be called leased
+    elseif kind == 'parked' then
+        redis.call('HDEL', prefix .. 'parked', b .. ':' .. index)
+    elseif kind == 'scored' then
+        add(prefix .. 'ledger', 'scored', -1)
+    end
+    forget(prefix, b, index)
+    unbegin(prefix, b, index, true)
+    redis.call('HDEL', prefix .. 'groups:' .. b, index)
+    add(prefix .. 'ledger', 'dropped', 1)
+    count_dropped(prefix, 'lost', 1)
+    recount(prefix, b)
+    note(prefix, 'event', 'lost', 'group', b .. ':' .. index, 'was', kind or '?')
+end
+
+-- What this batch is compared with, once it is known: by the feeder, or by the batch before, which is told who
+-- comes next.
+local function link(prefix, b, after, previous)
+    local key, before = prefix .. 'batch:' .. b, prefix .. 'batch:' .. after
+    if after == '' or redis.call('SISMEMBER', prefix .. 'retired', after) == 1 then
+        redis.call('HSET', key, 'previous', previous)
+        return
+    end
+    local of = redis.call('HMGET', before, 'state', 'accuracy', 'next')
+    if of[1] and of[3] ~= b then
+        redis.call('HSET', before, 'next', b)
+    end
+    if of[1] == 'ready' then
+        redis.call('HSET', key, 'previous', of[2])
+    end
+end
+
 -- batch index expected after previous epsilon gated | fields | pb
--- Where the feeder knows what the batch before came to, `after` is empty and `previous` says so; that
--- holds for a batch that is there and still waits for it, too.
+-- Where the feeder knows what the batch before came to, `after` is empty and `previous` says so; it knows better
+-- than what is there.
 local function feed(keys, argv)
     local prefix, b, index = keys[1], argv[1], argv[2]
     local key, groups = prefix .. 'batch:' .. b, prefix .. 'groups:' .. b
@@ -217,31 +484,74 @@ local function feed(keys, argv)
         return 'RETIRED'
     end
     local fields, at = pairs_at(argv, 8)
-    local f = redis.call('HMGET', key, 'state', 'previous')
-    if not f[1] then -- it may still know its next one, which was fed before it
-        redis.call('HSET', key, 'state', 'open', 'expected', argv[3], 'fed', 0, 'arrived', 0, 'dropped', 0,
-            'samples', 0, 'right', 0, 'formatted', 0, 'after', argv[4], 'epsilon', argv[6], 'gated', argv[7])
-    end
-    if not f[2] then
-        local before = prefix .. 'batch:' .. argv[4]
-        if argv[4] == '' or redis.call('SISMEMBER', prefix .. 'retired', argv[4]) == 1 then
+    local f = redis.call('HMGET', key, 'state', 'previous', 'expected')
+    if index == '0' or not f[1] or f[3] ~= argv[3] then
+        redis.call('HSET', key, 'state', f[1] or 'open', 'expected', argv[3], 'after', argv[4], 'epsilon', argv[6],
+            'gated', argv[7])
+        if argv[4] == '' then -- whatever Redis thinks, and its gate with it
             redis.call('HSET', key, 'previous', argv[5])
-            decide(prefix, b)
-        elseif not f[1] then
-            local of = redis.call('HMGET', before, 'state', 'accuracy')
-            if of[1] == 'ready' then
-                redis.call('HSET', key, 'previous', of[2])
-            end
-            redis.call('HSET', before, 'next', b)
         end
+        recount(prefix, b)
     end
-    if redis.call('HEXISTS', groups, index) == 1 then
-        return 'REPEATED'
+    local previous = tonumber(argv[4] ~= '' and f[2] or nil)
+    if not previous or not (previous >= 0 and previous <= 1) then
+        link(prefix, b, argv[4], argv[5])
+        decide(prefix, b)
+    end
+    local state = redis.call('HGET', groups, index)
+    if state then
+        local kind, held = word(state)
+        if is_there(prefix, b, index, kind, held) then
+            local queue = kind == 'prompt' and 'prompts' or kind == 'rollout' and 'rollouts'
+            if queue and is_stranded(prefix, queue, held) then
+                let_go(prefix, queue, held, true)
+            end
+            settle(prefix, b)
+            return 'REPEATED'
+        end
+        lose(prefix, b, index, kind, held)
+    elseif redis.call('HEXISTS', prefix .. 'scored:' .. b, index) == 1 then -- its group is what was lost
+        lose(prefix, b, index, 'scored', '')
     end
     local entry = redis.call('XADD', prefix .. 'prompts', '*', unpack(entry_of(b, index, fields, argv[at])))
     redis.call('HSET', groups, index, 'prompt ' .. entry)
-    redis.call('HINCRBY', key, 'fed', 1)
-    redis.call('HINCRBY', prefix .. 'ledger', 'fed', 1)
+    add(key, 'fed', 1)
+    add(prefix .. 'ledger', 'fed', 1)
+    return 'DONE'
+end
+
+-- batch: whether nothing of it is missing that can be seen without reading its entries: 1 or 0
+local function whole(keys, argv)
+    local prefix, b = keys[1], argv[1]
+    local f = redis.call('HMGET', prefix .. 'batch:' .. b, 'state', 'expected')
+    local list = redis.call('HVALS', prefix .. 'groups:' .. b)
+    local n = {prompt = 0, rollout = 0, scored = 0, parked = 0, dead = 0}
+    if not f[1] or f[2] ~= tostring(#list) then
+        return 0
+    end
+    for i = 1, #list do
+        local kind = word(list[i]) or ''
+        n[kind] = (n[kind] or 0) + 1
+    end
+    return n.prompt <= redis.call('XLEN', prefix .. 'prompts') and n.rollout <= redis.call('XLEN', prefix .. 'rollouts')
+        and n.parked <= redis.call('HLEN', prefix .. 'parked')
+        and n.scored <= redis.call('HLEN', prefix .. 'scored:' .. b) and 1 or 0
+end
+
+-- batch: what it came to is no such thing; all of it is counted again, and what it is compared with is asked for
+local function recount_batch(keys, argv)
+    local prefix, key = keys[1], keys[1] .. 'batch:' .. argv[1]
+    local state = redis.call('HGET', key, 'state')
+    if not state or not tonumber(redis.call('HGET', key, 'expected')) then
+        redis.call('HDEL', key, 'state')
+        return 'RETIRED'
+    end
+    if state ~= 'open' then
+        reopen(prefix, argv[1])
+    end
+    redis.call('HDEL', key, 'previous')
+    recount(prefix, argv[1])
+    settle(prefix, argv[1])
     return 'DONE'
 end
 
@@ -256,7 +566,8 @@ local function finish(keys, argv)
         kind, held = word(state)
     end
     if redis.call('HEXISTS', prefix .. 'quarantine', actor) == 1 then
-        local found = kind == 'prompt' and held == entry and redis.call('XRANGE', prefix .. 'prompts', entry, entry)
+        local found = kind == 'prompt' and held == entry and holder(prefix, 'prompts', entry) == actor and
+            redis.call('XRANGE', prefix .. 'prompts', entry, entry)
         if found and #found == 1 then
             queue_again(prefix, 'prompts', b, index, entry, found[1][2])
         end
@@ -265,6 +576,9 @@ local function finish(keys, argv)
     if kind ~= 'prompt' then
         done_late(prefix, 'prompts', b, index, entry)
         return state and 'REPEATED' or 'RETIRED'
+    end
+    if holder(prefix, 'prompts', held) ~= actor then
+        return lost(prefix, 'prompts', b, index, entry, held)
     end
     local fields, at = pairs_at(argv, 5)
     local asked = redis.call('XRANGE', prefix .. 'prompts', held, held)
@@ -279,11 +593,12 @@ local function finish(keys, argv)
     if entry ~= held then
         done_late(prefix, 'prompts', b, index, entry)
     end
+    unbegin(prefix, b, index, true)
     redis.call('HSET', groups, index, 'rollout ' .. made)
     return 'DONE'
 end
 
--- batch index entry samples right formatted text pb; COMPLETE: it was the last that its batch waited for
+-- batch index entry worker samples right formatted text pb; COMPLETE: it was the last that its batch waited for
 local function commit(keys, argv)
     local prefix, b, index, entry = keys[1], argv[1], argv[2], argv[3]
     local key, groups = prefix .. 'batch:' .. b, prefix .. 'groups:' .. b
@@ -296,67 +611,171 @@ local function commit(keys, argv)
         done_late(prefix, 'rollouts', b, index, entry)
         return state and 'REPEATED' or 'RETIRED'
     end
-    redis.call('HSET', prefix .. 'scored:' .. b, index, argv[8], index .. ':text', argv[7], index .. ':counts',
-        argv[4] .. ' ' .. argv[5] .. ' ' .. argv[6])
+    if holder(prefix, 'rollouts', held) ~= argv[4] then
+        return lost(prefix, 'rollouts', b, index, entry, held)
+    end
+    redis.call('HSET', prefix .. 'scored:' .. b, index, argv[9], index .. ':text', argv[8], index .. ':counts',
+        argv[5] .. ' ' .. argv[6] .. ' ' .. argv[7])
     redis.call('HDEL', prefix .. 'scored:' .. b, index .. ':asked')
-    redis.call('HINCRBY', key, 'arrived', 1)
-    redis.call('HINCRBY', key, 'samples', argv[4])
-    redis.call('HINCRBY', key, 'right', argv[5])
-    redis.call('HINCRBY', key, 'formatted', argv[6])
+    add(key, 'arrived', 1)
+    add(key, 'samples', argv[5])
+    add(key, 'right', argv[6])
+    add(key, 'formatted', argv[7])
     done_with(prefix, 'rollouts', held)
     if entry ~= held then
         done_late(prefix, 'rollouts', b, index, entry)
     end
+    unbegin(prefix, b, index, true)
     redis.call('HSET', groups, index, 'scored')
-    redis.call('HINCRBY', prefix .. 'ledger', 'scored', 1)
+    add(prefix .. 'ledger', 'scored', 1)
     return settle(prefix, b) and 'COMPLETE' or 'DONE'
 end
-
--- Fields of an entry of `dead` that are its own; the others are those of the entry that was buried.
-local OWN = {id = true, reason = true, where = true, worker = true, deliveries = true, late = true, pb = true}
 
 -- queue batch index entry reason worker deliveries pb
 local function bury(keys, argv)
     local prefix, queue, b, index, entry = keys[1], argv[1], argv[2], argv[3], argv[4]
     local groups = prefix .. 'groups:' .. b
     local state = redis.call('HGET', groups, index)
-    local kind = state and word(state)
+    local kind, held = nil, nil
     if not GROUP[queue] then
         return redis.error_reply('ERR plait: no queue ' .. queue)
+    end
+    if state then
+        kind, held = word(state)
     end
     if state and kind ~= STATE[queue] then
         done_late(prefix, queue, b, index, entry)
         return 'REPEATED'
     end
+    if state and (held ~= entry or holder(prefix, queue, held) ~= argv[6]) then
+        return lost(prefix, queue, b, index, entry, held)
+    end
     local list = {'id', b .. ':' .. index, 'reason', argv[5], 'where', queue, 'worker', argv[6],
         'deliveries', argv[7]}
     local found = redis.call('XRANGE', prefix .. queue, entry, entry)
-    -- A Redis that was emptied gives ids out anew: what is there may be another group's.
-    local own = #found > 0 and found[1][2][2] == b .. ':' .. index
-    for i = 1, own and #found[1][2] or 0, 2 do
-        if not OWN[found[1][2][i]] then
-            list[#list + 1] = found[1][2][i]
-            list[#list + 1] = found[1][2][i + 1]
-        end
-    end
+    -- A Redis that was emptied gives ids out once more: what is there may be another group's.
+    local own = #found > 0 and id_of(found[1]) == b .. ':' .. index and found[1] or nil
     if not state then -- its batch is over or unknown: it counts nowhere
         list[#list + 1] = 'late'
         list[#list + 1] = '1'
     end
-    list[#list + 1] = 'pb'
-    list[#list + 1] = argv[8]
-    local made = redis.call('XADD', prefix .. 'dead', '*', unpack(list))
+    local made = to_dead(prefix, list, own, argv[8])
     done_late(prefix, queue, b, index, entry)
     note(prefix, 'event', 'buried', 'group', b .. ':' .. index, 'worker', argv[6], 'reason', argv[5])
     if not state then
         return 'RETIRED'
     end
+    unbegin(prefix, b, index, true)
     redis.call('HSET', groups, index, 'dead ' .. made)
-    redis.call('HINCRBY', prefix .. 'batch:' .. b, 'dropped', 1)
-    redis.call('HINCRBY', prefix .. 'ledger', 'dropped', 1)
+    add(prefix .. 'batch:' .. b, 'dropped', 1)
+    add(prefix .. 'ledger', 'dropped', 1)
     count_dropped(prefix, argv[5], 1)
     settle(prefix, b)
     return 'DONE'
+end
+
+-- queue batch index entry worker life: it begins to compute the group
+local function begin(keys, argv)
+    local prefix, queue, b, index, entry = keys[1], argv[1], argv[2], argv[3], argv[4]
+    local state = redis.call('HGET', prefix .. 'groups:' .. b, index)
+    if not GROUP[queue] then
+        return redis.error_reply('ERR plait: no queue ' .. queue)
+    end
+    if not state then
+        return 'RETIRED'
+    end
+    if word(state) ~= STATE[queue] then
+        return 'REPEATED'
+    end
+    if state ~= STATE[queue] .. ' ' .. entry or holder(prefix, queue, entry) ~= argv[5] then
+        return 'LOST'
+    end
+    redis.call('HSET', prefix .. 'begun:' .. b, index, argv[5] .. ' ' .. argv[6])
+    return 'DONE'
+end
+
+local SUSPICIOUS = 2
+
+-- What a worker may do with an entry: true and how many ended while they computed it; false: it must hold nothing
+-- else; nil: nothing, it is taken care of. `w`: queue worker life most holding; `said`: gets a line of what was done.
+local function look_at(prefix, w, entry, fresh, said)
+    local found = redis.call('XRANGE', prefix .. w.queue, entry, entry)
+    if #found == 0 then
+        redis.call('XACK', prefix .. w.queue, GROUP[w.queue], entry)
+        said[#said + 1] = 'gone entry=' .. entry .. ' queue=' .. w.queue
+        return nil
+    end
+    local b, index = place_of(found[1])
+    if not b or redis.call('HGET', prefix .. 'groups:' .. b, index) ~= STATE[w.queue] .. ' ' .. entry then
+        local reason = b and 'its group does not know it' or 'it is no group of the run'
+        bury_entry(prefix, w.queue, found[1], w.worker, reason)
+        said[#said + 1] = 'buried entry=' .. entry .. ' queue=' .. w.queue .. ' reason="' .. reason .. '"'
+        return nil
+    end
+    local alive = w.worker .. ' ' .. w.life
+    local mark = redis.call('HGET', prefix .. 'begun:' .. b, index)
+    if fresh and mark then -- the queue's readers were made again: nobody has ended
+        unbegin(prefix, b, index, false)
+        mark = nil
+    end
+    local ended = ended_of(prefix, b, index, alive)
+    if #ended >= w.most then
+        park(prefix, w.queue, b, index, found[1], ended)
+        said[#said + 1] = string.format('parked group=%s:%s queue=%s ended=%d', b, index, w.queue, #ended)
+        return nil
+    end
+    if #ended >= SUSPICIOUS and w.holding > 0 then
+        return false
+    end
+    if mark and mark ~= alive then
+        note_ended(prefix, b, index, ended)
+    end
+    return true, #ended, found[1][2]
+end
+
+-- queue worker life lease_ms most holding from fresh: what this worker is to work on, of what it holds behind the
+-- entry `from` ('': nothing), then of what others have abandoned; or whether `fresh`, which it was just given, is
+-- good. An entry or '', how many ended while they computed it, up to where its own was read, whether something is
+-- left for when it holds nothing else, lines of what was done; then the fields, of what is not fresh.
+local function lease(keys, argv)
+    local prefix, said, left = keys[1], {}, 0
+    local w = {queue = argv[1], worker = argv[2], life = argv[3], most = tonumber(argv[5]), holding = tonumber(argv[6])}
+    local key, group, from, fresh = prefix .. w.queue, GROUP[w.queue], argv[7], argv[8]
+    if not group then
+        return redis.error_reply('ERR plait: no queue ' .. w.queue)
+    end
+    if fresh ~= '' then
+        local good, ended = look_at(prefix, w, fresh, true, said)
+        return {good and fresh or '', ended or 0, from, good == false and 1 or 0, said}
+    end
+    while from ~= '' do
+        local own = redis.call('XPENDING', key, group, from == '0' and '-' or '(' .. from, '+', 1, w.worker)
+        if #own == 0 then
+            from = ''
+            break
+        end
+        from = own[1][1]
+        local good, ended, fields = look_at(prefix, w, from, false, said)
+        if good then
+            redis.call('XCLAIM', key, group, w.worker, 0, from, 'JUSTID')
+            return {from, ended, from, left, said, fields}
+        end
+        left = good == false and 1 or left
+    end
+    local start = '-'
+    repeat
+        local idle = redis.call('XPENDING', key, group, 'IDLE', argv[4], start, '+', 16)
+        for i = 1, #idle do
+            local entry = idle[i][1]
+            local good, ended, fields = look_at(prefix, w, entry, false, said)
+            if good then
+                redis.call('XCLAIM', key, group, w.worker, 0, entry, 'JUSTID')
+                return {entry, ended, from, left, said, fields}
+            end
+            start = '(' .. entry
+        end
+    until #idle < 16
+    return {'', 0, from, left, said}
 end
 
 -- Whether a batch's gate and accuracy may change: none was told to the learner, or it is one that the
@@ -366,12 +785,29 @@ local function may_reopen(prefix, b, state)
     return state ~= 'ready' or (tonumber(b) and step and tonumber(b) > tonumber(step))
 end
 
+-- The group of an entry of `dead`, back in the queue that it came from.
+local function back_from_dead(prefix, b, index, entry, f, list)
+    local fields = {}
+    for i = 1, #list, 2 do
+        if not OWN[list[i]] then
+            fields[#fields + 1] = list[i]
+            fields[#fields + 1] = list[i + 1]
+        end
+    end
+    local made = redis.call('XADD', prefix .. f.where, '*', unpack(entry_of(b, index, fields, f.pb)))
+    redis.call('HSET', prefix .. 'groups:' .. b, index, STATE[f.where] .. ' ' .. made)
+    redis.call('HDEL', prefix .. 'parked', f.id)
+    add(prefix .. 'batch:' .. b, 'retried', 1)
+    redis.call('XDEL', prefix .. 'dead', entry)
+    note(prefix, 'event', 'retried', 'group', f.id, 'where', f.where)
+end
+
 -- entry of dead: the group goes back into the queue that it came from, nobody's, and its batch waits
 -- for it again. GONE: there is no such entry (any more); UNREADABLE: it lacks what it takes; RETIRED,
 -- REPLACED, TAKEN: nothing can use it.
 local function retry(keys, argv)
     local prefix, entry = keys[1], argv[1]
-    local found = redis.call('XRANGE', prefix .. 'dead', entry, entry)
+    local found = is_entry(entry) and redis.call('XRANGE', prefix .. 'dead', entry, entry) or {}
     if #found == 0 then
         return 'GONE'
     end
@@ -380,8 +816,8 @@ local function retry(keys, argv)
     if not b or not GROUP[f.where] or not f.pb then
         return 'UNREADABLE'
     end
-    local key, groups = prefix .. 'batch:' .. b, prefix .. 'groups:' .. b
-    local state = redis.call('HGET', groups, index)
+    local key = prefix .. 'batch:' .. b
+    local state = redis.call('HGET', prefix .. 'groups:' .. b, index)
     if not state then
         return 'RETIRED'
     end
@@ -393,26 +829,36 @@ local function retry(keys, argv)
     if not of or (kind == 'dead' and not may_reopen(prefix, b, of)) then
         return 'TAKEN'
     end
-    local fields = {}
-    for i = 1, #found[1][2], 2 do
-        if not OWN[found[1][2][i]] then
-            fields[#fields + 1] = found[1][2][i]
-            fields[#fields + 1] = found[1][2][i + 1]
-        end
-    end
     if kind == 'dead' then
         reopen(prefix, b)
-        redis.call('HINCRBY', key, 'dropped', -1)
-        redis.call('HINCRBY', prefix .. 'ledger', 'dropped', -1)
+        add(key, 'dropped', -1)
+        add(prefix .. 'ledger', 'dropped', -1)
         count_dropped(prefix, f.reason or '', -1)
-    else
-        redis.call('HDEL', prefix .. 'parked', f.id)
     end
-    redis.call('HINCRBY', key, 'retried', 1)
-    local made = redis.call('XADD', prefix .. f.where, '*', unpack(entry_of(b, index, fields, f.pb)))
-    redis.call('HSET', groups, index, STATE[f.where] .. ' ' .. made)
-    redis.call('XDEL', prefix .. 'dead', entry)
-    note(prefix, 'event', 'retried', 'group', f.id, 'where', f.where)
+    unbegin(prefix, b, index, true) -- somebody has looked at it
+    back_from_dead(prefix, b, index, entry, f, found[1][2])
+    return 'DONE'
+end
+
+-- entry of dead: the same of a group that is parked, as the learner does it after a pause. It is still suspicious:
+-- the next one that ends with it parks it again.
+local function unpark(keys, argv)
+    local prefix, entry = keys[1], argv[1]
+    local found = is_entry(entry) and redis.call('XRANGE', prefix .. 'dead', entry, entry) or {}
+    if #found == 0 then
+        return 'GONE'
+    end
+    local f = named(found[1][2])
+    local b, index = string.match(f.id or '', '^(%w+):(%d+)$')
+    if not b or not GROUP[f.where] or not f.pb or
+        redis.call('HGET', prefix .. 'groups:' .. b, index) ~= 'parked ' .. entry then
+        return 'REPLACED'
+    end
+    local ended = ended_of(prefix, b, index)
+    table.remove(ended, 1)
+    unbegin(prefix, b, index, true)
+    note_ended(prefix, b, index, ended)
+    back_from_dead(prefix, b, index, entry, f, found[1][2])
     return 'DONE'
 end
 
@@ -420,7 +866,7 @@ end
 -- reason that is given now.
 local function drop(keys, argv)
     local prefix, entry, reason = keys[1], argv[1], argv[2]
-    local found = redis.call('XRANGE', prefix .. 'dead', entry, entry)
+    local found = is_entry(entry) and redis.call('XRANGE', prefix .. 'dead', entry, entry) or {}
     if #found == 0 then
         return 'GONE'
     end
@@ -432,8 +878,8 @@ local function drop(keys, argv)
     local state = b and redis.call('HGET', prefix .. 'groups:' .. b, index)
     if state == 'parked ' .. entry then -- its batch goes on without it
         redis.call('HDEL', prefix .. 'parked', f.id)
-        redis.call('HINCRBY', prefix .. 'batch:' .. b, 'dropped', 1)
-        redis.call('HINCRBY', prefix .. 'ledger', 'dropped', 1)
+        add(prefix .. 'batch:' .. b, 'dropped', 1)
+        add(prefix .. 'ledger', 'dropped', 1)
         count_dropped(prefix, reason, 1)
     elseif not f.late and reason ~= f.reason then
         count_dropped(prefix, f.reason or '', -1)
@@ -448,7 +894,7 @@ local function drop(keys, argv)
     return 'DONE'
 end
 
--- queue batch index entry: the same group as a new entry that nobody holds
+-- queue batch index entry worker: the same group as a new entry that nobody holds
 local function give_back(keys, argv)
     local prefix, queue, b, index, entry = keys[1], argv[1], argv[2], argv[3], argv[4]
     local groups = prefix .. 'groups:' .. b
@@ -456,13 +902,17 @@ local function give_back(keys, argv)
     if not GROUP[queue] then
         return redis.error_reply('ERR plait: no queue ' .. queue)
     end
-    if state ~= STATE[queue] .. ' ' .. entry then
+    local kind, held = nil, nil
+    if state then
+        kind, held = word(state)
+    end
+    if kind ~= STATE[queue] then
         done_late(prefix, queue, b, index, entry)
         return state and 'REPEATED' or 'RETIRED'
     end
     local found = redis.call('XRANGE', prefix .. queue, entry, entry)
-    if #found == 0 then
-        return 'RETIRED'
+    if held ~= entry or #found == 0 or holder(prefix, queue, entry) ~= argv[5] then
+        return lost(prefix, queue, b, index, entry, held)
     end
     queue_again(prefix, queue, b, index, entry, found[1][2])
     return 'DONE'
@@ -483,6 +933,9 @@ local function refuse(keys, argv)
         done_late(prefix, 'rollouts', b, index, entry)
         return state and 'REPEATED' or 'RETIRED'
     end
+    if entry ~= '' and holder(prefix, 'rollouts', entry) ~= argv[6] then
+        return 'LOST'
+    end
     local made = entry == '' and redis.call('HGET', prefix .. 'scored:' .. b, index)
     if entry == '' and (kind ~= 'scored' or not made or redis.sha1hex(made) ~= argv[4]) then
         return state and 'REPEATED' or 'RETIRED'
@@ -491,7 +944,7 @@ local function refuse(keys, argv)
     redis.call('XADD', prefix .. 'dead', '*', 'id', b .. ':' .. index, 'reason', argv[5], 'where',
         entry == '' and 'scored' or 'rollouts', 'worker', argv[6], 'deliveries', 1, 'actor', actor, 'pb', argv[8])
     unmake(prefix, b, index, kind, held, 'refused')
-    if redis.call('HINCRBY', prefix .. 'strikes', actor, 1) >= strikes and strikes > 0 then
+    if (add(prefix .. 'strikes', actor, 1) or strikes) >= strikes and strikes > 0 then
         bar(prefix, actor, argv[5])
     end
     return 'DONE'
@@ -514,7 +967,7 @@ local function quarantine(keys, argv)
     end
     local leases, groups = 0, 0
     for i = 1, held.err and 0 or #held do
-        if let_go(prefix, 'prompts', held[i][1]) then
+        if let_go(prefix, 'prompts', held[i][1], false) then
             leases = leases + 1
         end
     end
@@ -549,16 +1002,17 @@ local function redo(keys, argv)
     end
     local fields, at = pairs_at(argv, 8)
     reopen(prefix, b)
-    redis.call('HINCRBY', key, 'arrived', -1)
+    add(key, 'arrived', -1)
     for i, name in ipairs({'samples', 'right', 'formatted'}) do
-        redis.call('HINCRBY', key, name, string.format('%d', -tonumber(argv[3 + i])))
+        add(key, name, -tonumber(argv[3 + i]))
     end
     forget(prefix, b, index)
+    unbegin(prefix, b, index, true)
     local entry = redis.call('XADD', prefix .. 'prompts', '*', unpack(entry_of(b, index, fields, argv[at])))
     redis.call('HSET', groups, index, 'prompt ' .. entry)
-    redis.call('HINCRBY', prefix .. 'ledger', 'fed', 1)
-    redis.call('HINCRBY', prefix .. 'ledger', 'scored', -1)
-    redis.call('HINCRBY', prefix .. 'ledger', 'dropped', 1)
+    add(prefix .. 'ledger', 'fed', 1)
+    add(prefix .. 'ledger', 'scored', -1)
+    add(prefix .. 'ledger', 'dropped', 1)
     count_dropped(prefix, argv[7], 1)
     note(prefix, 'event', 'redone', 'group', b .. ':' .. index, 'reason', argv[7])
     return 'DONE'
@@ -598,18 +1052,18 @@ local function clear(prefix, b)
         scored = scored + (kind == 'scored' and 1 or 0)
         alive = alive + (kind == 'dead' and 0 or 1)
     end
-    if entry then
+    if is_entry(entry) then
         redis.call('XDEL', prefix .. 'ready', entry)
     end
-    redis.call('DEL', key, groups, prefix .. 'scored:' .. b)
-    redis.call('HINCRBY', prefix .. 'ledger', 'scored', string.format('%d', -scored))
+    redis.call('DEL', key, groups, prefix .. 'scored:' .. b, prefix .. 'begun:' .. b)
+    add(prefix .. 'ledger', 'scored', -scored)
     return alive
 end
 
 local function wipe(prefix, b)
     local gone = clear(prefix, b)
     if gone > 0 then
-        redis.call('HINCRBY', prefix .. 'ledger', 'dropped', gone)
+        add(prefix .. 'ledger', 'dropped', gone)
         count_dropped(prefix, 'rewound', gone)
     end
     return gone
@@ -622,7 +1076,7 @@ local function retire(keys, argv)
     if redis.call('SISMEMBER', prefix .. 'retired', b) == 1 then
         return 'REPEATED'
     end
-    redis.call('HINCRBY', prefix .. 'ledger', 'trained', clear(prefix, b))
+    add(prefix .. 'ledger', 'trained', clear(prefix, b))
     redis.call('SADD', prefix .. 'retired', b)
     note(prefix, 'event', 'retired', 'batch', b)
     return 'DONE'
@@ -685,8 +1139,11 @@ local function release(keys, argv)
             held = redis.pcall('XPENDING', prefix .. queue, group, '-', '+', 100000, consumer)
         end
         for i = 1, held.err and 0 or #held do
-            let_go(prefix, queue, held[i][1])
+            let_go(prefix, queue, held[i][1], true)
             count = count + 1
+        end
+        if not held.err then -- nor is it in the way of who looks at the queue
+            redis.pcall('XGROUP', 'DELCONSUMER', prefix .. queue, group, consumer)
         end
     end
     if count > 0 then
@@ -708,7 +1165,7 @@ local function ledger(keys)
     local prefix = keys[1]
     local f = redis.call('HMGET', prefix .. 'ledger', 'fed', 'trained', 'dropped', 'scored')
     for i = 1, 4 do
-        f[i] = tonumber(f[i] or 0)
+        f[i] = tonumber(f[i] or 0) or 0
     end
     f[5] = redis.call('XLEN', prefix .. 'prompts')
     f[6] = pending(prefix .. 'prompts', GROUP.prompts)
@@ -720,13 +1177,78 @@ local function ledger(keys)
     return f
 end
 
+-- scored last batch...: what a truthful ledger says. scored: groups counted in calls before this one; last: '1' where
+-- these are the last of the batches. What is listed twice, in `ready` and `parked`, is listed as the batches have it;
+-- what was fed and is nowhere is dropped as lost, what is there and was never fed is fed. How many lists were wrong,
+-- groups scored, fed - accounted for.
+local function reconcile(keys, argv)
+    local prefix, scored, wrong = keys[1], tonumber(argv[1]), 0
+    for i = 3, #argv do
+        local b = argv[i]
+        local key = prefix .. 'batch:' .. b
+        local list = redis.call('HVALS', prefix .. 'groups:' .. b)
+        for k = 1, #list do
+            scored = scored + (list[k] == 'scored' and 1 or 0)
+        end
+        local f = redis.call('HMGET', key, 'state', 'entry', 'gate', 'accuracy', 'previous')
+        if f[1] == 'ready' and f[3] and f[4] and f[5] and
+            (not is_entry(f[2]) or #redis.call('XRANGE', prefix .. 'ready', f[2], f[2]) == 0) then
+            redis.call('HSET', key, 'entry', redis.call('XADD', prefix .. 'ready', '*', 'batch', b, 'gate', f[3],
+                'accuracy', f[4], 'previous', f[5]))
+            wrong = wrong + 1
+        end
+    end
+    if argv[2] ~= '1' then
+        return {wrong, scored, 0}
+    end
+    for _, entry in ipairs(redis.call('XRANGE', prefix .. 'ready', '-', '+')) do
+        local b = named(entry[2]).batch
+        if not b or redis.call('HGET', prefix .. 'batch:' .. b, 'entry') ~= entry[1] then
+            redis.call('XDEL', prefix .. 'ready', entry[1])
+            wrong = wrong + 1
+        end
+    end
+    local parked = redis.call('HGETALL', prefix .. 'parked')
+    for i = 1, #parked, 2 do
+        local b, index = string.match(parked[i], '^(%w+):(%d+)$')
+        if not b or redis.call('HGET', prefix .. 'groups:' .. b, index) ~= 'parked ' .. parked[i + 1] then
+            redis.call('HDEL', prefix .. 'parked', parked[i])
+            wrong = wrong + 1
+        end
+    end
+    redis.call('HSET', prefix .. 'ledger', 'scored', scored)
+    for _, name in ipairs({'fed', 'trained', 'dropped'}) do
+        if not string.match(redis.call('HGET', prefix .. 'ledger', name) or '', '^%d+$') then
+            redis.call('HSET', prefix .. 'ledger', name, 0)
+        end
+    end
+    local f = ledger(keys)
+    local off = f[1] - f[2] - f[3] - f[4] - f[5] - f[7] - f[11]
+    if off > 0 then
+        add(prefix .. 'ledger', 'dropped', off)
+        count_dropped(prefix, 'lost', off)
+    elseif off < 0 then
+        add(prefix .. 'ledger', 'fed', -off)
+    end
+    if off ~= 0 or wrong > 0 then
+        note(prefix, 'event', 'reconciled', 'lost', off, 'lists', wrong)
+    end
+    return {wrong, scored, off}
+end
+
 redis.register_function('plait1_feed', feed)
 redis.register_function('plait1_finish', finish)
 redis.register_function('plait1_redo', redo)
 redis.register_function('plait1_retry', retry)
+redis.register_function('plait1_unpark', unpark)
 -- What only empties queues must work when Redis is at its memory limit, or it could never drain.
 redis.register_function{function_name = 'plait1_commit', callback = commit, flags = {'allow-oom'}}
+redis.register_function{function_name = 'plait1_begin', callback = begin, flags = {'allow-oom'}}
+redis.register_function{function_name = 'plait1_lease', callback = lease, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_bury', callback = bury, flags = {'allow-oom'}}
+redis.register_function{function_name = 'plait1_recount', callback = recount_batch, flags = {'allow-oom'}}
+redis.register_function{function_name = 'plait1_reconcile', callback = reconcile, flags = {'allow-oom'}}
+redis.register_function{function_name = 'plait1_whole', callback = whole, flags = {'no-writes'}}
 redis.register_function{function_name = 'plait1_drop', callback = drop, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_refuse', callback = refuse, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_quarantine', callback = quarantine, flags = {'allow-oom'}}

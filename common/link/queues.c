@@ -6,20 +6,28 @@
 #include "common/link/queues_impl.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <openssl/evp.h>
 
-enum { FIELDS_MAX = 120, WAIT_SLICE_MS = 1000, METRICS_KEPT = 10000, GROUPS_MAX = 1 << 20 };
+enum {
+    FIELDS_MAX = 120,
+    WAIT_SLICE_MS = 1000,
+    METRICS_KEPT = 10000,
+    GROUPS_MAX = 1 << 20,
+    SUSPICIOUS = 2
+};
 
-static const char *const queue_names[] = {"prompts", "rollouts"};
-static const char *const group_names[] = {"actors", "rewarders"};
+const char *const pl_queue_names[] = {"prompts", "rollouts"};
+const char *const pl_queue_readers[] = {"actors", "rewarders"};
 
-static uint64_t now_ms(void)
+uint64_t pl_queues_now_ms(void)
 {
     struct timespec t;
 
@@ -41,11 +49,11 @@ static int make_group(struct pl_queues *s, enum pl_queue queue, struct pl_error 
     char key[160];
     int rc;
 
-    snprintf(key, sizeof key, "%s%s", s->prefix, queue_names[queue]);
+    snprintf(key, sizeof key, "%s%s", s->prefix, pl_queue_names[queue]);
     pl_redis_begin(&args, "XGROUP");
     pl_redis_word(&args, "CREATE");
     pl_redis_word(&args, key);
-    pl_redis_word(&args, group_names[queue]);
+    pl_redis_word(&args, pl_queue_readers[queue]);
     pl_redis_word(&args, "0");
     pl_redis_word(&args, "MKSTREAM");
     rc = pl_redis_try(s->redis, &args, NULL, &met);
@@ -94,6 +102,17 @@ static int check_name(const char *what, const char *name, struct pl_error *err)
                    name);
 }
 
+static int make_life(struct pl_queues *s, struct pl_error *err)
+{
+    unsigned char bytes[(PL_QUEUES_LIFE - 1) / 2];
+
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        return pl_fail_errno(err, "random numbers for the queues");
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(s->life + 2 * i, 3, "%02x", bytes[i]);
+    return PL_OK;
+}
+
 int pl_queues_open(const struct pl_queues_opts *opts, struct pl_queues **ret_stream,
                    struct pl_error *err)
 {
@@ -115,7 +134,10 @@ int pl_queues_open(const struct pl_queues_opts *opts, struct pl_queues **ret_str
     s->role = strdup(opts->role);
     s->url = strdup(opts->url);
     s->run = strdup(opts->run);
-    s->jitter = now_ms();
+    rc = make_life(s, err);
+    if (rc < 0)
+        goto fail;
+    s->jitter = pl_queues_now_ms();
     s->since_ms = 1000ull * (uint64_t)time(NULL);
     strcpy(s->reclaim[0].from, "0");
     strcpy(s->reclaim[1].from, "0");
@@ -159,6 +181,8 @@ void pl_queues_close(struct pl_queues *stream)
     free(stream->role);
     free(stream->url);
     free(stream->run);
+    for (int i = 0; i < 2; i++)
+        free(stream->pulses[i]);
     free(stream);
 }
 
@@ -185,19 +209,20 @@ static void add_fields(struct pl_redis_args *args, const struct pl_field *fields
 int pl_queues_outcome(struct pl_queues *s, const struct pl_redis_args *args,
                       enum pl_outcome *ret_outcome, struct pl_error *err)
 {
-    static const char *const names[] = {"DONE", "REPEATED", "RETIRED", "REFUSED", "COMPLETE"};
+    static const char *const names[] = {"DONE",    "REPEATED", "RETIRED",
+                                        "REFUSED", "LOST",     "COMPLETE"};
     redisReply *reply;
     int rc = pl_redis_call(s->redis, args, &reply, err);
 
     if (rc < 0)
         return rc;
     rc = PL_EIO;
-    s->completed = reply->str && strcmp(reply->str, names[PL_OUTCOME_REFUSED + 1]) == 0;
+    s->completed = reply->str && strcmp(reply->str, names[PL_OUTCOME_LOST + 1]) == 0;
     if (s->completed) {
         *ret_outcome = PL_OUTCOME_DONE;
         rc = PL_OK;
     }
-    for (int i = PL_OUTCOME_DONE; reply->str && i <= PL_OUTCOME_REFUSED; i++)
+    for (int i = PL_OUTCOME_DONE; reply->str && i <= PL_OUTCOME_LOST; i++)
         if (strcmp(reply->str, names[i]) == 0) {
             *ret_outcome = (enum pl_outcome)i;
             rc = PL_OK;
@@ -315,6 +340,7 @@ int pl_queues_commit(struct pl_queues *stream, const struct pl_lease *lease, uin
     pl_redis_word(&args, place.batch);
     pl_redis_word(&args, place.index);
     pl_redis_word(&args, lease->entry);
+    pl_redis_word(&args, stream->worker);
     pl_redis_count(&args, samples);
     pl_redis_count(&args, right);
     pl_redis_count(&args, formatted);
@@ -330,7 +356,7 @@ bool pl_queues_completed(const struct pl_queues *stream)
 
 const char *pl_outcome_name(enum pl_outcome outcome)
 {
-    static const char *const names[] = {"done", "repeated", "retired", "refused"};
+    static const char *const names[] = {"done", "repeated", "retired", "refused", "lost"};
 
     return names[outcome];
 }
@@ -346,7 +372,7 @@ int pl_queues_bury(struct pl_queues *stream, enum pl_queue queue, const struct p
     if (rc < 0)
         return rc;
     pl_queues_begin(stream, &args, "plait1_bury");
-    pl_redis_word(&args, queue_names[queue]);
+    pl_redis_word(&args, pl_queue_names[queue]);
     pl_redis_word(&args, place.batch);
     pl_redis_word(&args, place.index);
     pl_redis_word(&args, lease->entry);
@@ -368,11 +394,37 @@ int pl_queues_return(struct pl_queues *stream, enum pl_queue queue, const struct
     if (rc < 0)
         return rc;
     pl_queues_begin(stream, &args, "plait1_give_back");
-    pl_redis_word(&args, queue_names[queue]);
+    pl_redis_word(&args, pl_queue_names[queue]);
     pl_redis_word(&args, place.batch);
     pl_redis_word(&args, place.index);
     pl_redis_word(&args, lease->entry);
+    pl_redis_word(&args, stream->worker);
     return pl_queues_outcome(stream, &args, &outcome, err);
+}
+
+int pl_queues_begin_work(struct pl_queues *stream, enum pl_queue queue,
+                         const struct pl_lease *lease, enum pl_outcome *ret_outcome,
+                         struct pl_error *err)
+{
+    struct pl_redis_args args;
+    struct pl_queues_place place;
+    int rc = pl_queues_place(lease->group, &place, err);
+
+    if (rc < 0)
+        return rc;
+    pl_queues_begin(stream, &args, "plait1_begin");
+    pl_redis_word(&args, pl_queue_names[queue]);
+    pl_redis_word(&args, place.batch);
+    pl_redis_word(&args, place.index);
+    pl_redis_word(&args, lease->entry);
+    pl_redis_word(&args, stream->worker);
+    pl_redis_word(&args, stream->life);
+    return pl_queues_outcome(stream, &args, ret_outcome, err);
+}
+
+void pl_queues_holding(struct pl_queues *stream, size_t count)
+{
+    stream->holding = count;
 }
 
 int pl_queues_retire(struct pl_queues *stream, const char *batch, struct pl_error *err)
@@ -399,7 +451,7 @@ int pl_queues_renew(struct pl_queues *stream, enum pl_queue queue,
         int rc;
 
         pl_queues_begin(stream, &args, "plait1_renew");
-        pl_redis_word(&args, queue_names[queue]);
+        pl_redis_word(&args, pl_queue_names[queue]);
         pl_redis_word(&args, stream->worker);
         for (size_t i = 0; i < n; i++)
             pl_redis_word(&args, leases[from + i]->entry);
@@ -443,20 +495,19 @@ static bool is_array(const redisReply *reply, size_t least)
     return reply && reply->type == REDIS_REPLY_ARRAY && reply->elements >= least;
 }
 
-/* From [entry, [field, value, ...]]. */
-static int lease_from(const redisReply *entry, struct pl_lease *ret_lease, struct pl_error *err)
+/* From [field, value, ...]. */
+static int lease_from(const char *entry, const redisReply *fields, struct pl_lease *ret_lease,
+                      struct pl_error *err)
 {
     const redisReply *id, *pb, *signature;
     struct pl_lease lease = {.deliveries = 1};
 
-    if (!is_array(entry, 2) || !entry->element[0]->str)
+    if (!is_array(fields, 2))
         return pl_fail(err, PL_EIO, "Redis gave an entry of an unexpected form");
-    snprintf(lease.entry, sizeof lease.entry, "%s", entry->element[0]->str);
-    if (!is_array(entry->element[1], 2))
-        return pl_fail(err, PL_EFORMAT, "entry %s is gone though it is still leased", lease.entry);
-    id = field_of(entry->element[1], "id");
-    pb = field_of(entry->element[1], "pb");
-    signature = field_of(entry->element[1], "signature");
+    snprintf(lease.entry, sizeof lease.entry, "%s", entry);
+    id = field_of(fields, "id");
+    pb = field_of(fields, "pb");
+    signature = field_of(fields, "signature");
     snprintf(lease.signature, sizeof lease.signature, "%s",
              signature && signature->str ? signature->str : "");
     snprintf(lease.group, sizeof lease.group, "%s", id && id->str ? id->str : "?:?");
@@ -471,98 +522,106 @@ static int lease_from(const redisReply *entry, struct pl_lease *ret_lease, struc
     return PL_OK;
 }
 
-/* XREADGROUP: own history behind `from`, or new entries where it is ">". PL_ENOENT: none. */
-static int read_group(struct pl_queues *s, enum pl_queue queue, const char *from, uint64_t wait_ms,
+/* XREADGROUP of new entries. PL_ENOENT: none. */
+static int read_group(struct pl_queues *s, enum pl_queue queue, uint64_t wait_ms,
                       struct pl_lease *ret_lease, struct pl_error *err)
 {
-    const bool fresh = strcmp(from, ">") == 0;
     struct pl_redis_args args;
     redisReply *reply;
     char key[160];
     int rc;
 
-    snprintf(key, sizeof key, "%s%s", s->prefix, queue_names[queue]);
+    snprintf(key, sizeof key, "%s%s", s->prefix, pl_queue_names[queue]);
     pl_redis_begin(&args, "XREADGROUP");
     pl_redis_word(&args, "GROUP");
-    pl_redis_word(&args, group_names[queue]);
+    pl_redis_word(&args, pl_queue_readers[queue]);
     pl_redis_word(&args, s->worker);
     pl_redis_word(&args, "COUNT");
     pl_redis_word(&args, "1");
-    if (fresh && wait_ms > 0) {
+    if (wait_ms > 0) {
         pl_redis_word(&args, "BLOCK");
         pl_redis_count(&args, wait_ms);
     }
     pl_redis_word(&args, "STREAMS");
     pl_redis_word(&args, key);
-    pl_redis_word(&args, from);
+    pl_redis_word(&args, ">");
     rc = pl_redis_call(s->redis, &args, &reply, err);
     if (rc < 0)
         return rc;
     rc = PL_ENOENT;
     if (is_array(reply, 1) && is_array(reply->element[0], 2) &&
-        is_array(reply->element[0]->element[1], 1))
-        rc = lease_from(reply->element[0]->element[1]->element[0], ret_lease, err);
+        is_array(reply->element[0]->element[1], 1)) {
+        const redisReply *entry = reply->element[0]->element[1]->element[0];
+
+        rc = is_array(entry, 2) && entry->element[0]->str
+                 ? lease_from(entry->element[0]->str, entry->element[1], ret_lease, err)
+                 : pl_queues_odd(err, &args);
+    }
     freeReplyObject(reply);
     return rc;
 }
 
-/* One abandoned entry of another worker. */
-static int claim(struct pl_queues *s, enum pl_queue queue, struct pl_lease *ret_lease,
-                 struct pl_error *err)
+/* Lines of what the function did on the way: "parked group=12:3 ...". */
+static void tell_all(const struct pl_queues *s, const redisReply *lines)
 {
-    char key[160], cursor[48] = "0-0";
-    int rc = PL_ENOENT;
-
-    snprintf(key, sizeof key, "%s%s", s->prefix, queue_names[queue]);
-    do {
-        struct pl_redis_args args;
-        redisReply *reply;
-
-        pl_redis_begin(&args, "XAUTOCLAIM");
-        pl_redis_word(&args, key);
-        pl_redis_word(&args, group_names[queue]);
-        pl_redis_word(&args, s->worker);
-        pl_redis_count(&args, s->opts.lease_ms);
-        pl_redis_word(&args, cursor);
-        pl_redis_word(&args, "COUNT");
-        pl_redis_word(&args, "1");
-        rc = pl_redis_call(s->redis, &args, &reply, err);
-        if (rc < 0)
-            return rc;
-        rc = PL_ENOENT;
-        if (!is_array(reply, 2) || !reply->element[0]->str)
-            rc = pl_queues_odd(err, &args);
-        else if (is_array(reply->element[1], 1))
-            rc = lease_from(reply->element[1]->element[0], ret_lease, err);
-        if (rc == PL_ENOENT)
-            snprintf(cursor, sizeof cursor, "%s", reply->element[0]->str);
-        freeReplyObject(reply);
-    } while (rc == PL_ENOENT && strcmp(cursor, "0-0") != 0);
-    return rc;
+    for (size_t i = 0; s->opts.event && i < lines->elements; i++)
+        if (lines->element[i]->str)
+            s->opts.event(s->opts.at, lines->element[i]->str);
 }
 
-static int count_deliveries(struct pl_queues *s, enum pl_queue queue, struct pl_lease *lease,
-                            struct pl_error *err)
+/*
+ * plait1_lease: what is to be done again, of this worker's own and of what others have abandoned;
+ * or whether `fresh`, a lease that it was just given, is good. PL_ENOENT: there is nothing, or it
+ * is not.
+ */
+static int ask_lease(struct pl_queues *s, enum pl_queue queue, struct pl_lease *fresh,
+                     struct pl_lease *ret_lease, struct pl_error *err)
 {
+    enum { ENTRY, ENDED, FROM, LEFT, SAID, FIELDS };
+    struct pl_queues_reclaim *r = &s->reclaim[queue];
+    const bool again = !fresh && r->left && s->holding == 0;
     struct pl_redis_args args;
     redisReply *reply;
-    char key[160];
     int rc;
 
-    snprintf(key, sizeof key, "%s%s", s->prefix, queue_names[queue]);
-    pl_redis_begin(&args, "XPENDING");
-    pl_redis_word(&args, key);
-    pl_redis_word(&args, group_names[queue]);
-    pl_redis_word(&args, lease->entry);
-    pl_redis_word(&args, lease->entry);
-    pl_redis_word(&args, "1");
+    pl_queues_begin(s, &args, "plait1_lease");
+    pl_redis_word(&args, pl_queue_names[queue]);
+    pl_redis_word(&args, s->worker);
+    pl_redis_word(&args, s->life);
+    pl_redis_count(&args, s->opts.lease_ms);
+    pl_redis_count(&args, s->opts.deliveries_max);
+    pl_redis_count(&args, s->holding);
+    pl_redis_word(&args, again ? "0" : r->from);
+    pl_redis_word(&args, fresh ? fresh->entry : "");
     rc = pl_redis_call(s->redis, &args, &reply, err);
     if (rc < 0)
         return rc;
-    if (is_array(reply, 1) && is_array(reply->element[0], 4))
-        lease->deliveries = (uint32_t)reply->element[0]->element[3]->integer;
+    if (!is_array(reply, FIELDS) || !reply->element[ENTRY]->str || !reply->element[FROM]->str ||
+        !is_array(reply->element[SAID], 0) || reply->element[ENDED]->integer < 0 ||
+        reply->element[ENDED]->integer >= (long long)s->opts.deliveries_max) {
+        freeReplyObject(reply);
+        return pl_queues_odd(err, &args);
+    }
+    tell_all(s, reply->element[SAID]);
+    r->left = (r->left && !again) || reply->element[LEFT]->integer == 1;
+    if (!fresh)
+        snprintf(r->from, sizeof r->from, "%s", reply->element[FROM]->str);
+    rc = PL_ENOENT;
+    if (reply->element[ENTRY]->str[0]) {
+        rc = PL_OK;
+        if (!fresh)
+            rc = lease_from(reply->element[ENTRY]->str,
+                            reply->elements > FIELDS ? reply->element[FIELDS] : NULL, ret_lease,
+                            err);
+        else
+            *ret_lease = *fresh;
+    }
+    if (rc == PL_OK) {
+        ret_lease->deliveries = (uint32_t)reply->element[ENDED]->integer + 1;
+        s->alone = reply->element[ENDED]->integer >= SUSPICIOUS;
+    }
     freeReplyObject(reply);
-    return PL_OK;
+    return rc;
 }
 
 /* An entry that was leased before, by this worker or another. */
@@ -570,71 +629,74 @@ static int lease_again(struct pl_queues *s, enum pl_queue queue, struct pl_lease
                        struct pl_error *err)
 {
     struct pl_queues_reclaim *r = &s->reclaim[queue];
-    int rc = PL_ENOENT;
+    int rc;
 
-    if (r->from[0]) {
-        rc = read_group(s, queue, r->from, 0, ret_lease, err);
-        if (rc == PL_OK)
-            snprintf(r->from, sizeof r->from, "%s", ret_lease->entry);
-        else if (rc == PL_ENOENT)
-            r->from[0] = '\0';
-    }
-    if (rc == PL_ENOENT && now_ms() >= r->next_ms) {
-        rc = claim(s, queue, ret_lease, err);
-        if (rc == PL_ENOENT) { /* all were looked at: again in about half a lease */
-            s->jitter = s->jitter * 6364136223846793005ull + 1442695040888963407ull;
-            r->next_ms =
-                now_ms() + s->opts.lease_ms / 4 + (s->jitter >> 33) % (s->opts.lease_ms / 2 + 1);
-        }
-    }
-    if (rc == PL_OK) {
-        rc = count_deliveries(s, queue, ret_lease, err);
-        if (rc < 0)
-            pl_lease_release(ret_lease);
+    if (!r->from[0] && !(r->left && s->holding == 0) && pl_queues_now_ms() < r->next_ms)
+        return PL_ENOENT;
+    rc = ask_lease(s, queue, NULL, ret_lease, err);
+    if (rc == PL_ENOENT) { /* all were looked at: again in about half a lease */
+        s->jitter = s->jitter * 6364136223846793005ull + 1442695040888963407ull;
+        r->next_ms = pl_queues_now_ms() + s->opts.lease_ms / 4 +
+                     (s->jitter >> 33) % (s->opts.lease_ms / 2 + 1);
     }
     return rc;
 }
 
-static void tell_buried(const struct pl_queues *s, enum pl_queue queue,
-                        const struct pl_lease *lease, const char *reason)
+/* *ret_next: one came, but it is not for this worker. */
+static int lease_fresh(struct pl_queues *s, enum pl_queue queue, uint64_t wait_ms,
+                       struct pl_lease *ret_lease, bool *ret_next, struct pl_error *err)
 {
-    char line[512];
+    struct pl_lease fresh = {0};
+    int rc = read_group(s, queue, wait_ms, &fresh, err);
 
-    if (!s->opts.event)
-        return;
-    pl_logfmt_print(line, sizeof line, "buried group=%s queue=%s deliveries=%u reason=\"%s\"",
-                    lease->group, queue_names[queue], lease->deliveries, reason);
-    s->opts.event(s->opts.at, line);
+    if (rc < 0)
+        return rc;
+    rc = ask_lease(s, queue, &fresh, ret_lease, err);
+    *ret_next = rc == PL_ENOENT;
+    if (rc < 0)
+        pl_lease_release(&fresh);
+    return rc;
+}
+
+/* With one that is suspicious nothing else is held that it could take along. */
+static bool is_alone(struct pl_queues *s)
+{
+    s->alone = s->alone && s->holding > 0;
+    return s->alone;
+}
+
+static void pause_ms(uint64_t ms)
+{
+    const struct timespec pause = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
+
+    nanosleep(&pause, NULL);
 }
 
 int pl_queues_lease(struct pl_queues *stream, enum pl_queue queue, uint64_t wait_ms,
                     struct pl_lease *ret_lease, struct pl_error *err)
 {
-    const uint64_t end = now_ms() + wait_ms;
+    const uint64_t end = pl_queues_now_ms() + wait_ms;
 
     for (;;) {
         struct pl_lease lease = {0};
-        const uint64_t now = now_ms(), left = now < end ? end - now : 0;
-        int rc = lease_again(stream, queue, &lease, err);
+        const uint64_t now = pl_queues_now_ms(), left = now < end ? end - now : 0;
+        const uint64_t slice = left < WAIT_SLICE_MS ? left : WAIT_SLICE_MS;
+        bool next = false;
+        int rc = PL_ENOENT;
 
-        if (rc == PL_OK && lease.deliveries > stream->opts.deliveries_max) {
-            rc = pl_queues_bury(stream, queue, &lease, "delivered too often", err);
-            if (rc == PL_OK)
-                tell_buried(stream, queue, &lease, "delivered too often");
-            pl_lease_release(&lease);
-            if (rc < 0)
-                return rc;
-            continue;
+        if (is_alone(stream)) {
+            pause_ms(slice);
+        } else {
+            rc = lease_again(stream, queue, &lease, err);
+            if (rc == PL_ENOENT)
+                rc = lease_fresh(stream, queue, slice, &lease, &next, err);
         }
-        if (rc == PL_ENOENT)
-            rc = read_group(stream, queue, ">", left < WAIT_SLICE_MS ? left : WAIT_SLICE_MS, &lease,
-                            err);
         if (rc != PL_ENOENT) {
             if (rc == PL_OK)
                 *ret_lease = lease;
             return rc;
         }
-        if (now_ms() >= end)
+        if (!next && pl_queues_now_ms() >= end)
             return PL_ENOENT;
         if (stream->opts.stop && stream->opts.stop(stream->opts.at))
             return pl_fail(err, PL_ECANCELED, "stopped while waiting for work");
@@ -651,15 +713,53 @@ void pl_ready_release(struct pl_ready *ready)
     *ready = (struct pl_ready){0};
 }
 
+static int by_index(const void *a, const void *b)
+{
+    const struct pl_ready_group *x = a, *y = b;
+
+    return (x->index > y->index) - (x->index < y->index);
+}
+
+static bool share_of(const redisReply *value, double *ret)
+{
+    char *end;
+
+    if (!value->str || !value->str[0])
+        return false;
+    *ret = strtod(value->str, &end);
+    return !*end && *ret >= 0.0 && *ret <= 1.0;
+}
+
+/* Written as we write it: "07" is not 7. */
+static bool number_of(const redisReply *value, size_t most, size_t *ret)
+{
+    if (!value->str || !value->str[0] || strlen(value->str) > 9 ||
+        value->str[strspn(value->str, "0123456789")] || (value->str[0] == '0' && value->str[1]))
+        return false;
+    *ret = strtoul(value->str, NULL, 10);
+    return *ret <= most;
+}
+
+/* What a batch came to is no such thing: whoever wrote it, it is counted again from its groups. */
+static int count_again(struct pl_queues *s, const char *batch, struct pl_error *err)
+{
+    enum pl_outcome outcome;
+    struct pl_redis_args args;
+
+    pl_queues_begin(s, &args, "plait1_recount");
+    pl_redis_word(&args, batch);
+    return pl_queues_outcome(s, &args, &outcome, err);
+}
+
 /* HMGET of the batch; PL_ENOENT unless it is ready. */
 static int batch_state(struct pl_queues *s, const char *batch, struct pl_ready *ready,
                        struct pl_error *err)
 {
+    enum { STATE, GATE, ACCURACY, PREVIOUS, EXPECTED, DROPPED, NAMES };
     static const char *const names[] = {"state",    "gate",     "accuracy",
                                         "previous", "expected", "dropped"};
-    enum { NAMES = sizeof names / sizeof *names };
     struct pl_redis_args args;
-    redisReply *reply;
+    redisReply *reply, **f;
     char key[160];
     int rc;
 
@@ -672,104 +772,125 @@ static int batch_state(struct pl_queues *s, const char *batch, struct pl_ready *
     if (rc < 0)
         return rc;
     rc = PL_ENOENT;
-    if (!is_array(reply, NAMES)) {
+    f = is_array(reply, NAMES) ? reply->element : NULL;
+    if (!f) {
         rc = pl_queues_odd(err, &args);
-    } else if (reply->element[0]->str && strcmp(reply->element[0]->str, "ready") == 0) {
-        rc = PL_OK;
-        for (int i = 1; i < NAMES; i++)
-            if (!reply->element[i]->str)
-                rc = pl_queues_odd(err, &args);
-    }
-    if (rc == PL_OK) {
-        snprintf(ready->batch, sizeof ready->batch, "%s", batch);
-        ready->gate = strcmp(reply->element[1]->str, "1") == 0;
-        ready->accuracy = strtod(reply->element[2]->str, NULL);
-        ready->previous = strtod(reply->element[3]->str, NULL);
-        ready->expected = strtoul(reply->element[4]->str, NULL, 10);
-        ready->dropped = strtoul(reply->element[5]->str, NULL, 10);
+    } else if (f[STATE]->str && strcmp(f[STATE]->str, "ready") == 0) {
+        if (f[GATE]->str && share_of(f[ACCURACY], &ready->accuracy) &&
+            share_of(f[PREVIOUS], &ready->previous) &&
+            number_of(f[EXPECTED], GROUPS_MAX, &ready->expected) &&
+            number_of(f[DROPPED], ready->expected, &ready->dropped)) {
+            snprintf(ready->batch, sizeof ready->batch, "%s", batch);
+            ready->gate = strcmp(f[GATE]->str, "1") == 0;
+            rc = PL_OK;
+        } else {
+            rc = count_again(s, batch, err);
+            rc = rc == PL_OK ? PL_ENOENT : rc;
+        }
     }
     freeReplyObject(reply);
     return rc;
 }
 
-static int by_index(const void *a, const void *b)
-{
-    const struct pl_ready_group *x = a, *y = b;
-
-    return (x->index > y->index) - (x->index < y->index);
-}
-
-static int fetch_groups(struct pl_queues *s, struct pl_ready *ready, struct pl_error *err)
+/* HGETALL of a hash of the batch. */
+static int fetch_hash(struct pl_queues *s, const char *kind, const char *batch,
+                      redisReply **ret_reply, struct pl_error *err)
 {
     struct pl_redis_args args;
-    redisReply *reply;
     char key[160];
     int rc;
 
-    snprintf(key, sizeof key, "%sscored:%s", s->prefix, ready->batch);
+    snprintf(key, sizeof key, "%s%s:%s", s->prefix, kind, batch);
     pl_redis_begin(&args, "HGETALL");
     pl_redis_word(&args, key);
-    rc = pl_redis_call(s->redis, &args, &reply, err);
+    rc = pl_redis_call(s->redis, &args, ret_reply, err);
+    if (rc == PL_OK && !is_array(*ret_reply, 0)) {
+        freeReplyObject(*ret_reply);
+        rc = pl_queues_odd(err, &args);
+    }
+    return rc;
+}
+
+/* Of all groups of the batch, those that count as scored. */
+static int list_scored(struct pl_queues *s, const struct pl_ready *ready, bool *scored,
+                       struct pl_error *err)
+{
+    redisReply *reply;
+    size_t index;
+    int rc = fetch_hash(s, "groups", ready->batch, &reply, err);
+
     if (rc < 0)
         return rc;
-    if (!is_array(reply, 0) || reply->elements / 2 > GROUPS_MAX) {
-        freeReplyObject(reply);
-        return pl_queues_odd(err, &args);
-    }
-    ready->memory = reply;
-    ready->groups = calloc(reply->elements / 2 + 1, sizeof *ready->groups);
-    if (!ready->groups) {
-        pl_ready_release(ready);
-        return pl_fail(err, PL_ENOMEM, "no memory for the groups of batch %s", ready->batch);
-    }
-    for (size_t i = 0; i + 1 < reply->elements; i += 2) {
-        const redisReply *name = reply->element[i], *value = reply->element[i + 1];
-        char *end;
-        unsigned long index;
+    for (size_t i = 0; i + 1 < reply->elements; i += 2)
+        if (number_of(reply->element[i], ready->expected, &index) && index < ready->expected &&
+            reply->element[i + 1]->str)
+            scored[index] = strcmp(reply->element[i + 1]->str, "scored") == 0;
+    freeReplyObject(reply);
+    return PL_OK;
+}
 
-        if (name->type != REDIS_REPLY_STRING || value->type != REDIS_REPLY_STRING) {
-            pl_ready_release(ready);
-            return pl_queues_odd(err, &args);
-        }
-        index = strtoul(name->str, &end, 10);
-        if (*end || name->str[0] < '0' || name->str[0] > '9' || index > UINT32_MAX)
-            continue; /* "3:text" is for people, and what else is there is nobody's */
+/* PL_ENOENT: some of its scores are not there (any more); feeding has them made again. What else
+ * stands in the hash is for people, or nobody's. */
+static int fetch_groups(struct pl_queues *s, struct pl_ready *ready, struct pl_error *err)
+{
+    bool *scored = calloc(ready->expected + 1, sizeof *scored);
+    redisReply *reply;
+    int rc;
+
+    ready->groups = calloc(ready->expected + 1, sizeof *ready->groups);
+    rc = scored && ready->groups
+             ? list_scored(s, ready, scored, err)
+             : pl_fail(err, PL_ENOMEM, "no memory for the groups of batch %s", ready->batch);
+    if (rc == PL_OK)
+        rc = fetch_hash(s, "scored", ready->batch, &reply, err);
+    if (rc < 0)
+        goto out;
+    ready->memory = reply;
+    for (size_t i = 0; i + 1 < reply->elements; i += 2) {
+        const redisReply *value = reply->element[i + 1];
+        size_t index;
+
+        if (!number_of(reply->element[i], ready->expected, &index) || index >= ready->expected ||
+            !scored[index] || value->type != REDIS_REPLY_STRING)
+            continue;
         ready->groups[ready->count++] =
             (struct pl_ready_group){(uint32_t)index, value->str, (size_t)value->len};
     }
+    rc = ready->count + ready->dropped == ready->expected ? PL_OK : PL_ENOENT;
     qsort(ready->groups, ready->count, sizeof *ready->groups, by_index);
-    return PL_OK;
+out:
+    free(scored);
+    return rc;
 }
 
 /* Pauses of 1 to 16 ms, an eighth of what was waited: neither late nor busy. */
 static void look_again_in(uint64_t waited_ms)
 {
-    const uint64_t ms = waited_ms / 8 < 1 ? 1 : waited_ms / 8 > 16 ? 16 : waited_ms / 8;
-    const struct timespec pause = {0, (long)ms * 1000000};
-
-    nanosleep(&pause, NULL);
+    pause_ms(waited_ms / 8 < 1 ? 1 : waited_ms / 8 > 16 ? 16 : waited_ms / 8);
 }
 
 int pl_queues_take(struct pl_queues *stream, const char *batch, uint64_t wait_ms,
                    struct pl_ready *ret_ready, struct pl_error *err)
 {
-    const uint64_t start = now_ms(), end = start + wait_ms;
-    struct pl_ready ready = {0};
+    const uint64_t start = pl_queues_now_ms(), end = start + wait_ms;
 
     for (;;) {
+        struct pl_ready ready = {0};
         int rc = batch_state(stream, batch, &ready, err);
 
         if (rc == PL_OK)
             rc = fetch_groups(stream, &ready, err);
         if (rc == PL_OK)
             *ret_ready = ready;
+        else
+            pl_ready_release(&ready);
         if (rc != PL_ENOENT)
             return rc;
-        if (now_ms() >= end)
+        if (pl_queues_now_ms() >= end)
             return PL_ENOENT;
         if (stream->opts.stop && stream->opts.stop(stream->opts.at))
             return pl_fail(err, PL_ECANCELED, "stopped while waiting for batch %s", batch);
-        look_again_in(now_ms() - start);
+        look_again_in(pl_queues_now_ms() - start);
     }
 }
 
@@ -778,19 +899,14 @@ int pl_queues_whole(struct pl_queues *stream, const char *batch, bool *ret_whole
 {
     struct pl_redis_args args;
     redisReply *reply;
-    char key[160];
     int rc;
 
-    snprintf(key, sizeof key, "%sbatch:%s", stream->prefix, batch);
-    pl_redis_begin(&args, "HMGET");
-    pl_redis_word(&args, key);
-    pl_redis_word(&args, "fed");
-    pl_redis_word(&args, "expected");
+    pl_queues_begin(stream, &args, "plait1_whole");
+    pl_redis_word(&args, batch);
     rc = pl_redis_call(stream->redis, &args, &reply, err);
     if (rc < 0)
         return rc;
-    *ret_whole = is_array(reply, 2) && reply->element[0]->str && reply->element[1]->str &&
-                 strcmp(reply->element[0]->str, reply->element[1]->str) == 0;
+    *ret_whole = reply->integer == 1;
     freeReplyObject(reply);
     return PL_OK;
 }
@@ -866,20 +982,23 @@ static int note_process(struct pl_queues *s, const char *key, struct pl_error *e
 {
     static const char restarts_name[] = "PLAIT_RESTARTS"; /* whoever starts it again may say so */
     const char *restarts = getenv(restarts_name);
-    char host[65] = "", pid[24], since[24], bytes[24], clock[32];
+    char host[65] = "", pid[24], since[24], bytes[24], clock[32], beat[24];
     const struct pl_field fields[] = {{"role", s->role},
                                       {"host", host},
                                       {"pid", pid},
                                       {"since_ms", since},
                                       {"rss_bytes", bytes},
                                       {"clock", clock_text(clock)},
-                                      {"restarts", restarts ? restarts : ""}};
+                                      {"restarts", restarts ? restarts : ""},
+                                      {"beat", beat},
+                                      {"build", PL_VERSION}};
 
     if (gethostname(host, sizeof host - 1) < 0)
         host[0] = '\0';
     snprintf(pid, sizeof pid, "%ld", (long)getpid());
     snprintf(since, sizeof since, "%llu", (unsigned long long)s->since_ms);
     snprintf(bytes, sizeof bytes, "%llu", resident());
+    snprintf(beat, sizeof beat, "%llu", (unsigned long long)++s->beats);
     return pl_queues_note(s, key, fields, sizeof fields / sizeof *fields, err);
 }
 

@@ -4,9 +4,13 @@
  *
  *   prompts ─▶ lease ─▶ finish ─▶ rollouts ─▶ lease ─▶ commit ─▶ scored:<b> ─▶ ready ─▶ retire
  *
- * All keys are plait:{RUN}:..., listed in README.md. Every call is idempotent by group id: repeated
- * after a lost reply, or made by a second worker with the same lease, it changes nothing and says
- * so. Where the answer of a call is lost the caller simply repeats it.
+ * All keys are plait:{RUN}:..., listed at the head of functions.lua. Every call is idempotent by
+ * group id: repeated after a lost reply it changes nothing and says so. Where the answer of a call
+ * is lost the caller simply repeats it. A group is handed on by the one who has it leased, and by
+ * nobody else: a worker that was taken for dead finds its lease LOST.
+ *
+ * Any key, or any entry of one, may be gone at any time. What is gone of a group is made again when
+ * it is fed; pl_queues_reconcile() makes the ledger say so.
  *
  * A call that meets a connection that is gone, or one of LOADING, READONLY, MISCONF, OOM, BUSY,
  * waits with growing, jittered pauses and tries again until `stop` says so or patience_ms is over;
@@ -32,14 +36,15 @@ struct pl_queues_opts {
     const char *worker;            /* stable name of this worker: "actor-3" */
     const char *role;              /* "actor", "rewarder", "learner", "relay", "plait" */
     uint64_t lease_ms;             /* a lease not renewed for so long is taken from its owner */
-    uint32_t deliveries_max;       /* a group leased more often goes to `dead` */
+    uint32_t deliveries_max;       /* a group that so many ended with is parked */
     uint64_t patience_ms;          /* how long a call tries again; 0: for ever */
     bool (*stop)(void *at);        /* asked between tries and waits; NULL: never */
     void *at;
     /* Asked when Redis is full (OOM). True: the call fails with PL_EFULL; NULL: it waits. */
     bool (*full)(void *at);
-    void (*event)(void *at, const char *line); /* state changes and groups that are buried, as lines
-                                                * of the log (logfmt.h); NULL: none */
+    void (*event)(void *at, const char *line); /* state changes, groups that are parked, entries
+                                                * that are nobody's: lines of the log (logfmt.h);
+                                                * NULL: none */
 };
 
 struct pl_queues;
@@ -93,8 +98,12 @@ struct pl_ready {
     } * groups;
     void *memory;
 };
-/* The batch `batch`, if it is complete: PL_OK, PL_ENOENT when it is not (yet). Waits up to wait_ms
- * for one to become ready. Ended with pl_ready_release(). */
+/*
+ * The batch `batch`, if it is complete: PL_OK, PL_ENOENT when it is not (yet), or when not all of
+ * its scores are there any more. Waits up to wait_ms for one to become ready. `accuracy` and
+ * `previous` are within 0 and 1; groups are those that were fed and count as scored, whatever else
+ * Redis holds. Ended with pl_ready_release().
+ */
 int pl_queues_take(struct pl_queues *stream, const char *batch, uint64_t wait_ms,
                    struct pl_ready *ret_ready, struct pl_error *err);
 void pl_ready_release(struct pl_ready *ready);
@@ -119,8 +128,12 @@ struct pl_redo {
  */
 int pl_queues_redo(struct pl_queues *stream, const struct pl_redo *redo, struct pl_error *err);
 
-/* Whether all groups of the batch were fed and it is not retired: false after Redis was emptied;
- * feed it again then. */
+/*
+ * Whether nothing of a batch is missing that can be seen at a glance: its hash, its groups, as many
+ * entries and scores as they say. False: feed it again. True does not say that each of its entries
+ * is there: only feeding looks at them one by one, and makes again what is gone, so that whoever
+ * waits for a batch feeds it now and then.
+ */
 int pl_queues_whole(struct pl_queues *stream, const char *batch, bool *ret_whole,
                     struct pl_error *err);
 
@@ -180,19 +193,36 @@ int pl_queues_parked(struct pl_queues *stream, struct pl_parked *list, size_t ma
 int pl_queues_unpark(struct pl_queues *stream, const struct pl_parked *parked, bool *ret_done,
                      struct pl_error *err);
 
+/*
+ * What is said twice is made to agree: the ledger with what there is (`lost`: groups that were fed
+ * and are nowhere, which count as dropped; below 0: that are there and were not), `ready` and
+ * `parked` with the batches. For when the ledger does not balance, and now and then.
+ */
+struct pl_reconciled {
+    int64_t lost;
+    size_t lists; /* entries of `ready` and `parked` that were wrong */
+};
+int pl_queues_reconcile(struct pl_queues *stream, struct pl_reconciled *ret_reconciled,
+                        struct pl_error *err);
+
 /* A consumer, "actor-3" or "rewarder-1.2", is gone: what it holds of either queue is anybody's at
  * once. *ret_count: how many entries that were. */
 int pl_queues_release(struct pl_queues *stream, const char *consumer, size_t *ret_count,
                       struct pl_error *err);
+/* The same for every consumer whose worker's heartbeat has not moved for so long, by this machine's
+ * clock, as often as this was called: whatever the clock of Redis does, and also where there is no
+ * heartbeat. Call it every few seconds. */
+int pl_queues_release_silent(struct pl_queues *stream, uint64_t silent_ms, size_t *ret_count,
+                             struct pl_error *err);
 
 /* ---- what actors and rewarders do ---- */
 
 enum pl_queue { PL_QUEUE_PROMPTS, PL_QUEUE_ROLLOUTS };
 
 struct pl_lease {
-    char entry[48]; /* the stream's id of it */
-    char group[48]; /* "12:3" */
-    uint32_t deliveries;
+    char entry[48];      /* the stream's id of it */
+    char group[48];      /* "12:3" */
+    uint32_t deliveries; /* 1, and one for each that ended while it computed the group */
     char signature[129]; /* field `signature` of the entry (vouch.h); "": it has none */
     void *pb;            /* owned */
     size_t pb_len;
@@ -201,8 +231,13 @@ void pl_lease_release(struct pl_lease *lease);
 
 /*
  * The next entry: first this worker's own from before a restart, then abandoned ones, then new
- * ones; waits up to wait_ms. PL_ENOENT: none came. Entries delivered too often go to `dead` on the
- * way.
+ * ones; waits up to wait_ms. PL_ENOENT: none came. What is leased is the entry that its group has
+ * now; an entry that is nobody's goes to `dead` on the way, and stops nobody.
+ *
+ * What counts against a group are not leases but ends: a worker whose life or lease ended while it
+ * computed the group (pl_queues_begin_work()). A group that two ended with is leased only to one
+ * who holds nothing else (pl_queues_holding()), and nothing is leased beside it; one that
+ * deliveries_max ended with is parked.
  */
 int pl_queues_lease(struct pl_queues *stream, enum pl_queue queue, uint64_t wait_ms,
                     struct pl_lease *ret_lease, struct pl_error *err);
@@ -211,7 +246,8 @@ int pl_queues_lease(struct pl_queues *stream, enum pl_queue queue, uint64_t wait
 int pl_queues_renew(struct pl_queues *stream, enum pl_queue queue,
                     const struct pl_lease *const *leases, size_t count, bool *lost,
                     size_t *ret_lost, struct pl_error *err);
-/* Give a lease back so that another worker gets it at once; its delivery does not count. */
+/* Give a lease back so that another worker gets it at once; this worker has not ended with it. What
+ * is another's by now stays that. */
 int pl_queues_return(struct pl_queues *stream, enum pl_queue queue, const struct pl_lease *lease,
                      struct pl_error *err);
 
@@ -220,8 +256,19 @@ enum pl_outcome {
     PL_OUTCOME_REPEATED, /* the group has come this far already; nothing was changed */
     PL_OUTCOME_RETIRED,  /* its batch is retired or unknown; the lease was taken off the queue */
     PL_OUTCOME_REFUSED,  /* nothing is taken of this worker: it is quarantined (guard.h) */
+    PL_OUTCOME_LOST,     /* another has it leased by now, or nobody; nothing was changed */
 };
+enum { PL_OUTCOMES = PL_OUTCOME_LOST + 1 };
 const char *pl_outcome_name(enum pl_outcome outcome); /* "done", ... */
+
+/* How many leases of this stream the caller holds now: to be said before each pl_queues_lease() by
+ * one who holds several. 0 at first. */
+void pl_queues_holding(struct pl_queues *stream, size_t count);
+/* Said before a group is computed. Unless the outcome is DONE it is not to be: it is another's by
+ * now, or done with. */
+int pl_queues_begin_work(struct pl_queues *stream, enum pl_queue queue,
+                         const struct pl_lease *lease, enum pl_outcome *ret_outcome,
+                         struct pl_error *err);
 
 /* prompts → rollouts. What was asked, and by whom it was done, is kept beside it (guard.h). */
 int pl_queues_finish(struct pl_queues *stream, const struct pl_lease *lease,
@@ -238,8 +285,8 @@ bool pl_queues_completed(const struct pl_queues *stream);
 int pl_queues_bury(struct pl_queues *stream, enum pl_queue queue, const struct pl_lease *lease,
                    const char *reason, struct pl_error *err);
 
-/* Refresh worker:<id>, which lives 3 * lease_ms, with the role and the time by this clock beside
- * the fields. */
+/* Refresh worker:<id>, which lives 3 * lease_ms, with the role, the time by this clock, a `beat`
+ * that grows and the build beside the fields. */
 int pl_queues_heartbeat(struct pl_queues *stream, const struct pl_field *fields, size_t count,
                         struct pl_error *err);
 

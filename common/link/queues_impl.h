@@ -13,13 +13,29 @@ enum { PL_QUEUES_SHA1 = 41 };
 struct pl_queues_reclaim {
     char from[48];    /* own history is read behind this entry; "" : all of it was read */
     uint64_t next_ms; /* when abandoned entries are looked for again */
+    bool left;        /* something of its own is for when it holds nothing else */
 };
+
+/* A consumer of a queue, and since when its worker's heartbeat has not moved. */
+struct pl_queues_pulse {
+    char consumer[80], beat[24];
+    uint64_t since_ms;
+    bool seen; /* this time */
+};
+
+enum { PL_QUEUES_LIFE = 17 };
 
 struct pl_queues {
     struct pl_queues_opts opts;
     struct pl_redis *redis;
     char *prefix, *worker, *role, *url, *run;
     struct pl_queues_reclaim reclaim[2];
+    char life[PL_QUEUES_LIFE]; /* of this stream: what was begun in another one has ended */
+    size_t holding;            /* leases of the caller, as it says */
+    bool alone;                /* what it was leased last is suspicious */
+    uint64_t beats;            /* heartbeats so far */
+    struct pl_queues_pulse *pulses[2];
+    size_t pulse_count[2];
     bool completed; /* what the last commit came to */
     uint64_t jitter;
     uint64_t since_ms; /* when it was opened, since 1970 */
@@ -36,6 +52,10 @@ void pl_queues_begin(const struct pl_queues *stream, struct pl_redis_args *args,
                      const char *function);
 int pl_queues_outcome(struct pl_queues *stream, const struct pl_redis_args *args,
                       enum pl_outcome *ret_outcome, struct pl_error *err);
+
+extern const char *const pl_queue_names[2];   /* "prompts", "rollouts" */
+extern const char *const pl_queue_readers[2]; /* "actors", "rewarders" */
+uint64_t pl_queues_now_ms(void);              /* CLOCK_MONOTONIC */
 
 /* The sentence about an answer that is not what the command gives. */
 int pl_queues_odd(struct pl_error *err, const struct pl_redis_args *args);

@@ -207,6 +207,51 @@ int pl_queues_rewind(struct pl_queues *stream, uint64_t step, bool purge,
     return rc;
 }
 
+static int reconcile_some(struct pl_queues *s, const struct batches *b, size_t from,
+                          uint64_t *scored, struct pl_reconciled *sum, struct pl_error *err)
+{
+    struct pl_redis_args args;
+    redisReply *reply;
+    int rc;
+
+    pl_queues_begin(s, &args, "plait1_reconcile");
+    pl_redis_count(&args, *scored);
+    pl_redis_word(&args, from + BATCHES_AT_ONCE >= b->count ? "1" : "0");
+    for (size_t i = from; i < b->count && i < from + BATCHES_AT_ONCE; i++)
+        pl_redis_word(&args, b->list[i]);
+    rc = pl_redis_call(s->redis, &args, &reply, err);
+    if (rc < 0)
+        return rc;
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 3) {
+        sum->lists += (size_t)reply->element[0]->integer;
+        *scored = (uint64_t)reply->element[1]->integer;
+        sum->lost = reply->element[2]->integer;
+    } else {
+        rc = pl_queues_odd(err, &args);
+    }
+    freeReplyObject(reply);
+    return rc;
+}
+
+int pl_queues_reconcile(struct pl_queues *stream, struct pl_reconciled *ret_reconciled,
+                        struct pl_error *err)
+{
+    struct pl_reconciled sum = {0};
+    struct batches batches = {0};
+    uint64_t scored = 0;
+    size_t from = 0;
+    int rc = batches_find(stream, &batches, err);
+
+    while (rc == PL_OK && (from == 0 || from < batches.count)) {
+        rc = reconcile_some(stream, &batches, from, &scored, &sum, err);
+        from += BATCHES_AT_ONCE;
+    }
+    free(batches.list);
+    if (rc == PL_OK)
+        *ret_reconciled = sum;
+    return rc;
+}
+
 /* ---- what is parked ---- */
 
 int pl_queues_parked(struct pl_queues *stream, struct pl_parked *list, size_t max,
@@ -248,7 +293,7 @@ int pl_queues_unpark(struct pl_queues *stream, const struct pl_parked *parked, b
     redisReply *reply;
     int rc;
 
-    pl_queues_begin(stream, &args, "plait1_retry");
+    pl_queues_begin(stream, &args, "plait1_unpark");
     pl_redis_word(&args, parked->entry);
     rc = pl_redis_call(stream->redis, &args, &reply, err);
     if (rc < 0)
@@ -278,4 +323,115 @@ int pl_queues_release(struct pl_queues *stream, const char *consumer, size_t *re
     *ret_count = (size_t)reply->integer;
     freeReplyObject(reply);
     return PL_OK;
+}
+
+static struct pl_queues_pulse *pulse_of(struct pl_queues *s, enum pl_queue queue,
+                                        const char *consumer)
+{
+    struct pl_queues_pulse *list = s->pulses[queue];
+    const size_t n = s->pulse_count[queue];
+
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i].consumer, consumer) == 0)
+            return &list[i];
+    list = realloc(list, (n + 1) * sizeof *list);
+    if (!list)
+        return NULL;
+    s->pulses[queue] = list;
+    s->pulse_count[queue]++;
+    list[n] = (struct pl_queues_pulse){.since_ms = pl_queues_now_ms()};
+    snprintf(list[n].consumer, sizeof list[n].consumer, "%s", consumer);
+    return &list[n];
+}
+
+/* The beat of worker:<name>; "": it has none. */
+static int read_beat(struct pl_queues *s, const char *name, char ret_beat[24], struct pl_error *err)
+{
+    static const char *const names[] = {"beat"};
+    char key[128], *beat = NULL;
+    int rc;
+
+    snprintf(key, sizeof key, "worker:%s", name);
+    rc = pl_queues_recall(s, key, names, 1, &beat, err);
+    snprintf(ret_beat, 24, "%s", beat ? beat : "");
+    free(beat);
+    return rc;
+}
+
+/* A consumer is a worker, or one of its threads: "rewarder-1.2" is of rewarder-1. */
+static int take_pulse(struct pl_queues *s, struct pl_queues_pulse *p, struct pl_error *err)
+{
+    char beat[24], worker[80];
+    int rc = read_beat(s, p->consumer, beat, err);
+
+    memcpy(worker, p->consumer, sizeof worker);
+    if (rc == PL_OK && !beat[0] && strrchr(worker, '.')) {
+        *strrchr(worker, '.') = '\0';
+        rc = read_beat(s, worker, beat, err);
+    }
+    if (rc == PL_OK && strcmp(beat, p->beat) != 0) {
+        memcpy(p->beat, beat, sizeof beat);
+        p->since_ms = pl_queues_now_ms();
+    }
+    p->seen = true;
+    return rc;
+}
+
+/* XINFO CONSUMERS: [name, ..., ...] of each. */
+static int take_pulses(struct pl_queues *s, enum pl_queue queue, struct pl_error *err)
+{
+    struct pl_redis_args args;
+    struct pl_error met = {0};
+    redisReply *reply;
+    char key[160];
+    int rc;
+
+    snprintf(key, sizeof key, "%s%s", s->prefix, pl_queue_names[queue]);
+    pl_redis_begin(&args, "XINFO");
+    pl_redis_word(&args, "CONSUMERS");
+    pl_redis_word(&args, key);
+    pl_redis_word(&args, pl_queue_readers[queue]);
+    rc = pl_redis_call(s->redis, &args, &reply, &met);
+    if (rc < 0) /* the queue is gone, and nobody holds anything of it */
+        return strstr(met.text, "no such key") ? PL_OK : pl_fail(err, rc, "%s", met.text);
+    for (size_t i = 0; rc == PL_OK && i < reply->elements; i++) {
+        const redisReply *fields = reply->element[i];
+        struct pl_queues_pulse *p;
+
+        if (fields->type != REDIS_REPLY_ARRAY || fields->elements < 2 || !fields->element[1]->str)
+            continue;
+        p = pulse_of(s, queue, fields->element[1]->str);
+        rc = p ? take_pulse(s, p, err)
+               : pl_fail(err, PL_ENOMEM, "no memory for the workers of a queue");
+    }
+    freeReplyObject(reply);
+    return rc;
+}
+
+int pl_queues_release_silent(struct pl_queues *stream, uint64_t silent_ms, size_t *ret_count,
+                             struct pl_error *err)
+{
+    int rc = PL_OK;
+
+    *ret_count = 0;
+    for (enum pl_queue q = PL_QUEUE_PROMPTS; rc == PL_OK && q <= PL_QUEUE_ROLLOUTS; q++) {
+        size_t kept = 0;
+
+        for (size_t i = 0; i < stream->pulse_count[q]; i++)
+            stream->pulses[q][i].seen = false;
+        rc = take_pulses(stream, q, err);
+        for (size_t i = 0; rc == PL_OK && i < stream->pulse_count[q]; i++) {
+            const struct pl_queues_pulse p = stream->pulses[q][i];
+            size_t count = 0;
+
+            if (p.seen && pl_queues_now_ms() - p.since_ms < silent_ms)
+                stream->pulses[q][kept++] = p;
+            else if (p.seen)
+                rc = pl_queues_release(stream, p.consumer, &count, err);
+            *ret_count += count;
+        }
+        if (rc == PL_OK)
+            stream->pulse_count[q] = kept;
+    }
+    return rc;
 }

@@ -25,17 +25,21 @@ struct rule {
 
 static const struct rule learner_rules[] = {
     {"+hget +hmget +hgetall +hexists +hkeys +hvals +hlen +hset +hsetnx +hdel +hincrby +sadd "
-     "+sismember +smembers +srem +exists +del +pexpire +pttl +xinfo +xread +xrevrange " QUEUE,
+     "+sismember +smembers +srem +exists +del +pexpire +pttl +xinfo +xread +xrevrange "
+     "+xgroup|delconsumer " QUEUE,
      "RW:*"},
     {"+get +set", "RW:learner"},
 };
 
 /* It writes prompts' groups, but neither reads what others rolled nor writes what is quarantined.
- * batch, ready and ledger are in it because a group that it buries may complete its batch. */
+ * batch, ready and ledger are in it because a group that it buries may complete its batch; dead and
+ * parked because it meets entries that are nobody's, and groups that others ended with. */
 static const struct rule actor_rules[] = {
     {QUEUE, "RW:prompts"},
     {"+xadd", "W:rollouts W:dead W:ready W:events"},
     {"+hget +hset", "RW:groups:*"},
+    {"+hget +hmget +hset +hdel", "RW:begun:*"},
+    {"+hset", "W:parked"},
     {"+hset", "W:scored:*"},
     {"+hget +hexists", "R:quarantine"},
     {"+hmget", "R:run"},
@@ -49,6 +53,8 @@ static const struct rule rewarder_rules[] = {
     {"+xadd", "W:dead W:events"},
     {"+xadd +xdel", "W:ready"},
     {"+hget +hset +hdel", "RW:groups:*"},
+    {"+hget +hmget +hset +hdel", "RW:begun:*"},
+    {"+hset", "W:parked"},
     {"+hget +hmget +hset +hdel", "RW:scored:*"},
     {"+hmget +hset +hdel +hincrby", "RW:batch:*"},
     {"+hincrby +hdel", "RW:ledger RW:strikes"},

@@ -660,7 +660,7 @@ static void the_program_does_the_same(void **state)
     assert_int_equal(ledger().dropped, 2);
     assert_int_equal(pl_queues_retire(s, "0", NULL), PL_OK);
     snprintf(words, sizeof words, "retry %s --all", dir);
-    assert_int_equal(run_plait(words, out), 1);
+    assert_int_equal(run_plait(words, out), 2);
     assert_holds(out, "0:2 (1");
     assert_holds(out, "was left as it is: its batch is over");
     snprintf(words, sizeof words, "drop %s --all --json", dir);

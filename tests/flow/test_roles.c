@@ -177,11 +177,20 @@ static struct pl_lease lease(struct pl_queues *s, enum pl_queue queue)
     return l;
 }
 
+static void begin_work(struct pl_queues *s, enum pl_queue queue, const struct pl_lease *l)
+{
+    enum pl_outcome outcome = PL_OUTCOME_LOST;
+
+    must(pl_queues_begin_work(s, queue, l, &outcome, &err));
+    assert_int_equal(outcome, PL_OUTCOME_DONE);
+}
+
 static void finish(struct pl_queues *actor)
 {
     struct pl_lease l = lease(actor, PL_QUEUE_PROMPTS);
     enum pl_outcome outcome = PL_OUTCOME_RETIRED;
 
+    begin_work(actor, PL_QUEUE_PROMPTS, &l);
     must(pl_queues_finish(actor, &l, NULL, 0, "rollout", 7, &outcome, &err));
     assert_int_equal(outcome, PL_OUTCOME_DONE);
     pl_lease_release(&l);
@@ -193,6 +202,7 @@ static void commit(struct pl_queues *rewarder)
     enum pl_outcome outcome = PL_OUTCOME_RETIRED;
     struct pl_asked asked = {0};
 
+    begin_work(rewarder, PL_QUEUE_ROLLOUTS, &l);
     must(pl_guard_asked(rewarder, &l, &asked, &err));
     assert_string_equal(asked.actor, "actor-1");
     pl_asked_release(&asked);
@@ -239,6 +249,72 @@ static int count_one(void *at, const struct pl_dead_entry *entry)
     return 0;
 }
 
+static void foreign(const char *queue)
+{
+    redisContext *c = as("admin");
+    redisReply *reply = redisCommand(c, "XADD plait:{%s}:%s * foo bar", run_name, queue);
+
+    assert_true(reply && reply->type == REDIS_REPLY_STRING);
+    freeReplyObject(reply);
+    redisFree(c);
+}
+
+/* Five of them end with one group, and the sixth parks it; the learner puts it back. */
+static void wear_out(struct pl_queues *learner, const char *role, const char *name,
+                     enum pl_queue queue)
+{
+    struct pl_parked parked = {0};
+    size_t count = 0;
+    bool done = false;
+    struct pl_lease l;
+    struct pl_queues *s;
+
+    for (int i = 0; i < 5; i++) {
+        s = worker(role, name);
+        l = lease(s, queue);
+        begin_work(s, queue, &l);
+        pl_lease_release(&l);
+        pl_queues_close(s);
+    }
+    foreign(queue == PL_QUEUE_PROMPTS ? "prompts" : "rollouts");
+    s = worker(role, name);
+    l = lease(s, queue); /* the other group */
+    must(pl_queues_return(s, queue, &l, &err));
+    pl_lease_release(&l);
+    assert_int_equal(pl_queues_lease(s, queue, 0, &l, &err), PL_OK); /* behind the foreign entry */
+    must(pl_queues_return(s, queue, &l, &err));
+    pl_lease_release(&l);
+    pl_queues_close(s);
+    must(pl_queues_parked(learner, &parked, 1, &count, &err));
+    assert_int_equal(count, 1);
+    must(pl_queues_unpark(learner, &parked, &done, &err));
+    assert_true(done);
+}
+
+static void look_after(struct pl_queues *learner)
+{
+    struct pl_reconciled reconciled;
+    struct pl_rewound rewound;
+    struct pl_queues *s = worker("actor", "actor-7");
+    struct pl_lease l = lease(s, PL_QUEUE_PROMPTS);
+    char holder[32];
+    size_t count = 0;
+    bool ours = false;
+
+    begin_work(s, PL_QUEUE_PROMPTS, &l);
+    must(pl_queues_release(learner, "actor-7", &count, &err));
+    assert_int_equal(count, 1);
+    must(pl_queues_release_silent(learner, 60000, &count, &err));
+    must(pl_queues_reconcile(learner, &reconciled, &err));
+    assert_int_equal(reconciled.lost, 0);
+    must(pl_queues_rewind(learner, 1000, true, &rewound, &err));
+    must(pl_queues_claim_run(learner, "l h 1 n", 1000, &ours, holder, sizeof holder, &err));
+    assert_true(ours);
+    must(pl_queues_leave_run(learner, "l h 1 n", &err));
+    pl_lease_release(&l);
+    pl_queues_close(s);
+}
+
 /* A batch through all hands; then what goes wrong with groups. */
 static void each_does_its_work(void **state)
 {
@@ -254,9 +330,12 @@ static void each_does_its_work(void **state)
     (void)state;
     feed(learner, "1", 0);
     feed(learner, "1", 1);
+    wear_out(learner, "actor", "actor-9", PL_QUEUE_PROMPTS);
+    look_after(learner);
     keep(actor, PL_QUEUE_PROMPTS);
     finish(actor);
     finish(actor);
+    wear_out(learner, "rewarder", "rewarder-9", PL_QUEUE_ROLLOUTS);
     keep(rewarder, PL_QUEUE_ROLLOUTS);
     commit(rewarder);
     commit(rewarder);
@@ -344,7 +423,7 @@ static void learner_looks(struct pl_survey *survey)
     pl_redis_access_release(&own);
 }
 
-/* Behind the test above: there are four dead groups. */
+/* Behind the test above: there are dead groups. */
 static void people_look_and_change(void **state)
 {
     struct pl_surveyor *surveyor = NULL;
@@ -366,7 +445,7 @@ static void people_look_and_change(void **state)
 
     must(pl_dead_open(redis.url, &whom, "viewer", run_name, &dead, &err));
     must(pl_dead_each(dead, 0, count_one, &n, &err));
-    assert_int_equal(n, 5);
+    assert_int_equal(n, 7); /* two of them foreign */
     assert_int_equal(pl_dead_retry(dead, "0-1", &outcome, &err), PL_EINVAL);
     assert_non_null(strstr(err.text, "does not let the user 'viewer' run 'FCALL plait1_retry'"));
     pl_dead_close(dead);
@@ -513,7 +592,13 @@ static const struct {
     {"LAV", "XPENDING plait:{demo}:prompts actors"},
     {"", "XTRIM plait:{demo}:prompts MAXLEN 0"},
     {"", "XGROUP DESTROY plait:{demo}:prompts nobody"},
-    {"", "XGROUP DELCONSUMER plait:{demo}:prompts actors nobody"},
+    {"L", "XGROUP DELCONSUMER plait:{demo}:prompts actors nobody"},
+    {"LAW", "HSET plait:{demo}:begun:4 a b"},
+    {"LAW", "HSET plait:{demo}:parked a b"},
+    {"L", "HDEL plait:{demo}:parked a"},
+    {"L", "FCALL plait1_reconcile 1 plait:{demo}: 0 1"},
+    {"L", "FCALL plait1_release 1 plait:{demo}: nobody"},
+    {"L", "FCALL plait1_unpark 1 plait:{demo}: 0-1"},
     {"", "XGROUP SETID plait:{demo}:prompts actors 0"},
     {"", "SET plait:{demo}:run x"},
 };

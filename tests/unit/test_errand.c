@@ -35,6 +35,7 @@ static struct pl_errand *add(unsigned entry, uint64_t version)
     snprintf(e->lease.entry, sizeof e->lease.entry, "%u-0", entry);
     e->group.version = version;
     e->group.samples = 4;
+    e->begun = true;
     pl_errands_add(&list, e);
     return e;
 }
@@ -69,6 +70,36 @@ static void the_first_of_a_version_is_begun_whatever_is_before_it(void **state)
     assert_int_equal(list.samples, 8);
     assert_ptr_equal(pl_errands_take(&list, PL_ERRAND_DONE), first);
     pl_errand_destroy(first);
+}
+
+/* Nothing runs before the queues know that it was begun. */
+static void what_is_not_begun_is_asked_for(void **state)
+{
+    struct pl_errand *e, *other, *later;
+    uint64_t changes;
+
+    (void)state;
+    e = add(1, 5);
+    other = add(2, 5);
+    later = add(3, 6);
+    e->begun = other->begun = later->begun = false;
+    assert_true(pl_errands_waiting(&list));
+    assert_false(pl_errands_asking(&list));
+    assert_null(pl_errands_begin(&list, 5, false));
+    assert_true(pl_errands_asking(&list));
+    changes = pl_errands_changes(&list);
+    assert_null(pl_errands_begin(&list, 5, false)); /* once is enough */
+    assert_int_equal(pl_errands_changes(&list), changes);
+    assert_ptr_equal(pl_errands_unbegun(&list, 5), e);
+    pl_errands_begun(&list, e);
+    assert_ptr_equal(pl_errands_unbegun(&list, 5), other);
+    assert_true(pl_errands_drop(&list, other)); /* it is another's */
+    assert_null(pl_errands_unbegun(&list, 5));
+    assert_false(pl_errands_asking(&list));
+    assert_ptr_equal(pl_errands_begin(&list, 5, false), e);
+    assert_null(pl_errands_begin(&list, 5, false));
+    assert_false(pl_errands_asking(&list));
+    assert_true(pl_errands_waiting(&list)); /* the later one */
 }
 
 static void what_is_refused_can_be_taken_and_is_not_begun(void **state)
@@ -166,6 +197,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(versions_come_in_turn, begin_list, end_list),
         cmocka_unit_test_setup_teardown(the_first_of_a_version_is_begun_whatever_is_before_it,
                                         begin_list, end_list),
+        cmocka_unit_test_setup_teardown(what_is_not_begun_is_asked_for, begin_list, end_list),
         cmocka_unit_test_setup_teardown(what_is_refused_can_be_taken_and_is_not_begun, begin_list,
                                         end_list),
         cmocka_unit_test_setup_teardown(what_wants_the_newest_takes_any_that_is_not_too_old,
