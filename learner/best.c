@@ -6,7 +6,9 @@
 #include "common/model/checkpoint.h"
 #include "common/model/outdir.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #define EVALUATION "evaluation.json"
 
@@ -22,7 +24,8 @@ static int read_evaluation(struct pl_best *best, const char *path, struct pl_err
         rc = pl_json_size(root, "step", path, 0, SIZE_MAX / 2, &step, err);
     if (rc == PL_OK)
         rc = pl_json_real(root, "accuracy", path, 0.0, 1.0, &best->accuracy, err);
-    best->step = step;
+    if (rc == PL_OK)
+        best->step = step;
     json_decref(root);
     return rc;
 }
@@ -31,11 +34,18 @@ int pl_best_open(const char *dir, struct pl_best *ret_best, struct pl_error *err
 {
     struct pl_best best = {.path = pl_strf("%s/best", dir), .accuracy = -1.0};
     char *file = best.path ? pl_strf("%s/" EVALUATION, best.path) : NULL;
-    int rc = file ? PL_OK : pl_fail(err, PL_ENOMEM, "no memory for '%s/best'", dir);
+    struct stat st;
+    char *left = best.path ? pl_strf("%s.tmp", best.path) : NULL;
+    int rc = file && left ? PL_OK : pl_fail(err, PL_ENOMEM, "no memory for '%s/best'", dir);
 
-    if (rc == PL_OK && pl_path_exists(best.path))
+    if (rc == PL_OK)
         rc = read_evaluation(&best, file, err);
+    if (rc == PL_ENOENT && lstat(best.path, &st) < 0 && errno == ENOENT) /* there is none yet */
+        rc = PL_OK;
+    if (rc == PL_OK) /* by a process that died */
+        rc = pl_dir_remove(left, err);
     free(file);
+    free(left);
     if (rc < 0)
         pl_best_release(&best);
     else
@@ -58,8 +68,8 @@ static int write_evaluation(const char *dir, uint64_t step, double accuracy, str
 {
     json_t *root = json_pack("{s:I, s:f}", "step", (json_int_t)step, "accuracy", accuracy);
     char *path = pl_strf("%s/" EVALUATION, dir);
-    const int rc = root && path ? pl_json_save(path, root, 2, err)
-                                : pl_fail(err, PL_ENOMEM, "no memory for '%s'", dir);
+    const int rc = path ? pl_json_save(path, root, 2, err)
+                        : pl_fail(err, PL_ENOMEM, "no memory for '%s'", dir);
 
     json_decref(root);
     free(path);

@@ -22,8 +22,8 @@ struct pl_best {
     double accuracy; /* below 0: there is none yet */
 };
 
-/* What is there, if any. PL_EFORMAT: evaluation.json is not as written; PL_EIO, PL_ENOMEM. Ended
- * with pl_best_release(). */
+/* What is there, if any; what a dead process left aside goes. PL_EFORMAT: evaluation.json is not as
+ * written; PL_EIO, PL_ENOMEM. Ended with pl_best_release(). */
 int pl_best_open(const char *dir, struct pl_best *ret_best, struct pl_error *err);
 void pl_best_release(struct pl_best *best); /* zeroed is fine */
 

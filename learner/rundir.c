@@ -348,8 +348,9 @@ int pl_rundir_commit(const struct pl_rundir *dir, uint64_t step, struct pl_outdi
 
 /* --- pruning --- */
 
-/* With its name taken away first: a folder that is half removed is never under it. */
-static int remove_one(const struct pl_rundir *dir, uint64_t step, bool whole, struct pl_error *err)
+/* With its name taken away first, and for good: a folder that is half removed is never under it. */
+static int remove_one(const struct pl_rundir *dir, const char *folder, uint64_t step, bool whole,
+                      struct pl_error *err)
 {
     char *path = checkpoint_path(dir, step, ""), *tmp = checkpoint_path(dir, step, aside);
     int rc = PL_OK;
@@ -358,6 +359,8 @@ static int remove_one(const struct pl_rundir *dir, uint64_t step, bool whole, st
         rc = pl_fail(err, PL_ENOMEM, "'%s': no memory for a name", dir->path);
     else if (whole && rename(path, tmp) < 0)
         rc = pl_fail_errno(err, "rename '%s' to '%s'", path, tmp);
+    else if (whole)
+        rc = pl_dir_sync(folder, err);
     if (rc == PL_OK)
         rc = pl_dir_remove(tmp, err);
     free(path);
@@ -375,9 +378,9 @@ int pl_rundir_prune(const struct pl_rundir *dir, uint64_t step, size_t keep, str
     if (rc == PL_OK && whole.count > 0)
         qsort(whole.items, whole.count, sizeof *whole.items, descending);
     for (size_t i = 0; i < left.count && rc == PL_OK; i++)
-        rc = remove_one(dir, left.items[i], false, err);
+        rc = remove_one(dir, folder, left.items[i], false, err);
     for (size_t i = keep; keep > 0 && i < whole.count && rc == PL_OK; i++)
-        rc = remove_one(dir, whole.items[i], true, err);
+        rc = remove_one(dir, folder, whole.items[i], true, err);
     free(whole.items);
     free(left.items);
     free(folder);

@@ -43,8 +43,8 @@ static int write_run_state(const char *dir, const struct pl_savepoint *point, st
         json_array_append_new(behind, json_integer((json_int_t)point->behind[i].version));
     for (size_t i = 0; root && i < point->eval_count; i++)
         json_array_append_new(evals, json_integer((json_int_t)point->evals[i]));
-    rc = root && path ? pl_json_save(path, root, 2, err)
-                      : pl_fail(err, PL_ENOMEM, "no memory for a checkpoint");
+    rc = path ? pl_json_save(path, root, 2, err)
+              : pl_fail(err, PL_ENOMEM, "no memory for a checkpoint");
     json_decref(root);
     free(path);
     return rc;

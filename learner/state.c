@@ -268,8 +268,6 @@ static int write_trainer(const char *path, const struct pl_train_state *s, uint6
         (json_int_t)s->eval_best_step, "blas_core", s->core, "must_agree", (json_t *)agree);
     int rc;
 
-    if (!root)
-        return pl_fail(err, PL_ENOMEM, "'%s': no memory to write it", path);
     rc = pl_json_save(path, root, 2, err);
     json_decref(root);
     return rc;

@@ -66,7 +66,7 @@ static int copy_kept(FILE *in, const char *path, int64_t step, struct pl_outfile
         if (rc == PL_OK && at_step <= (size_t)step)
             rc = pl_outfile_write(out, line, (size_t)len, err);
     }
-    if (rc == PL_OK && ferror(in))
+    if (rc == PL_OK && len < 0 && !feof(in)) /* the disk, or memory for a line */
         rc = pl_fail_errno(err, "read '%s'", path);
     free(line);
     free(what);
@@ -95,6 +95,20 @@ static int keep_until(const char *path, int64_t step, struct pl_error *err)
     return rc;
 }
 
+/* The file's name lasts. */
+static int sync_folder(const char *path, struct pl_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir = slash == path ? strdup("/")
+                : slash       ? strndup(path, (size_t)(slash - path))
+                              : strdup(".");
+    int rc = dir ? pl_dir_sync(dir, err)
+                 : pl_fail(err, PL_ENOMEM, "'%s': no memory for the name of its folder", path);
+
+    free(dir);
+    return rc;
+}
+
 int pl_metrics_open(const char *path, int64_t step, struct pl_metrics **ret_metrics,
                     struct pl_error *err)
 {
@@ -120,6 +134,9 @@ int pl_metrics_open(const char *path, int64_t step, struct pl_metrics **ret_metr
         rc = pl_fail_errno(err, "open '%s' for writing", path);
         goto fail;
     }
+    rc = sync_folder(path, err);
+    if (rc < 0)
+        goto fail;
     *ret_metrics = metrics;
     return PL_OK;
 fail:
@@ -157,7 +174,7 @@ int pl_metrics_find(const char *path, uint64_t step, const char *word, bool *ret
         rc = line_step(line, (size_t)len, path, &at_step, err);
         found = rc == PL_OK && at_step == step;
     }
-    if (in && rc == PL_OK && ferror(in))
+    if (in && rc == PL_OK && !found && !feof(in))
         rc = pl_fail_errno(err, "read '%s'", path);
     if (in)
         fclose(in);
@@ -203,7 +220,7 @@ static void keep_error(struct pl_metrics *metrics, int rc)
 
 static void put_name(struct pl_metrics *metrics, const char *name)
 {
-    PL_ASSERT(metrics->line.len > 0); /* begin comes first */
+    PL_ASSERT(metrics->line.len > 0 || metrics->rc < 0); /* begin comes first */
     keep_error(metrics, pl_buf_puts(&metrics->line, ", "));
     keep_error(metrics, pl_json_quote(&metrics->line, name, strlen(name)));
     keep_error(metrics, pl_buf_puts(&metrics->line, ": "));

@@ -64,6 +64,8 @@ static int next_event(struct walk *w, yaml_event_t *event)
 {
     if (yaml_parser_parse(w->parser, event))
         return PL_OK;
+    if (w->parser->error == YAML_MEMORY_ERROR)
+        return pl_fail(w->err, PL_ENOMEM, "'%s': no memory to read it", w->doc->path);
     return pl_fail(w->err, PL_EFORMAT, "%s:%zu:%zu: %s", w->doc->path,
                    w->parser->problem_mark.line + 1, w->parser->problem_mark.column + 1,
                    w->parser->problem ? w->parser->problem : "not YAML");

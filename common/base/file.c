@@ -242,7 +242,9 @@ int pl_dir_make(const char *path, struct pl_error *err)
         if (kept == '\0')
             break;
     }
-    if (rc == PL_OK && (stat(path, &st) < 0 || !S_ISDIR(st.st_mode)))
+    if (rc == PL_OK && stat(path, &st) < 0)
+        rc = pl_fail_errno(err, "stat '%s'", path);
+    else if (rc == PL_OK && !S_ISDIR(st.st_mode))
         rc = pl_fail(err, PL_EIO, "'%s' is there and is not a directory", path);
     free(copy);
     return rc;
@@ -258,7 +260,7 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
 
 int pl_dir_remove(const char *path, struct pl_error *err)
 {
-    if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) < 0)
+    if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) < 0 && errno != ENOENT)
         return pl_fail_errno(err, "remove '%s'", path);
     return PL_OK;
 }
@@ -267,7 +269,7 @@ bool pl_path_exists(const char *path)
 {
     struct stat st;
 
-    return stat(path, &st) == 0;
+    return stat(path, &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 char *pl_program_folder(void)

@@ -60,9 +60,11 @@ int pl_dir_sync(const char *path, struct pl_error *err);
 /* mkdir -p. A directory that is there already is fine. */
 int pl_dir_make(const char *path, struct pl_error *err);
 
-/* Remove a directory and the plain files and directories in it, not following links. */
+/* Remove a directory and the plain files and directories in it, not following links. One that is
+ * not there is fine. */
 int pl_dir_remove(const char *path, struct pl_error *err);
 
+/* False where there is nothing. True also where that cannot be known: who opens it is told why. */
 bool pl_path_exists(const char *path);
 
 #endif

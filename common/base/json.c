@@ -7,12 +7,41 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * What is built while memory is out lacks a part, and jansson says so only to who asks at each
+ * call; of a text it says that it is malformed. So it is remembered here, in each thread.
+ */
+static _Thread_local bool starved;
+
+static void *take(size_t n)
+{
+    void *p = malloc(n);
+
+    starved |= p == NULL;
+    return p;
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+    json_set_alloc_funcs(take, free);
+}
+
 int pl_json_parse(const char *data, size_t len, const char *what, json_t **ret_root,
                   struct pl_error *err)
 {
+    const bool before = starved;
+    bool no_memory;
     json_error_t at;
-    json_t *root = json_loadb(data, len, JSON_REJECT_DUPLICATES, &at);
+    json_t *root;
 
+    starved = false;
+    root = json_loadb(data, len, JSON_REJECT_DUPLICATES, &at);
+    no_memory = starved;
+    starved = before;
+    if (no_memory) {
+        json_decref(root);
+        return pl_fail(err, PL_ENOMEM, "%s: no memory to parse it", what);
+    }
     if (!root)
         return pl_fail(err, PL_EFORMAT, "%s: line %d, column %d: %s", what, at.line, at.column,
                        at.text);
@@ -52,11 +81,15 @@ static char *dump_exact(const json_t *root, int indent)
 int pl_json_save(const char *path, const json_t *root, int indent, struct pl_error *err)
 {
     struct pl_outfile out;
-    char *text = dump_exact(root, indent);
+    char *text = root ? dump_exact(root, indent) : NULL;
+    const bool whole = text && !starved;
     int rc;
 
-    if (!text)
+    starved = false;
+    if (!whole) {
+        free(text);
         return pl_fail(err, PL_ENOMEM, "'%s': no memory to write it as JSON", path);
+    }
     rc = pl_outfile_open(path, &out, err);
     if (rc < 0)
         goto out;

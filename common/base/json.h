@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 /* An object or array from `len` bytes; ended with json_decref(). PL_EFORMAT says line and column.
- */
+ * PL_ENOMEM. */
 int pl_json_parse(const char *data, size_t len, const char *what, json_t **ret_root,
                   struct pl_error *err);
 
@@ -26,7 +26,8 @@ int pl_json_parse(const char *data, size_t len, const char *what, json_t **ret_r
 int pl_json_load(const char *path, size_t bytes_max, json_t **ret_root, struct pl_error *err);
 
 /* Write `root` (indented by `indent` spaces, keys in insertion order, numbers exact, newline at the
- * end), aside and renamed. */
+ * end), aside and renamed. PL_EIO; PL_ENOMEM: also when memory was out while this thread built it,
+ * because parts may be missing then, or `root` is NULL. It is told once. */
 int pl_json_save(const char *path, const json_t *root, int indent, struct pl_error *err);
 
 int pl_json_size(const json_t *obj, const char *key, const char *what, size_t least, size_t most,

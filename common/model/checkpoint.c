@@ -158,7 +158,7 @@ static int save_json(const char *dir, const char *name, json_t *root, struct pl_
     char *path = pl_strf("%s/%s", dir, name);
     int rc;
 
-    if (!root || !path)
+    if (!path)
         rc = pl_fail(err, PL_ENOMEM, "'%s': no memory to write %s", dir, name);
     else
         rc = pl_json_save(path, root, 2, err);
@@ -203,10 +203,14 @@ static int write_generation(const char *dir, const struct pl_config *config, con
     bool whole = model != NULL;
     int rc = PL_OK;
 
-    if (path && pl_path_exists(path))
+    if (from && !path)
+        whole = false;
+    if (path)
         rc = pl_json_load(path, GENERATION_BYTES_MAX, &root, err);
-    else
+    if (!path || rc == PL_ENOENT) {
+        rc = PL_OK;
         root = json_object();
+    }
     if (rc == PL_OK && root && !json_is_object(root))
         rc = pl_fail(err, PL_EFORMAT, "%s: expected an object", path);
     free(path);

@@ -57,7 +57,7 @@ int pl_outdir_open(const char *path, bool replace, struct pl_outdir *ret_out, st
         rc = pl_fail(err, PL_ENOMEM, "'%s': no memory for the name", path);
     else
         rc = check_target(out.path, replace, err);
-    if (rc == PL_OK && pl_path_exists(out.tmp))
+    if (rc == PL_OK)
         rc = pl_dir_remove(out.tmp, err);
     if (rc == PL_OK)
         rc = pl_dir_make(out.tmp, err);
@@ -70,12 +70,21 @@ int pl_outdir_open(const char *path, bool replace, struct pl_outdir *ret_out, st
     return PL_OK;
 }
 
-/* Where a file system cannot exchange two names: for a moment the old folder is "<path>.old". */
-static int replace_in_steps(const struct pl_outdir *out, struct pl_error *err)
+static int make_last(const char *parent, struct pl_error *err)
+{
+    (void)PL_FAILPOINT("folder.after_rename");
+    return pl_dir_sync(parent, err);
+}
+
+/* Where a file system cannot exchange two names: for a moment the old folder is "<path>.old". It
+ * goes when the new one's name lasts, or after a loss of power neither might be there. */
+static int replace_in_steps(const struct pl_outdir *out, const char *parent, struct pl_error *err)
 {
     char *old = pl_strf("%s.old", out->path);
     int rc = old ? PL_OK : pl_fail(err, PL_ENOMEM, "'%s': no memory for a name", out->path);
 
+    if (rc == PL_OK) /* what another could not remove any more */
+        rc = pl_dir_remove(old, err);
     if (rc == PL_OK && rename(out->path, old) < 0)
         rc = pl_fail_errno(err, "rename '%s' to '%s'", out->path, old);
     if (rc == PL_OK && rename(out->tmp, out->path) < 0) {
@@ -83,23 +92,30 @@ static int replace_in_steps(const struct pl_outdir *out, struct pl_error *err)
         (void)rename(old, out->path); /* as it was, if that can be */
     }
     if (rc == PL_OK)
+        rc = make_last(parent, err);
+    if (rc == PL_OK)
         rc = pl_dir_remove(old, err);
     free(old);
     return rc;
 }
 
-static int move_in(const struct pl_outdir *out, struct pl_error *err)
+/* And make the names last. */
+static int move_in(const struct pl_outdir *out, const char *parent, struct pl_error *err)
 {
+    int rc;
+
     if (PL_FAILPOINT("folder.before_rename"))
         return pl_fail_errno(err, "rename '%s' to '%s'", out->tmp, out->path);
     if (rename(out->tmp, out->path) == 0)
-        return PL_OK;
-    if (!out->replace || !pl_path_exists(out->path))
+        return make_last(parent, err);
+    if (!out->replace || (errno != EEXIST && errno != ENOTEMPTY))
         return pl_fail_errno(err, "rename '%s' to '%s'", out->tmp, out->path);
-    if (renameat2(AT_FDCWD, out->tmp, AT_FDCWD, out->path, RENAME_EXCHANGE) == 0)
-        return pl_dir_remove(out->tmp, err);
+    if (renameat2(AT_FDCWD, out->tmp, AT_FDCWD, out->path, RENAME_EXCHANGE) == 0) {
+        rc = make_last(parent, err); /* before the old one goes, for the same reason */
+        return rc == PL_OK ? pl_dir_remove(out->tmp, err) : rc;
+    }
     if (errno == EINVAL || errno == ENOSYS)
-        return replace_in_steps(out, err);
+        return replace_in_steps(out, parent, err);
     return pl_fail_errno(err, "exchange '%s' and '%s'", out->tmp, out->path);
 }
 
@@ -110,10 +126,7 @@ int pl_outdir_commit(struct pl_outdir *out, struct pl_error *err)
                     : pl_fail(err, PL_ENOMEM, "'%s': no memory for a name", out->path);
 
     if (rc == PL_OK)
-        rc = move_in(out, err);
-    (void)PL_FAILPOINT("folder.after_rename");
-    if (rc == PL_OK)
-        rc = pl_dir_sync(parent, err);
+        rc = move_in(out, parent, err);
     free(parent);
     if (rc < 0) {
         pl_outdir_abort(out);
@@ -127,7 +140,7 @@ int pl_outdir_commit(struct pl_outdir *out, struct pl_error *err)
 
 void pl_outdir_abort(struct pl_outdir *out)
 {
-    if (out->tmp && pl_path_exists(out->tmp))
+    if (out->tmp)
         pl_dir_remove(out->tmp, NULL);
     free(out->path);
     free(out->tmp);
@@ -139,7 +152,7 @@ int pl_file_copy(const char *from, const char *to, const char *name, bool *ret_c
 {
     enum { BYTES_MAX = 1 << 30 };
     char *source = pl_strf("%s/%s", from, name), *target = pl_strf("%s/%s", to, name);
-    const bool there = source && pl_path_exists(source);
+    bool there = true;
     struct pl_outfile out;
     char *data = NULL;
     size_t len = 0;
@@ -147,9 +160,13 @@ int pl_file_copy(const char *from, const char *to, const char *name, bool *ret_c
 
     if (!source || !target)
         rc = pl_fail(err, PL_ENOMEM, "'%s': no memory for a name", from);
-    if (rc < 0 || !there)
+    if (rc == PL_OK)
+        rc = pl_file_read(source, BYTES_MAX, &data, &len, err);
+    if (rc == PL_ENOENT) {
+        there = false;
+        rc = PL_OK;
         goto done;
-    rc = pl_file_read(source, BYTES_MAX, &data, &len, err);
+    }
     if (rc == PL_OK)
         rc = pl_outfile_open(target, &out, err);
     if (rc < 0)

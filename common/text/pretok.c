@@ -56,6 +56,8 @@ static int split_compile(const char *pattern, bool literal, const char *shown,
     split->code =
         pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, options, &code, &at, context);
     pcre2_compile_context_free(context);
+    if (!split->code && code == PCRE2_ERROR_HEAP_FAILED)
+        return pl_fail(err, PL_ENOMEM, "no memory to compile the split pattern");
     if (!split->code) {
         pcre2_get_error_message(code, text, sizeof text);
         return pl_fail(err, PL_EFORMAT, "split pattern '%.200s': %s at byte %zu of '%.200s'", shown,
