@@ -4,6 +4,7 @@
 #include "common/base/file.h"
 #include "common/base/json.h"
 #include "common/model/checkpoint.h"
+#include "common/model/checksums.h"
 #include "common/model/outdir.h"
 
 #include <errno.h>
@@ -35,6 +36,7 @@ int pl_best_open(const char *dir, struct pl_best *ret_best, struct pl_error *err
     struct pl_best best = {.path = pl_strf("%s/best", dir), .accuracy = -1.0};
     char *file = best.path ? pl_strf("%s/" EVALUATION, best.path) : NULL;
     struct stat st;
+    bool checked;
     char *left = best.path ? pl_strf("%s.tmp", best.path) : NULL;
     int rc = file && left ? PL_OK : pl_fail(err, PL_ENOMEM, "no memory for '%s/best'", dir);
 
@@ -42,6 +44,8 @@ int pl_best_open(const char *dir, struct pl_best *ret_best, struct pl_error *err
         rc = read_evaluation(&best, file, err);
     if (rc == PL_ENOENT && lstat(best.path, &st) < 0 && errno == ENOENT) /* there is none yet */
         rc = PL_OK;
+    else if (rc == PL_OK)
+        rc = pl_checksums_check(best.path, &checked, err);
     if (rc == PL_OK) /* by a process that died */
         rc = pl_dir_remove(left, err);
     free(file);
@@ -87,6 +91,8 @@ int pl_best_keep(struct pl_best *best, uint64_t step, double accuracy,
     rc = pl_model_write(out.tmp, weights, tokenizer_dir, PL_SHARD_DEFAULT, err);
     if (rc == PL_OK)
         rc = write_evaluation(out.tmp, step, accuracy, err);
+    if (rc == PL_OK)
+        rc = pl_checksums_write(out.tmp, err);
     if (rc < 0) {
         pl_outdir_abort(&out);
         return rc;

@@ -2,6 +2,7 @@
  * The policy of the best evaluation so far: DIR/best, a model folder with
  *
  *   evaluation.json       {"step": N, "accuracy": X}
+ *   checksums.xxh128      of all its files (checksums.h)
  *
  * which is there whole or not at all, and says by itself how good it is, so that no other file has
  * to agree with it when a run is stopped between two writes. Of equals it is the earliest step, in

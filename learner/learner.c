@@ -497,6 +497,10 @@ static int open_metrics(struct pl_learner *l, struct pl_error *err)
                   : pl_fail(err, PL_ENOMEM, "no memory for the learner");
 
     free(path);
+    if (rc == PL_OK && pl_metrics_last(l->metrics) < l->point.step)
+        pl_warn("metrics event=missing last=%llu step=%llu reason=\"metrics.jsonl ends before the "
+                "checkpoint: it was lost, or an older copy was restored\"",
+                (unsigned long long)pl_metrics_last(l->metrics), (unsigned long long)l->point.step);
     return rc == PL_OK ? pl_metrics_events(l->metrics, err) : rc;
 }
 

@@ -118,6 +118,8 @@ int pl_rundir_open(const char *path, bool resume, struct pl_rundir *ret_dir, str
         rc = pl_dir_make(path, err);
     if (rc == PL_OK)
         rc = take_lock(path, &dir.lock, err);
+    if (rc == PL_OK) /* or what is made next might be there, and the lock not, after a power cut */
+        rc = pl_dir_sync(path, err);
     if (rc == PL_OK) /* once more, because another may have begun and ended in between */
         rc = pl_rundir_check(path, resume, err);
     if (rc == PL_OK)
@@ -250,6 +252,25 @@ static int without_marker(const char *path, char **ret_checkpoint, struct pl_err
     return rc;
 }
 
+/* Where it was being replaced in two steps, the old one is still there under another name. */
+static int find_replaced(char **checkpoint, struct pl_error *err)
+{
+    char *old;
+
+    if (pl_path_exists(*checkpoint))
+        return PL_OK;
+    old = pl_strf("%s.old", *checkpoint);
+    if (!old)
+        return pl_fail(err, PL_ENOMEM, "'%s': no memory for a name", *checkpoint);
+    if (pl_path_exists(old)) {
+        free(*checkpoint);
+        *checkpoint = old;
+    } else {
+        free(old);
+    }
+    return PL_OK;
+}
+
 int pl_rundir_latest(const char *path, char **ret_checkpoint, struct pl_error *err)
 {
     char *marker = pl_strf("%s/checkpoints/latest", path), *name = NULL, *checkpoint = NULL;
@@ -270,7 +291,9 @@ int pl_rundir_latest(const char *path, char **ret_checkpoint, struct pl_error *e
         rc = pl_fail(err, PL_EFORMAT,
                      "'%s' holds '%.80s'; the name of a checkpoint, %sN, is expected", marker, name,
                      prefix);
-    else if (!pl_path_exists(checkpoint))
+    else
+        rc = find_replaced(&checkpoint, err);
+    if (rc == PL_OK && !pl_path_exists(checkpoint))
         rc = pl_fail(err, PL_EFORMAT,
                      "'%s' names '%s', which is not there; write the name of one that is into it",
                      marker, name);

@@ -25,6 +25,7 @@ struct pl_metrics {
     int rc; /* what building the line ran into */
     struct pl_buf line;
     int64_t resumed;          /* the step it was opened at */
+    uint64_t last;            /* of the lines that were there, the largest step */
     struct pl_events *events; /* NULL: none are written */
     void (*each)(void *at, const char *name, double value);
     void *each_at;
@@ -45,7 +46,7 @@ static int line_step(const char *line, size_t len, const char *what, size_t *ret
 
 /* Copy the lines that a run standing at `step` has written. */
 static int copy_kept(FILE *in, const char *path, int64_t step, struct pl_outfile *out,
-                     struct pl_error *err)
+                     uint64_t *last, struct pl_error *err)
 {
     char *line = NULL, *what = NULL;
     size_t cap = 0, number = 0, at_step = 0;
@@ -63,8 +64,10 @@ static int copy_kept(FILE *in, const char *path, int64_t step, struct pl_outfile
             break;
         }
         rc = line_step(line, (size_t)len, what, &at_step, err);
-        if (rc == PL_OK && at_step <= (size_t)step)
-            rc = pl_outfile_write(out, line, (size_t)len, err);
+        if (rc < 0 || at_step > (size_t)step)
+            continue;
+        *last = at_step > *last ? at_step : *last;
+        rc = pl_outfile_write(out, line, (size_t)len, err);
     }
     if (rc == PL_OK && len < 0 && !feof(in)) /* the disk, or memory for a line */
         rc = pl_fail_errno(err, "read '%s'", path);
@@ -73,7 +76,7 @@ static int copy_kept(FILE *in, const char *path, int64_t step, struct pl_outfile
     return rc;
 }
 
-static int keep_until(const char *path, int64_t step, struct pl_error *err)
+static int keep_until(const char *path, int64_t step, uint64_t *last, struct pl_error *err)
 {
     struct pl_outfile out;
     FILE *in = fopen(path, "re");
@@ -85,7 +88,7 @@ static int keep_until(const char *path, int64_t step, struct pl_error *err)
         return pl_fail_errno(err, "open '%s'", path);
     rc = pl_outfile_open(path, &out, err);
     if (rc == PL_OK) {
-        rc = copy_kept(in, path, step, &out, err);
+        rc = copy_kept(in, path, step, &out, last, err);
         if (rc == PL_OK)
             rc = pl_outfile_commit(&out, err);
         else
@@ -113,7 +116,8 @@ int pl_metrics_open(const char *path, int64_t step, struct pl_metrics **ret_metr
                     struct pl_error *err)
 {
     struct pl_metrics *metrics = NULL;
-    int rc = step >= 0 ? keep_until(path, step, err) : PL_OK;
+    uint64_t last = 0;
+    int rc = step >= 0 ? keep_until(path, step, &last, err) : PL_OK;
 
     if (rc < 0)
         return rc;
@@ -123,6 +127,7 @@ int pl_metrics_open(const char *path, int64_t step, struct pl_metrics **ret_metr
     pl_buf_init(&metrics->line, LINE_BYTES_MAX);
     metrics->fd = -1;
     metrics->resumed = step;
+    metrics->last = last;
     metrics->path = strdup(path);
     if (!metrics->path) {
         rc = pl_fail(err, PL_ENOMEM, "'%s': no memory for the name", path);
@@ -142,6 +147,11 @@ int pl_metrics_open(const char *path, int64_t step, struct pl_metrics **ret_metr
 fail:
     pl_metrics_close(metrics);
     return rc;
+}
+
+uint64_t pl_metrics_last(const struct pl_metrics *metrics)
+{
+    return metrics->last;
 }
 
 void pl_metrics_close(struct pl_metrics *metrics)

@@ -29,6 +29,9 @@ enum { PL_METRICS_FRESH = -1 };
  */
 int pl_metrics_open(const char *path, int64_t step, struct pl_metrics **ret_metrics,
                     struct pl_error *err);
+/* The step of the last line that stays; 0: there is none. Before the step it was opened at, lines
+ * are missing: the file was lost, or an older copy was restored. */
+uint64_t pl_metrics_last(const struct pl_metrics *metrics);
 void pl_metrics_close(struct pl_metrics *metrics); /* NULL is fine */
 
 /*

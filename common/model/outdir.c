@@ -99,6 +99,17 @@ static int replace_in_steps(const struct pl_outdir *out, const char *parent, str
     return rc;
 }
 
+/* What another could not remove any more, when it replaced the folder in steps. */
+static int remove_old(const struct pl_outdir *out, struct pl_error *err)
+{
+    char *old = pl_strf("%s.old", out->path);
+    const int rc = old ? pl_dir_remove(old, err)
+                       : pl_fail(err, PL_ENOMEM, "'%s': no memory for a name", out->path);
+
+    free(old);
+    return rc;
+}
+
 /* And make the names last. */
 static int move_in(const struct pl_outdir *out, const char *parent, struct pl_error *err)
 {
@@ -106,8 +117,10 @@ static int move_in(const struct pl_outdir *out, const char *parent, struct pl_er
 
     if (PL_FAILPOINT("folder.before_rename"))
         return pl_fail_errno(err, "rename '%s' to '%s'", out->tmp, out->path);
-    if (rename(out->tmp, out->path) == 0)
-        return make_last(parent, err);
+    if (rename(out->tmp, out->path) == 0) {
+        rc = make_last(parent, err);
+        return rc == PL_OK && out->replace ? remove_old(out, err) : rc;
+    }
     if (!out->replace || (errno != EEXIST && errno != ENOTEMPTY))
         return pl_fail_errno(err, "rename '%s' to '%s'", out->tmp, out->path);
     if (renameat2(AT_FDCWD, out->tmp, AT_FDCWD, out->path, RENAME_EXCHANGE) == 0) {

@@ -32,7 +32,7 @@ const char *const pl_fault_names[PL_FAULTS] = {"none",  "EIO",  "ENOSPC", "EINTR
 enum { DESCRIPTORS_MAX = 1024 };
 
 static enum pl_fault fault;
-static long at, calls;
+static long at, calls, again;
 static bool counting, dead, no_exchange;
 static char met[600];
 static long blocks, descriptors;
@@ -46,9 +46,15 @@ void pl_faults_begin(enum pl_fault how, long number)
     fault = how;
     at = number;
     calls = 0;
+    again = 0;
     dead = false;
     met[0] = '\0';
     counting = true;
+}
+
+void pl_faults_again(long gap)
+{
+    again = gap;
 }
 
 long pl_faults_end(void)
@@ -463,7 +469,12 @@ static bool no_memory(const void *caller)
 
     if (!counting || fault != PL_FAULT_MEMORY || is_spared(caller))
         return false;
-    if (++calls != at)
+    calls++;
+    if (again > 0 && calls == at + again)
+        return true;
+    if (again < 0 && calls > at)
+        return true;
+    if (calls != at)
         return false;
     if (dladdr(caller, &where) && where.dli_fname)
         snprintf(met, sizeof met, "memory, by %s +%#zx %s", where.dli_fname,

@@ -303,6 +303,8 @@ int pl_scene_resume(struct pl_scene *scene, struct pl_scene_found *ret_found, st
     if (rc == PL_OK)
         rc = open_metrics(scene, point.step, &metrics, err);
     if (rc == PL_OK)
+        found.last = pl_metrics_last(metrics);
+    if (rc == PL_OK)
         rc = pl_metrics_events(metrics, err);
     if (rc == PL_OK)
         rc = count_lines(scene, &found.lines, err);

@@ -40,6 +40,7 @@ int pl_scene_write_model(struct pl_scene *scene, uint64_t step, struct pl_error 
 struct pl_scene_found {
     uint64_t step;  /* 0: from the beginning */
     bool torn;      /* what was read is not the state after that many steps */
+    uint64_t last;  /* step of the last of them */
     uint64_t lines; /* of metrics that stay */
     uint64_t best;  /* step of the best policy, UINT64_MAX: there is none */
 };

@@ -1,0 +1,550 @@
+/*
+ * As each user of Redis, somebody writes at random while a run is at work: every command that
+ * changes something, on every key of the run, with nonsense and with what looks right (names of
+ * groups, entries that are there, functions of the library). Most of it the rights refuse; what
+ * they allow must end no program: the run goes on when it is over, to the bytes that it would have
+ * had.
+ *
+ * Usage: torture_writers PLAIT [SEED]
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/redis.h"
+#include "tests/scratch.h"
+
+#include "tests/chaos/torture/results.h"
+
+#include "common/base/buf.h"
+#include "common/base/file.h"
+#include "common/base/secret.h"
+#include "deploy/redis/roles.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <hiredis/hiredis.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BURST = 100, WORDS_MAX = 16, NAMES_MAX = 64, STEPS_SHORT = 6, STEPS_LONG = 40 };
+
+static const char *plait;
+static uint64_t first_seed = 1;
+static struct pl_test_redis redis;
+static struct pl_error err;
+static const char *const users[] = {"actor", "rewarder", "relay", "viewer"};
+enum { USERS = sizeof users / sizeof users[0] };
+
+static void must(int rc)
+{
+    if (rc < 0)
+        fail_msg("%s", err.text);
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void pause_ms(long ms)
+{
+    const struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+
+    nanosleep(&t, NULL);
+}
+
+/* ---- programs ---- */
+
+/* plait WORDS..., in the scratch folder, what it says in LOG there. */
+static pid_t start(const char *log, const char *words)
+{
+    const pid_t child = fork();
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        char *command = pl_strf("exec '%s' %s >'%s' 2>&1 </dev/null", plait, words, log);
+
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        if (!command || chdir(pl_scratch("")) < 0)
+            _exit(126);
+        execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+        _exit(127);
+    }
+    return child;
+}
+
+static char *log_of(const char *name)
+{
+    size_t len;
+
+    return pl_path_exists(pl_scratch(name)) ? pl_scratch_read(pl_scratch(name), &len) : strdup("");
+}
+
+static void run_to_end(const char *log, const char *words)
+{
+    int status = 0;
+
+    assert_true(waitpid(start(log, words), &status, 0) > 0);
+    if (status != 0)
+        fail_msg("plait %s: %s", words, log_of(log));
+}
+
+static void make_model(void)
+{
+    pl_scratch_text(pl_scratch("config.json"),
+                    "{\"model_type\": \"qwen2\", \"hidden_size\": 16, \"num_hidden_layers\": 1, "
+                    "\"num_attention_heads\": 2, \"num_key_value_heads\": 1, "
+                    "\"intermediate_size\": 32, \"vocab_size\": 320, \"rope_theta\": 10000.0, "
+                    "\"max_position_embeddings\": 512, \"rms_norm_eps\": 1e-6, "
+                    "\"tie_word_embeddings\": true}\n");
+    pl_scratch_text(pl_scratch("instruction.txt"), "<|interleave|>\n");
+    run_to_end("log", "data generate kk --people 2 --wording plain --names 4 --train 60 --test 6 "
+                      "--seed 3 --split puzzle --output tasks");
+    run_to_end("log", "data generate kk --people 2 --wording plain --names 4 --count 60 --seed 4 "
+                      "--answers interleave --output sft.jsonl");
+    run_to_end("log", "tokenizer train --size 320 --token '<think>' --token '</think>' --token "
+                      "'<answer>' --token '</answer>' --token '<|interleave|>' --field prompt "
+                      "--field response --output tokenizer sft.jsonl");
+    run_to_end("log", "model init config.json base --tokenizer tokenizer");
+}
+
+static int steps(void)
+{
+    return pl_torture_is_long() ? STEPS_LONG : STEPS_SHORT;
+}
+
+static void write_settings(void)
+{
+    char *text =
+        pl_strf("run: {name: t, dir: none, seed: 5}\nmodel.path: base\n"
+                "data: {train_files: [tasks/train.jsonl], instruction: instruction.txt, "
+                "max_prompt_length: 128, max_response_length: 24, train_batch_size: 4}\n"
+                "rollout: {n: 4, staleness: 1}\nactor: {optim.lr: 1e-3, ppo_max_token_len: 1024}\n"
+                "trainer: {total_training_steps: %d, save_freq: 3}\nworkers.actor_slots: 16\n"
+                "link.lease_s: 2\n",
+                steps());
+
+    assert_non_null(text);
+    pl_scratch_text(pl_scratch("run.yaml"), text);
+    free(text);
+    text = pl_strf("inherit: run.yaml\nlink.redis: %s\n"
+                   "redis: {user: \"{role}\", password_file: \"acl/{role}.password\"}\n",
+                   redis.url);
+    assert_non_null(text);
+    pl_scratch_text(pl_scratch("users.yaml"), text);
+    free(text);
+}
+
+/* ---- writers ---- */
+
+struct writer {
+    const char *user;
+    redisContext *c;
+    uint64_t done, refused;
+};
+
+static redisContext *dial(const char *user)
+{
+    redisContext *c = redisConnectUnix(redis.url + strlen("unix://"));
+    char name[64], *password = NULL;
+    redisReply *reply;
+
+    assert_true(c && !c->err);
+    snprintf(name, sizeof name, "acl/%s.password", user);
+    must(pl_secret_read(pl_scratch(name), &password, &err));
+    reply = redisCommand(c, "AUTH %s %s", user, password);
+    assert_true(reply && reply->type == REDIS_REPLY_STATUS);
+    freeReplyObject(reply);
+    pl_secret_free(password);
+    return c;
+}
+
+/* What is there at the moment, for commands that look right. */
+static char entries[NAMES_MAX][40], functions[NAMES_MAX][40];
+static size_t entry_count, function_count;
+
+static void look_around(redisContext *viewer, redisContext *admin)
+{
+    static const char *const streams[] = {"prompts", "rollouts", "ready", "dead"};
+    redisReply *reply;
+
+    entry_count = 0;
+    for (size_t i = 0; i < 4; i++) {
+        reply = redisCommand(viewer, "XRANGE plait:{t}:%s - + COUNT 16", streams[i]);
+        for (size_t k = 0; reply && reply->type == REDIS_REPLY_ARRAY && k < reply->elements &&
+                           entry_count < NAMES_MAX;
+             k++)
+            snprintf(entries[entry_count++], sizeof entries[0], "%s",
+                     reply->element[k]->element[0]->str);
+        freeReplyObject(reply);
+    }
+    if (function_count > 0)
+        return;
+    reply = redisCommand(admin, "FUNCTION LIST");
+    for (size_t i = 0; reply && i < reply->elements; i++) {
+        const redisReply *library = reply->element[i];
+
+        for (size_t k = 0; k + 1 < library->elements; k++)
+            for (size_t f = 0; strcmp(library->element[k]->str ? library->element[k]->str : "",
+                                      "functions") == 0 &&
+                               f < library->element[k + 1]->elements && function_count < NAMES_MAX;
+                 f++)
+                snprintf(functions[function_count++], sizeof functions[0], "%s",
+                         library->element[k + 1]->element[f]->element[1]->str);
+    }
+    freeReplyObject(reply);
+    assert_true(function_count > 5);
+}
+
+/* A word: nonsense, a number, or what stands in the queues. */
+static const char *draw_word(uint64_t *seed, char *room)
+{
+    static const char *const words[] = {
+        "",        "0",       "1",       "-1",      "nan",       "inf",     "1e308",  "prompt",
+        "rollout", "scored",  "dead",    "parked",  "complete",  "ready",   "open",   "accuracy",
+        "gate",    "state",   "samples", "right",   "expected",  "arrived", "fed",    "dropped",
+        "pb",      "version", "actor",   "0:actor", "0:counts",  "0:asked", "after",  "previous",
+        "group",   "batch",   "id",      "actors",  "rewarders", "next",    "retried"};
+    const uint32_t kind = pl_torture_below(seed, 10);
+    const uint32_t n = pl_torture_draw(seed);
+
+    switch (kind) {
+    case 0:
+        snprintf(room, 64, "%u", n % 40);
+        return room;
+    case 1:
+        snprintf(room, 64, "%u:%u", n % 12, n / 16 % 8);
+        return room;
+    case 2:
+        snprintf(room, 64, "prompt %s", entry_count ? entries[n % entry_count] : "1-1");
+        return room;
+    case 3:
+        return entry_count ? entries[n % entry_count] : "1-1";
+    case 4:
+        snprintf(room, 64, "%08x%08x", n, n * 2654435761u);
+        return room;
+    case 5:
+        snprintf(room, 64, "actor-%u", n % 3);
+        return room;
+    default:
+        return words[n % (sizeof words / sizeof words[0])];
+    }
+}
+
+static const char *draw_key(uint64_t *seed, char *room)
+{
+    static const char *const keys[] = {"prompts", "rollouts", "ready",   "dead",       "events",
+                                       "ledger",  "retired",  "strikes", "quarantine", "run",
+                                       "policy",  "metrics",  "parked",  "learner"};
+    static const char *const kinds[] = {"batch", "groups", "scored", "worker"};
+    const uint32_t n = pl_torture_draw(seed);
+
+    if (n % 2)
+        snprintf(room, 64, "plait:{t}:%s", keys[n / 2 % (sizeof keys / sizeof keys[0])]);
+    else if (n / 2 % 4 == 3)
+        snprintf(room, 64, "plait:{t}:worker:%s",
+                 n / 8 % 2    ? "actor-1"
+                 : n / 16 % 2 ? "rewarder-1"
+                              : "learner");
+    else
+        snprintf(room, 64, "plait:{t}:%s:%u", kinds[n / 2 % 4], n / 8 % (uint32_t)(steps() + 2));
+    return room;
+}
+
+/* What the rights allow a user, so that half of the commands are of this kind. (A rewarder may put
+ * actors into quarantine, which only a person ends: that is left out.) */
+static const struct {
+    const char *user, *command, *key;
+} allowed[] = {
+    {"actor", "XADD", "prompts"},       {"actor", "XADD", "rollouts"},
+    {"actor", "XADD", "dead"},          {"actor", "XADD", "ready"},
+    {"actor", "XDEL", "prompts"},       {"actor", "XACK", "prompts"},
+    {"actor", "XCLAIM", "prompts"},     {"actor", "XREADGROUP", "prompts"},
+    {"actor", "HSET", "groups:"},       {"actor", "HSET", "scored:"},
+    {"actor", "HSET", "batch:"},        {"actor", "HINCRBY", "batch:"},
+    {"actor", "HINCRBY", "ledger"},     {"actor", "HDEL", "ledger"},
+    {"actor", "HSET", "worker:"},       {"actor", "HDEL", "worker:"},
+    {"rewarder", "XADD", "rollouts"},   {"rewarder", "XADD", "dead"},
+    {"rewarder", "XADD", "ready"},      {"rewarder", "XDEL", "rollouts"},
+    {"rewarder", "XDEL", "ready"},      {"rewarder", "XACK", "rollouts"},
+    {"rewarder", "XCLAIM", "rollouts"}, {"rewarder", "XREADGROUP", "rollouts"},
+    {"rewarder", "HSET", "groups:"},    {"rewarder", "HDEL", "groups:"},
+    {"rewarder", "HSET", "scored:"},    {"rewarder", "HDEL", "scored:"},
+    {"rewarder", "HSET", "batch:"},     {"rewarder", "HDEL", "batch:"},
+    {"rewarder", "HINCRBY", "batch:"},  {"rewarder", "HINCRBY", "ledger"},
+    {"rewarder", "HDEL", "strikes"},    {"rewarder", "HSET", "worker:"},
+    {"relay", "HSET", "worker:"},       {"relay", "HDEL", "worker:"},
+};
+
+static const char *draw_name(const char *user, uint64_t *seed, char key[64])
+{
+    static const char *const names[] = {
+        "XADD",   "HSET",   "HDEL",   "HINCRBY", "XDEL",     "XACK",  "XCLAIM", "XAUTOCLAIM",
+        "SET",    "DEL",    "SADD",   "SREM",    "PEXPIRE",  "XTRIM", "FCALL",  "FCALL",
+        "XGROUP", "RENAME", "EXPIRE", "LPUSH",   "FLUSHALL", "EVAL"};
+    const size_t i = pl_torture_below(seed, 2 * sizeof allowed / sizeof allowed[0]);
+    char room[64];
+
+    if (i >= sizeof allowed / sizeof allowed[0] || strcmp(allowed[i].user, user) != 0) {
+        snprintf(key, 64, "%s", draw_key(seed, room));
+        return names[pl_torture_below(seed, sizeof names / sizeof names[0])];
+    }
+    if (strcmp(allowed[i].key, "worker:") == 0)
+        snprintf(key, 64, "plait:{t}:worker:%s", pl_torture_below(seed, 2) ? "actor-1" : "x");
+    else if (strchr(allowed[i].key, ':'))
+        snprintf(key, 64, "plait:{t}:%s%u", allowed[i].key,
+                 pl_torture_below(seed, (uint32_t)steps() + 2));
+    else
+        snprintf(key, 64, "plait:{t}:%s", allowed[i].key);
+    return allowed[i].command;
+}
+
+/* One command into `words`; returns how many. */
+static int draw_command(const char *user, uint64_t *seed, const char *words[WORDS_MAX],
+                        char rooms[WORDS_MAX][64])
+{
+    char *key = rooms[WORDS_MAX - 1];
+    const char *name = draw_name(user, seed, key);
+    int n = 0, more;
+
+    words[n++] = name;
+    if (strcmp(name, "FCALL") == 0) {
+        words[n++] = functions[pl_torture_below(seed, (uint32_t)function_count)];
+        words[n++] = "1";
+        words[n++] = "plait:{t}:";
+        more = (int)pl_torture_below(seed, 10);
+    } else if (strcmp(name, "XREADGROUP") == 0) {
+        words[n++] = "GROUP";
+        words[n++] = pl_torture_below(seed, 2) ? "actors" : "rewarders";
+        words[n] = draw_word(seed, rooms[n]);
+        n++;
+        words[n++] = "COUNT";
+        words[n++] = "1";
+        words[n++] = "STREAMS";
+        words[n++] = key;
+        words[n++] = ">";
+        return n;
+    } else if (strcmp(name, "XGROUP") == 0) {
+        words[n++] = pl_torture_below(seed, 2) ? "CREATE" : "DESTROY";
+        words[n++] = key;
+        words[n++] = pl_torture_below(seed, 2) ? "actors" : "rewarders";
+        words[n++] = "$";
+        return n;
+    } else if (strcmp(name, "FLUSHALL") == 0) {
+        return n;
+    } else if (strcmp(name, "EVAL") == 0) {
+        words[n++] = "return 1";
+        words[n++] = "0";
+        return n;
+    } else {
+        words[n++] = key;
+        if (strcmp(name, "XADD") == 0)
+            words[n++] = "*";
+        if (strcmp(name, "XACK") == 0 || strcmp(name, "XCLAIM") == 0 ||
+            strcmp(name, "XAUTOCLAIM") == 0)
+            words[n++] = pl_torture_below(seed, 2) ? "actors" : "rewarders";
+        more = 1 + (int)pl_torture_below(seed, 4);
+        if (strcmp(name, "XADD") == 0 || strcmp(name, "HSET") == 0)
+            more += more % 2;
+    }
+    for (; more > 0 && n < WORDS_MAX - 1; more--) {
+        words[n] = draw_word(seed, rooms[n]);
+        n++;
+    }
+    return n;
+}
+
+static void write_some(struct writer *w, uint64_t *seed, size_t count)
+{
+    while (count > 0) {
+        const size_t now = count < BURST ? count : BURST;
+
+        for (size_t i = 0; i < now; i++) {
+            const char *words[WORDS_MAX];
+            char rooms[WORDS_MAX][64];
+            const int n = draw_command(w->user, seed, words, rooms);
+
+            assert_int_equal(redisAppendCommandArgv(w->c, n, words, NULL), REDIS_OK);
+        }
+        for (size_t i = 0; i < now; i++) {
+            redisReply *reply = NULL;
+
+            if (redisGetReply(w->c, (void **)&reply) != REDIS_OK)
+                fail_msg("Redis went away: %s", w->c->errstr);
+            w->refused += reply->type == REDIS_REPLY_ERROR;
+            w->done++;
+            freeReplyObject(reply);
+        }
+        count -= now;
+    }
+}
+
+/* ---- the runs ---- */
+
+static int count_steps(const char *run)
+{
+    char *text = log_of(pl_scratch_in(run, "metrics.jsonl") + strlen(pl_scratch("")) + 1);
+    int n = 0;
+
+    for (const char *at = text; (at = strstr(at, "pg_loss")); at++)
+        n++;
+    free(text);
+    return n;
+}
+
+static uint64_t count_words(const char *log, const char *word)
+{
+    char *text = log_of(log);
+    uint64_t n = 0;
+
+    for (const char *at = text; (at = strstr(at, word)); at++)
+        n++;
+    free(text);
+    return n;
+}
+
+/* The end of each log, where something went wrong. */
+static void tell(void)
+{
+    (void)!system("cd \"$PLAIT_SCRATCH\" && for f in run.log run/logs/*.log; do echo \"== $f\"; "
+                  "tail -n 5 \"$f\" | cut -c 1-300; done");
+}
+
+static void writers_end_no_program(void **state)
+{
+    const uint64_t total = pl_torture_is_long() ? 1000000 : 60000;
+    const double patience = pl_torture_is_long() ? 300.0 : 60.0;
+    uint64_t seed = first_seed, wrong = 0, died;
+    struct writer writers[USERS];
+    redisContext *viewer, *admin;
+    int status = 0, seen = -1;
+    char *twin, *model = NULL;
+    size_t twin_len, model_len = 0;
+    double moved, over;
+    bool ended = false;
+    pid_t run;
+
+    (void)state;
+    run_to_end("twin.log", "up run.yaml run.dir=twin");
+    twin = pl_scratch_read(pl_scratch("twin/model/model.safetensors"), &twin_len);
+    run_to_end("log", "redis init users.yaml run.dir=run redis.user=admin "
+                      "redis.password_file=acl/admin.password");
+    viewer = dial("viewer");
+    admin = dial("admin");
+    for (size_t i = 0; i < USERS; i++)
+        writers[i] = (struct writer){users[i], dial(users[i]), 0, 0};
+    run = start("run.log", "up users.yaml run.dir=run");
+    moved = seconds();
+    for (uint64_t done = 0; done < total && !ended;) { /* a part of it in each step */
+        const int now = count_steps(pl_scratch("run"));
+
+        ended = waitpid(run, &status, WNOHANG) == run;
+        if (now == seen && seconds() - moved < 1.0) {
+            pause_ms(5);
+            continue;
+        }
+        seen = now;
+        look_around(viewer, admin);
+        for (size_t i = 0; i < USERS; i++)
+            write_some(&writers[i], &seed, total / USERS / (size_t)steps());
+        done += total / (uint64_t)steps();
+        moved = seconds();
+    }
+    for (over = seconds(); !ended && seconds() - over < patience; pause_ms(20))
+        ended = waitpid(run, &status, WNOHANG) == run;
+    died = count_words("run.log", "event=died");
+    if (!ended)
+        wrong += pl_torture_wrong("seed %llu: %d of %d steps, and no end %.0f s after the last "
+                                  "write",
+                                  (unsigned long long)first_seed, count_steps(pl_scratch("run")),
+                                  steps(), patience);
+    else if (status != 0)
+        wrong += pl_torture_wrong("seed %llu: plait up ended with status %d",
+                                  (unsigned long long)first_seed,
+                                  WIFEXITED(status) ? WEXITSTATUS(status) : 128);
+    if (died > 0)
+        wrong += pl_torture_wrong("seed %llu: programs ended %llu times",
+                                  (unsigned long long)first_seed, (unsigned long long)died);
+    if (ended && status == 0) {
+        model = pl_scratch_read(pl_scratch("run/model/model.safetensors"), &model_len);
+        if (model_len != twin_len || memcmp(model, twin, twin_len) != 0)
+            wrong += pl_torture_wrong("seed %llu: other weights than undisturbed",
+                                      (unsigned long long)first_seed);
+    }
+    if (!ended) {
+        kill(run, SIGTERM);
+        for (over = seconds(); !ended && seconds() - over < 30.0; pause_ms(20))
+            ended = waitpid(run, &status, WNOHANG) == run;
+        if (!ended) {
+            kill(run, SIGKILL);
+            waitpid(run, &status, 0);
+        }
+    }
+    if (wrong > 0)
+        tell();
+    for (size_t i = 0; i < USERS; i++) {
+        char name[64];
+
+        snprintf(name, sizeof name, "writers-%s", users[i]);
+        pl_torture_result(name, first_seed, writers[i].done, wrong, ", \"refused\": %llu",
+                          (unsigned long long)writers[i].refused);
+        redisFree(writers[i].c);
+    }
+    redisFree(viewer);
+    redisFree(admin);
+    free(model);
+    free(twin);
+    assert_int_equal(wrong, 0);
+}
+
+static int set_up(void **state)
+{
+    static const char *more[] = {"--aclfile", NULL, NULL};
+    static const bool none[PL_REDIS_ROLES] = {false};
+
+    if (!pl_test_redis_there()) {
+        printf("skipped: redis-server is not installed\n");
+        exit(77);
+    }
+    if (pl_scratch_setup(state) != 0)
+        return -1;
+    setenv("PLAIT_SCRATCH", pl_scratch(""), 1);
+    must(pl_redis_users_write(pl_scratch("acl"), "", none, &err));
+    more[1] = pl_scratch("acl/users.acl");
+    redis.more = more;
+    pl_test_redis_start(&redis);
+    make_model();
+    write_settings();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    pl_test_redis_end(&redis);
+    return pl_scratch_teardown(state);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(writers_end_no_program)};
+
+    if (argc < 2)
+        return 2;
+    plait = argv[1];
+    if (argc > 2)
+        first_seed = strtoull(argv[2], NULL, 10);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
