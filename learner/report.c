@@ -69,6 +69,10 @@ static void put_view(struct line *l, const struct pl_tally *v)
         real(l, "interleave/ttfa", v->ttfa / m);
         real(l, "interleave/ttfa_tokens", v->ttfa_tokens / m);
     }
+    if (v->with_right > 0) {
+        real(l, "interleave/ttfa_right", v->ttfa_right / (double)v->with_right);
+        real(l, "interleave/ttfa_right_tokens", v->ttfa_right_tokens / (double)v->with_right);
+    }
     real(l, "interleave/num_answers", (double)v->answers / n);
     if (v->steps > 0)
         real(l, "interleave/intermediate_acc", (double)v->steps_right / (double)v->steps);

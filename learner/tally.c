@@ -38,4 +38,9 @@ void pl_tally_add(struct pl_tally *tally, const struct pl_rollout *rollout, doub
         tally->ttfa_tokens += s->first_answer;
         tally->ttfa += (double)s->first_answer / (double)rollout->len;
     }
+    if (s->first_right >= 0) {
+        tally->with_right++;
+        tally->ttfa_right_tokens += s->first_right;
+        tally->ttfa_right += (double)s->first_right / (double)rollout->len;
+    }
 }

@@ -5,8 +5,11 @@
  *   right         share of samples whose final answer is right (Pass@1)
  *   formatted     share whose form is valid
  *   ttfa          token at which the first answer's content begins over the response's length, from
- *                 0 to 1, over the samples that have an answer; ttfa_tokens: that token
- *   steps_right   intermediate answers given of those that the tasks have
+ *                 0 to 1, over the samples that have an answer; ttfa_tokens: that token. An answer
+ * is one that says something: letters, digits, symbols (pl_segments_seen()) ttfa_right    the same
+ * of the first answer that is right, final or intermediate, over the samples that have one: what
+ * comes early and is wrong, or empty, does not make it smaller steps_right   intermediate answers
+ * given of those that the tasks have
  *
  * Sums depend on the order in which samples are added, in their last bits.
  */
@@ -31,6 +34,8 @@ struct pl_tally { /* zeroed: of no samples */
     size_t n, right, unparsed, formatted, clipped;
     size_t with_answer; /* samples that ttfa is over */
     double ttfa, ttfa_tokens;
+    size_t with_right; /* samples that ttfa_right is over */
+    double ttfa_right, ttfa_right_tokens;
     size_t answers, steps, steps_right;
     size_t paid; /* samples whose intermediate reward was not 0 */
 };

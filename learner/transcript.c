@@ -57,7 +57,7 @@ static json_t *json_of(const struct pl_rollout_group *group, size_t s, double re
     pl_rollout_group_id(group, id);
     return json_pack(
         "{s:s, s:i, s:I, s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:b, s:b, s:s, s:i, s:i, "
-        "s:i, s:i, s:s, s:o}",
+        "s:i, s:i, s:i, s:s, s:o}",
         "group", id, "sample", (int)s, "version",
         (json_int_t)(group->newest ? rollout->versions[0] : group->version), "actor", group->actor,
         "finish_reason", rollout->finish == PL_SAMPLE_STOP ? "stop" : "length", "prompt", prompt,
@@ -65,8 +65,9 @@ static json_t *json_of(const struct pl_rollout_group *group, size_t s, double re
         "reward_final", (double)score->final, "reward_intermediate", (double)score->intermediate,
         "reward_extra", (double)score->extra, "gate", (int)gate, "format_ok", (int)score->format_ok,
         "verdict", verdicts[score->verdict], "steps", (int)score->steps, "steps_right",
-        (int)score->steps_right, "first_answer", (int)score->first_answer, "tokens",
-        (int)rollout->len, "why", score->why, "segments", segments_of(score));
+        (int)score->steps_right, "first_answer", (int)score->first_answer, "first_right",
+        (int)score->first_right, "tokens", (int)rollout->len, "why", score->why, "segments",
+        segments_of(score));
 }
 
 int pl_transcript_sample(const struct pl_rollout_group *group, size_t s, double reward, bool gate,

@@ -4,7 +4,8 @@
  *   {"group": "12:3", "sample": 0, "version": 13, "actor": "actor-1", "finish_reason": "stop",
  *    "prompt": "...", "response": "...", "reward": 2.5, "reward_format": 1, "reward_final": 2,
  *    "reward_intermediate": 0.5, "reward_extra": 0, "gate": true, "format_ok": true,
- *    "verdict": "right", "steps": 2, "steps_right": 2, "first_answer": 9, "tokens": 61, "why": "",
+ *    "verdict": "right", "steps": 2, "steps_right": 2, "first_answer": 9, "first_right": 9,
+ *    "tokens": 61, "why": "",
  *    "segments": [{"kind": "think", "tokens": [0, 8], "step": -1, "verdict": "none"}, ...],
  *    "task": "kk-2-7", "source": "kk", "level": "2", "truth": "Zoey is a knight and ..."}
  *

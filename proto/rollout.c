@@ -262,6 +262,10 @@ static int check_score(const Plait__Score *s, size_t at, size_t tokens, const ch
     if (s->first_answer < -1 || s->first_answer > (int64_t)tokens)
         return pl_fail(err, PL_EFORMAT, "group %s: the first answer of sample %zu is at token %d",
                        id, at, s->first_answer);
+    if (s->first_right < -1 || s->first_right > (int64_t)tokens)
+        return pl_fail(err, PL_EFORMAT,
+                       "group %s: the first right answer of sample %zu is at token %d", id, at,
+                       s->first_right);
     if (strlen(s->why) > WHY_MAX_BYTES)
         return bad(err, id, "the length of an explanation", strlen(s->why), WHY_MAX_BYTES);
     for (size_t i = 0; i < s->n_segments; i++) {
@@ -383,6 +387,7 @@ static void copy_score(struct pl_score *s, const Plait__Score *from, struct bloc
         .steps = from->steps,
         .steps_right = from->steps_right,
         .first_answer = from->first_answer,
+        .first_right = from->first_right,
         .segments = segments,
         .segment_count = from->n_segments,
         .why = put_text(b, from->why, strlen(from->why)),

@@ -48,7 +48,9 @@ struct pl_score {
     bool format_ok;
     enum pl_verdict verdict; /* of the final answer */
     uint32_t steps, steps_right;
-    int32_t first_answer; /* token where the first answer's content begins, -1: there is none */
+    /* Tokens where the content of the first answer begins that says something, and of the first one
+     * that is right, final or not; -1: there is none. */
+    int32_t first_answer, first_right;
     const struct pl_segment *segments;
     size_t segment_count;
     const char *why; /* "" when there is nothing to say */

@@ -64,6 +64,7 @@ void pl_wire_score(Plait__Score *out, Plait__Segment *segments, Plait__Segment *
     out->steps = s->steps;
     out->steps_right = s->steps_right;
     out->first_answer = s->first_answer;
+    out->first_right = s->first_right;
     out->why = (char *)(s->why ? s->why : "");
     out->n_segments = s->segment_count;
     out->segments = list;

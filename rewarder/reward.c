@@ -228,16 +228,24 @@ static int no_verdict(const struct work *w, struct pl_error *err)
     return pl_fail(err, w->rc, "no memory to score an answer");
 }
 
-static int32_t first_answer(const struct pl_segments *found, const size_t *ends, size_t tokens)
+/* The token at which the first answer begins that says something, or that is right; -1: none. What
+ * is right says something, whatever it looks like ("{}" is a set). */
+static int32_t first_answer(const struct work *w, bool right, const size_t *ends, size_t tokens)
 {
-    for (size_t i = 0; i < found->count; i++)
-        if (found->pieces[i].kind == PL_SEGMENT_ANSWER) {
-            uint32_t begin, end;
+    const struct pl_segments *found = &w->room->found;
 
-            pl_segments_tokens(ends, tokens, found->pieces[i].begin, found->pieces[i].end, &begin,
-                               &end);
-            return (int32_t)begin;
-        }
+    for (size_t i = 0; i < found->count; i++) {
+        const struct pl_piece *p = &found->pieces[i];
+        const bool is_right = w->room->segments[i].verdict == PL_VERDICT_RIGHT;
+        uint32_t begin, end;
+
+        if (p->kind != PL_SEGMENT_ANSWER ||
+            (!is_right &&
+             (right || pl_segments_seen(w->text + p->begin, p->end - p->begin) != PL_SEEN_TEXT)))
+            continue;
+        pl_segments_tokens(ends, tokens, p->begin, p->end, &begin, &end);
+        return (int32_t)begin;
+    }
     return -1;
 }
 
@@ -287,7 +295,8 @@ int pl_reward_score(const struct pl_reward_opts *opts, const struct pl_task *tas
     score.steps_right = (uint32_t)w.right;
     score.segments = room->segments;
     score.segment_count = found->count;
-    score.first_answer = first_answer(found, ends, tokens);
+    score.first_answer = first_answer(&w, false, ends, tokens);
+    score.first_right = first_answer(&w, true, ends, tokens);
     *ret_score = score;
     return PL_OK;
 }

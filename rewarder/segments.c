@@ -1,8 +1,11 @@
 #include "rewarder/segments.h"
 
+#include "common/text/utf8.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <utf8proc.h>
 
 enum tag { TAG_THINK, TAG_THINK_END, TAG_ANSWER, TAG_ANSWER_END, TAG_NONE };
 
@@ -44,6 +47,70 @@ static void trim(const char *text, size_t *begin, size_t *end)
         --*end;
 }
 
+/* ---- what can be seen ---- */
+
+static enum pl_seen seen_ascii(char c)
+{
+    if (c <= ' ' || c == 0x7F)
+        return PL_SEEN_NOTHING;
+    return strchr("!\"#%&'()*,-./:;?@[\\]_{}", c) ? PL_SEEN_POINTS : PL_SEEN_TEXT;
+}
+
+static enum pl_seen seen_character(uint32_t c)
+{
+    enum { BRAILLE_BLANK = 0x2800, OBJECT = 0xFFFC, REPLACEMENT = 0xFFFD };
+
+    if (c == REPLACEMENT)
+        return PL_SEEN_POINTS;
+    if (c == BRAILLE_BLANK || c == OBJECT || utf8proc_get_property((utf8proc_int32_t)c)->ignorable)
+        return PL_SEEN_NOTHING;
+    switch (utf8proc_category((utf8proc_int32_t)c)) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_NO:
+    case UTF8PROC_CATEGORY_SM:
+    case UTF8PROC_CATEGORY_SC:
+    case UTF8PROC_CATEGORY_SK:
+    case UTF8PROC_CATEGORY_SO:
+        return PL_SEEN_TEXT;
+    case UTF8PROC_CATEGORY_PC:
+    case UTF8PROC_CATEGORY_PD:
+    case UTF8PROC_CATEGORY_PS:
+    case UTF8PROC_CATEGORY_PE:
+    case UTF8PROC_CATEGORY_PI:
+    case UTF8PROC_CATEGORY_PF:
+    case UTF8PROC_CATEGORY_PO:
+        return PL_SEEN_POINTS;
+    default:
+        return PL_SEEN_NOTHING;
+    }
+}
+
+enum pl_seen pl_segments_seen(const char *text, size_t len)
+{
+    enum pl_seen most = PL_SEEN_NOTHING;
+
+    for (size_t at = 0, n; at < len && most < PL_SEEN_TEXT; at += n) {
+        enum pl_seen seen = PL_SEEN_POINTS;
+
+        if ((unsigned char)text[at] < 0x80) {
+            n = 1;
+            seen = seen_ascii(text[at]);
+        } else if (pl_utf8_step(text + at, len - at, &n) == PL_UTF8_GOOD) {
+            seen = seen_character(pl_utf8_decode(text + at, n));
+        }
+        most = seen > most ? seen : most;
+    }
+    return most;
+}
+
+/* ---- tags ---- */
+
 /* Whether a segment of that kind may come next; says why not. */
 static bool may_open(struct pl_segments *s, enum pl_method method, enum pl_segment_kind kind,
                      size_t at)
@@ -77,7 +144,8 @@ static bool close_piece(struct pl_segments *s, const char *text, enum pl_segment
     *piece = (struct pl_piece){kind, tag_begin + tags[open].len, tag_end - tags[open + 1].len,
                                tag_begin, tag_end};
     trim(text, &piece->begin, &piece->end);
-    if (kind == PL_SEGMENT_ANSWER && piece->begin == piece->end) {
+    if (kind == PL_SEGMENT_ANSWER &&
+        pl_segments_seen(text + piece->begin, piece->end - piece->begin) == PL_SEEN_NOTHING) {
         broken(s, tag_begin, "an empty ", kind_names[kind]);
         return false;
     }
@@ -158,7 +226,7 @@ static void parse_plain(const char *text, size_t len, enum pl_method method, str
     const size_t from = begin;
 
     trim(text, &begin, &end);
-    if (begin == end) {
+    if (pl_segments_seen(text + begin, end - begin) == PL_SEEN_NOTHING) {
         broken(s, from, method == PL_METHOD_COT ? "nothing behind \"answer:\"" : "no text", "");
         return;
     }

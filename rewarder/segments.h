@@ -10,7 +10,8 @@
  *
  * Nothing but white space stands outside tags; tags are spelled exactly so; a tag that is opened
  * twice, never closed, or stands inside another kind makes the form invalid, as does an empty
- * answer. The text is bytes: invalid UTF-8 is taken as it comes. One pass, linear in the text.
+ * answer: one in which nothing can be seen, whatever characters it is made of. The text is bytes:
+ * invalid UTF-8 is taken as it comes. One pass, linear in the text.
  */
 #ifndef PL_REWARDER_SEGMENTS_H
 #define PL_REWARDER_SEGMENTS_H
@@ -40,6 +41,15 @@ struct pl_segments {
 
 void pl_segments_parse(const char *text, size_t len, enum pl_method method,
                        struct pl_segments *ret_segments);
+
+/* What a reader sees of a text. */
+enum pl_seen {
+    PL_SEEN_NOTHING, /* white space and controls, format and zero-width characters, marks without a
+                      * letter, characters that nobody assigned */
+    PL_SEEN_POINTS,  /* and punctuation, or bytes that are no UTF-8 */
+    PL_SEEN_TEXT,    /* a letter, a digit or a symbol */
+};
+enum pl_seen pl_segments_seen(const char *text, size_t len);
 
 /*
  * Tokens that a stretch of bytes covers: ends[i] is the byte at which token i ends, ascending.

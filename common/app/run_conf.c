@@ -322,6 +322,12 @@ static int check(const struct pl_run_conf *c, struct pl_error *err)
 {
     if (!c->dir[0] || !c->model[0])
         return pl_fail(err, PL_EINVAL, "'%s' must be given", c->dir[0] ? "model.path" : "run.dir");
+    if (strchr(c->redis, '@') && strncmp(c->redis, "unix://", 7) != 0)
+        return pl_fail(
+            err, PL_EINVAL,
+            "'link.redis' is no address of Redis, and is not shown, as a password may "
+            "stand in it; expected unix:///PATH, redis://HOST:PORT or rediss://HOST:PORT "
+            "('redis.user' and 'redis.password_file' say who one is)");
     if (c->temperature < TEMPERATURE_LEAST)
         return pl_fail(
             err, PL_EINVAL,

@@ -3,6 +3,7 @@
 #include "common/app/nearest.h"
 #include "common/app/option_value.h"
 #include "common/base/file.h"
+#include "common/base/secret.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -302,6 +303,20 @@ static const char *keep(struct loader *l, const char *value)
     return text->text;
 }
 
+/* Settings are written to run.dir, printed, handed on as arguments and named in errors. What must
+ * not stand there is refused by a sentence that does not show it either. */
+static int check_shown(struct loader *l, const char *text, const char *where)
+{
+    if (!pl_secret_in_address(text))
+        return PL_OK;
+    return pl_fail(l->err, PL_EINVAL,
+                   "%s: a user or a password stands in an address (not shown here), where anybody "
+                   "could read it. For Redis, name the user by 'redis.user' and by "
+                   "'redis.password_file' a file (mode 0600) with the password; the address is "
+                   "redis://HOST:PORT or rediss://HOST:PORT.",
+                   where);
+}
+
 /* `fresh`: not a further item of the same list. */
 static int set(struct loader *l, const char *key, const char *value, const char *where, int from,
                bool fresh)
@@ -309,7 +324,12 @@ static int set(struct loader *l, const char *key, const char *value, const char 
     const struct pl_option *option = find(l->table, key);
     struct pl_option_source source = {.option = option, .where = where};
     const char *kept;
+    int rc = check_shown(l, key, where);
 
+    if (rc == PL_OK)
+        rc = check_shown(l, value, where);
+    if (rc < 0)
+        return rc;
     if (!option)
         return unknown(l, key, where);
     source.from = from == 0 ? PL_OPTION_FROM_SETTINGS : PL_OPTION_FROM_ENVIRONMENT;
@@ -393,8 +413,10 @@ static int set_written(struct loader *l, const char *key, const char *value, con
     const struct pl_option *option = find(l->table, key);
     struct document doc = {0};
     struct pl_buf text;
-    int rc;
+    int rc = check_shown(l, value, where);
 
+    if (rc < 0)
+        return rc;
     if (!is_yaml(value) || !option)
         return set(l, key, value, where, from, true);
     pl_buf_init(&text, FILE_BYTES_MAX);
@@ -443,7 +465,10 @@ static int set_assigned(struct loader *l, const char *assignment)
     const char *sign = strchr(assignment, '=');
     char key[PL_OPTION_NAME_MAX + 1];
     const size_t len = sign ? (size_t)(sign - assignment) : 0;
+    const int rc = check_shown(l, assignment, "command line");
 
+    if (rc < 0)
+        return rc;
     if (!sign || len == 0 || len >= sizeof key)
         return pl_fail(l->err, PL_EINVAL, "'%.80s' is no setting: name=value is expected.",
                        assignment);

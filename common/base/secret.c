@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 char *pl_secret_path(const char *name)
@@ -71,4 +72,24 @@ void pl_secret_free(char *text)
     if (text)
         explicit_bzero(text, strlen(text));
     free(text);
+}
+
+bool pl_secret_in_address(const char *text)
+{
+    static const char redis[] = "redis", tls[] = "rediss";
+    const char *sign = strrchr(text, '@'); /* a password may hold any of "@/:" */
+
+    for (const char *at = strstr(text, "://"); sign && at && at < sign;
+         at = strstr(at + 3, "://")) {
+        const size_t before = (size_t)(at - text);
+
+        if (memchr(at + 3, ':', (size_t)(sign - at - 3)))
+            return true;
+        if ((before >= sizeof redis - 1 &&
+             strncasecmp(at - (sizeof redis - 1), redis, sizeof redis - 1) == 0) ||
+            (before >= sizeof tls - 1 &&
+             strncasecmp(at - (sizeof tls - 1), tls, sizeof tls - 1) == 0))
+            return true;
+    }
+    return false;
 }

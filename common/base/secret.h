@@ -13,6 +13,8 @@
 
 #include "common/base/err.h"
 
+#include <stdbool.h>
+
 enum { PL_SECRET_MAX = 1024 }; /* bytes of one */
 
 /* Where the file is, from malloc(); NULL: no memory. */
@@ -28,5 +30,9 @@ int pl_secret_check(const char *path, struct pl_error *err);
  */
 int pl_secret_read(const char *name, char **ret_text, struct pl_error *err);
 void pl_secret_free(char *text); /* overwritten first; NULL is fine */
+
+/* Whether a text has somebody's password in an address: USER:PASSWORD@ behind "://", or anything
+ * before an "@" behind "redis://" or "rediss://". Such a text is to be refused, and not shown. */
+bool pl_secret_in_address(const char *text);
 
 #endif

@@ -152,7 +152,7 @@ static json_t *row_json(const struct pl_scorecard *card, const struct pl_scoreca
         in.high, "design_effect", deff, "right", (json_int_t)t->right, "unparsed",
         (json_int_t)t->unparsed, "truncated", (json_int_t)t->clipped, "truncated_rate",
         share(t->clipped, t->n), "format_rate", share(t->formatted, t->n));
-    const double answered = (double)t->with_answer;
+    const double answered = (double)t->with_answer, right = (double)t->with_right;
     const struct {
         const char *name;
         double value;
@@ -163,6 +163,8 @@ static json_t *row_json(const struct pl_scorecard *card, const struct pl_scoreca
         {"ttfa", t->ttfa / answered},
         {"ttfa_tokens", t->ttfa_tokens / answered},
         {"ttfa_ms", pl_spread_mean(&row->ttfa_ms)},
+        {"ttfa_right", t->ttfa_right / right},
+        {"ttfa_right_tokens", t->ttfa_right_tokens / right},
         {"response_length", pl_spread_mean(&t->length)},
         {"response_length_right", pl_spread_mean(&t->right_length)},
         {"response_length_wrong", pl_spread_mean(&t->wrong_length)},
@@ -188,7 +190,7 @@ json_t *pl_scorecard_json(const struct pl_scorecard *card)
 
 /* ---- for people ---- */
 
-enum { COLUMNS = 7, CELL = 64 };
+enum { ANSWERS = 7, LENGTHS = 8, COLUMNS = 8, CELL = 64 };
 
 /* Sources are named only where there are several. */
 static void name_row(const struct pl_scorecard *card, size_t i, char cell[CELL])
@@ -239,12 +241,13 @@ static void fill_lengths(const struct pl_scorecard *card, size_t i, char cells[C
     put(cells[1], 3, t->ttfa / (double)t->with_answer);
     put(cells[2], 1, t->ttfa_tokens / (double)t->with_answer);
     put(cells[3], 1, pl_spread_mean(&row->ttfa_ms));
-    put(cells[4], 1, pl_spread_mean(&t->length));
-    put(cells[5], 1, pl_spread_mean(&t->right_length));
-    put(cells[6], 1, pl_spread_mean(&t->wrong_length));
+    put(cells[4], 3, t->ttfa_right / (double)t->with_right);
+    put(cells[5], 1, pl_spread_mean(&t->length));
+    put(cells[6], 1, pl_spread_mean(&t->right_length));
+    put(cells[7], 1, pl_spread_mean(&t->wrong_length));
 }
 
-static int print_table(const struct pl_scorecard *card, const char *const heading[COLUMNS],
+static int print_table(const struct pl_scorecard *card, size_t columns, const char *const *heading,
                        void (*fill)(const struct pl_scorecard *card, size_t i,
                                     char cells[COLUMNS][CELL]),
                        FILE *out, enum pl_color color)
@@ -253,14 +256,14 @@ static int print_table(const struct pl_scorecard *card, const char *const headin
     struct pl_table table;
     int rc;
 
-    pl_table_init(&table, "lrrrrrr");
+    pl_table_init(&table, columns == ANSWERS ? "lrrrrrr" : "lrrrrrrr");
     rc = pl_table_add(&table, heading);
     for (size_t i = 0; rc == PL_OK && i < rows; i++) {
         char cells[COLUMNS][CELL] = {{0}};
         const char *list[COLUMNS];
 
         fill(card, i, cells);
-        for (size_t c = 0; c < COLUMNS; c++)
+        for (size_t c = 0; c < columns; c++)
             list[c] = cells[c];
         rc = pl_table_add(&table, list);
     }
@@ -272,13 +275,13 @@ static int print_table(const struct pl_scorecard *card, const char *const headin
 
 int pl_scorecard_print(const struct pl_scorecard *card, FILE *out, enum pl_color color)
 {
-    static const char *const answers[COLUMNS] = {
+    static const char *const answers[ANSWERS] = {
         "", "tasks", "Pass@1", "95 % interval", "format", "intermediate", "truncated"};
-    static const char *const lengths[COLUMNS] = {"",       "ttfa",     "ttfa tok", "ttfa ms",
-                                                 "length", "if right", "if wrong"};
-    int rc = print_table(card, answers, fill_answers, out, color);
+    static const char *const lengths[LENGTHS] = {"",           "ttfa",   "ttfa tok", "ttfa ms",
+                                                 "ttfa right", "length", "if right", "if wrong"};
+    int rc = print_table(card, ANSWERS, answers, fill_answers, out, color);
 
     if (rc == PL_OK && fputc('\n', out) == EOF)
         rc = PL_EIO;
-    return rc == PL_OK ? print_table(card, lengths, fill_lengths, out, color) : rc;
+    return rc == PL_OK ? print_table(card, LENGTHS, lengths, fill_lengths, out, color) : rc;
 }

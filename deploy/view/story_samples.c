@@ -251,6 +251,7 @@ static void put_facts(struct pl_markup *m, const json_t *sample)
     put_fact(m, &first, "truth: ", pl_sample_text(sample, "truth"), "");
     put_count(m, &first, sample, "tokens", "", " tokens");
     put_count(m, &first, sample, "first_answer", "first answer at token ", "");
+    put_count(m, &first, sample, "first_right", "first right one at token ", "");
     put_fact(m, &first, "",
              strcmp(finish, "stop") == 0     ? "ended by itself"
              : strcmp(finish, "length") == 0 ? "cut off at the limit"

@@ -124,7 +124,7 @@ static struct pl_buf encode(struct pl_rollout_group *g, const struct pl_job *job
             .len = made->len,
             .versions_len = 1,
             .finish = made->finish == PL_FINISH_STOP ? PL_SAMPLE_STOP : PL_SAMPLE_LENGTH,
-            .score = {.first_answer = -1, .why = ""}};
+            .score = {.first_answer = -1, .first_right = -1, .why = ""}};
     }
     if (c && c->group == g->index) {
         assert_true(c->token < rollouts[c->sample].len);

@@ -54,10 +54,10 @@ all      4   0.250  0.046 to 0.699   0.500         0.300      0.250
 2        2   0.500  0.095 to 0.905   1.000         0.750      0.000
 3        2   0.000  0.000 to 0.658   0.000         0.000      0.500'
 sed -E -n '8,$ s/^([^ ]+ +[^ ]+ +[^ ]+ +)[0-9]+\.[0-9]/\1MS/; 8,$ s/  +/ /gp' table >out
-is out ' ttfa ttfa tok ttfa ms length if right if wrong
-all 0.125 1.0 MS 5.2 8.0 4.3
-2 0.125 1.0 MS 5.5 8.0 3.0
-3 - - - 5.0 - 5.0'
+is out ' ttfa ttfa tok ttfa ms ttfa right length if right if wrong
+all 0.125 1.0 MS 0.125 5.2 8.0 4.3
+2 0.125 1.0 MS 0.125 5.5 8.0 3.0
+3 - - - - 5.0 - 5.0'
 
 # For scripts: the same and more.
 evaluate 0 model --data tasks.jsonl --instruction none --max-tokens 8 --json --seed 7 \
@@ -75,8 +75,8 @@ for path in timing.seconds timing.tokens_per_s overall.ttfa_ms; do
     ok "$path is a number above 0" sh -c "'$json' $path <out | grep -Eqx '[0-9]*[1-9][0-9.e-]*|0\.[0-9e-]*[1-9]'"
 done
 sed 's/"ttfa_ms": [0-9][0-9.]*/"ttfa_ms": null/' out >result && cp result out
-at overall '{"tasks":4,"samples":4,"pass_at_1":0.25,"interval":[0.045587,0.699358],"design_effect":1.0,"right":1,"unparsed":0,"truncated":1,"truncated_rate":0.25,"format_rate":0.5,"intermediate_accuracy":0.299999,"answers":1.25,"reward":0.25,"ttfa":0.125,"ttfa_tokens":1.0,"ttfa_ms":null,"response_length":5.25,"response_length_right":8.0,"response_length_wrong":4.333333}'
-at levels.0 '{"tasks":2,"samples":2,"pass_at_1":0.5,"interval":[0.094531,0.905468],"design_effect":1.0,"right":1,"unparsed":0,"truncated":0,"truncated_rate":0.0,"format_rate":1.0,"source":"kk","level":"2","intermediate_accuracy":0.75,"answers":2.5,"reward":1.5,"ttfa":0.125,"ttfa_tokens":1.0,"ttfa_ms":null,"response_length":5.5,"response_length_right":8.0,"response_length_wrong":3.0}'
+at overall '{"tasks":4,"samples":4,"pass_at_1":0.25,"interval":[0.045587,0.699358],"design_effect":1.0,"right":1,"unparsed":0,"truncated":1,"truncated_rate":0.25,"format_rate":0.5,"intermediate_accuracy":0.299999,"answers":1.25,"reward":0.25,"ttfa":0.125,"ttfa_tokens":1.0,"ttfa_ms":null,"ttfa_right":0.125,"ttfa_right_tokens":1.0,"response_length":5.25,"response_length_right":8.0,"response_length_wrong":4.333333}'
+at levels.0 '{"tasks":2,"samples":2,"pass_at_1":0.5,"interval":[0.094531,0.905468],"design_effect":1.0,"right":1,"unparsed":0,"truncated":0,"truncated_rate":0.0,"format_rate":1.0,"source":"kk","level":"2","intermediate_accuracy":0.75,"answers":2.5,"reward":1.5,"ttfa":0.125,"ttfa_tokens":1.0,"ttfa_ms":null,"ttfa_right":0.125,"ttfa_right_tokens":1.0,"response_length":5.5,"response_length_right":8.0,"response_length_wrong":3.0}'
 at levels.1.level 3
 at levels.1.ttfa null
 at levels.1.response_length_right null

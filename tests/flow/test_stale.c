@@ -121,6 +121,7 @@ static void play(uint32_t index, const uint64_t versions[SAMPLES][LEN])
             .score = {.format_ok = s == 0,
                       .verdict = s == 0 ? PL_VERDICT_RIGHT : PL_VERDICT_NONE,
                       .first_answer = -1,
+                      .first_right = -1,
                       .why = ""},
         };
     g.stage = PL_STAGE_SCORED;

@@ -56,11 +56,14 @@ at last_step.critic/score/mean 1.5
 at bottleneck.who unknown
 ok 'the error of Redis' sh -c "'$json' redis.error <out | grep -q redis.sock"
 
-# By a configuration and what was given over it; the password of an address is not shown.
-status_of 0 runs/demo/config.yaml run.dir=runs/demo link.redis=redis://user:secret@127.0.0.1:1
+# By a configuration and what was given over it; a password in an address is refused, and not shown.
+status_of 0 runs/demo/config.yaml run.dir=runs/demo link.redis=redis://127.0.0.1:1
 has out 'step 1 of 40'
-has out "Redis at 'redis://...@127.0.0.1:1': Connection refused"
-lacks out secret
+has out "Redis at 'redis://127.0.0.1:1': Connection refused"
+status_of 2 runs/demo/config.yaml run.dir=runs/demo link.redis=redis://user:secret@127.0.0.1:1
+has err "name the user by 'redis.user' and by 'redis.password_file' a file"
+lacks err secret
+silent out
 : >runs/demo/model
 mkdir -p runs/done/model && cp runs/demo/config.yaml runs/done && : >runs/done/model/config.json
 sed 's/"training\/global_step": 1/"training\/global_step": 40/' runs/demo/metrics.jsonl \

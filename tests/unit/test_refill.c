@@ -52,7 +52,7 @@ static void add(struct pl_ready *ready, uint32_t index, float a, float b)
             .versions = &version,
             .len = LEN - (index + s) % 2, /* of different lengths */
             .versions_len = 1,
-            .score = {.final = rewards[s], .first_answer = -1, .why = ""},
+            .score = {.final = rewards[s], .first_answer = -1, .first_right = -1, .why = ""},
         };
     }
     pl_buf_init(&buf, 1 << 16);

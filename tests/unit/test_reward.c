@@ -14,6 +14,7 @@
 #include "rewarder/reward.h"
 #include "tests/close.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -286,6 +287,63 @@ static void segments_say_what_they_were_worth(void **state)
     assert_int_equal(s.segments[3].verdict, PL_VERDICT_WRONG);
     assert_int_equal(s.segments[5].verdict, PL_VERDICT_RIGHT);
     assert_int_equal(s.first_answer, t + strlen("<answer>"));
+    assert_int_equal(s.first_right, s.first_answer);
+    free(room);
+}
+
+/* What is empty, or says nothing, is no answer that one waited for; what is wrong is none that one
+ * wanted. */
+static void when_the_first_answer_comes(void **state)
+{
+    static const struct pl_truth empty_set[] = {{.answer = "\\{\\}"}};
+    static const struct pl_task math = {.id = "m",
+                                        .source = "m",
+                                        .question = "q",
+                                        .verifier = "math",
+                                        .final = {.answer = "2"},
+                                        .steps = empty_set,
+                                        .step_count = 1};
+    static const struct {
+        const struct pl_task *task;
+        const char *before; /* an answer in front, in tags */
+        const char *text;   /* and all that follows */
+        bool first, right;  /* whether the one in front is the first answer, the first right one */
+        bool later;         /* whether what follows has a right one */
+    } cases[] = {
+        {&task, A("."), T FINAL, false, false, true},
+        {&task, A("..."), T FINAL, false, false, true},
+        {&task, A("\xE2\x80\x8B."), T FINAL, false, false, true},
+        {&task, A("?!\xFF"), T FINAL, false, false, true},
+        {&task, A("x"), T FINAL, true, false, true},
+        {&task, A("Ann is a knave"), T FINAL, true, false, true},
+        {&task, A(Y), T FINAL, true, true, true},
+        {&task, A(Y), T BAD, true, true, true},
+        {&task, A("x"), T WRONG, true, false, false},
+        {&math, A("\\{\\}"), T A("2"), true, true, true}, /* right, though of points alone */
+        {&math, A("()"), T A("2"), false, false, true},
+    };
+    struct pl_reward_room *room = malloc(sizeof *room);
+    const struct pl_reward_opts opts = PL_REWARD_DEFAULTS;
+    const int32_t first = (int32_t)strlen(T "<answer>");
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[512];
+        struct pl_score s;
+        int32_t second;
+
+        snprintf(text, sizeof text, T "%s%s", cases[i].before, cases[i].text);
+        second = (int32_t)strlen(T T "<answer>") + (int32_t)strlen(cases[i].before);
+        s = score(&opts, cases[i].task, text, room);
+        if (s.first_answer != (cases[i].first ? first : second) ||
+            s.first_right != (cases[i].right   ? first
+                              : cases[i].later ? second
+                                               : -1))
+            fail_msg("row %zu: first at %d, first right at %d", i, s.first_answer, s.first_right);
+    }
+    /* Of an empty one there is no form, and what comes behind it is not looked at. */
+    assert_int_equal(score(&opts, &task, T A("\xE2\x80\x8B") T FINAL, room).first_answer, -1);
+    assert_int_equal(score(&opts, &task, "x", room).first_right, -1);
     free(room);
 }
 
@@ -361,6 +419,7 @@ int main(void)
         cmocka_unit_test(order_counts_where_the_task_says_so),
         cmocka_unit_test(settings_scale_what_they_say),
         cmocka_unit_test(segments_say_what_they_were_worth),
+        cmocka_unit_test(when_the_first_answer_comes),
         cmocka_unit_test(what_holds_of_any_response),
         cmocka_unit_test(guessing_every_role_pays_what_the_formula_says),
         cmocka_unit_test(the_gate),

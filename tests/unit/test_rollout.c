@@ -38,6 +38,7 @@ static struct pl_rollout_group full(enum pl_stage stage)
                                           .steps = 3,
                                           .steps_right = 1,
                                           .first_answer = 2,
+                                          .first_right = 3,
                                           .segments = segments,
                                           .segment_count = 2,
                                           .why = "because"};
@@ -47,7 +48,8 @@ static struct pl_rollout_group full(enum pl_stage stage)
                                       .len = 3,
                                       .versions_len = 1,
                                       .finish = PL_SAMPLE_LENGTH};
-    rollouts[1].score = (struct pl_score){.format = -1, .first_answer = -1, .why = ""};
+    rollouts[1].score =
+        (struct pl_score){.format = -1, .first_answer = -1, .first_right = -1, .why = ""};
     return (struct pl_rollout_group){
         .stage = stage,
         .purpose = PL_PURPOSE_EVALUATE,
@@ -113,6 +115,8 @@ static void what_is_encoded_comes_back(void **state)
             assert_int_equal(back.rollouts[0].score.segments[1].step, 2);
             assert_memory_equal(back.rollouts[0].score.segments, segments, sizeof segments);
             assert_int_equal(back.rollouts[1].score.first_answer, -1);
+            assert_int_equal(back.rollouts[0].score.first_right, 3);
+            assert_int_equal(back.rollouts[1].score.first_right, -1);
             assert_int_equal(back.rollouts[1].finish, PL_SAMPLE_LENGTH);
         }
         pl_buf_release(&buf);

@@ -73,6 +73,7 @@ static struct pl_rollouts read_two(bool gate, bool by_segment)
                                   .intermediate = 0.3f,
                                   .extra = -0.25f,
                                   .first_answer = 1,
+                                  .first_right = 1,
                                   .segments = segments,
                                   .segment_count = 5,
                                   .why = ""},
@@ -80,6 +81,7 @@ static struct pl_rollouts read_two(bool gate, bool by_segment)
                                   .format = -1,
                                   .intermediate = 0.125f,
                                   .first_answer = -1,
+                                  .first_right = -1,
                                   .segments = empty,
                                   .segment_count = 1,
                                   .why = ""}};

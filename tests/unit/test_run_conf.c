@@ -246,6 +246,70 @@ static void what_is_printed_reads_back_to_the_same(void **state)
     pl_run_conf_release(&conf);
 }
 
+/* However a password comes, it comes no further: not as a setting, and not in a sentence. */
+static void a_password_is_not_taken(void **state)
+{
+    static const char *const addresses[] = {
+        "redis://bob:hunter2@queue",       "rediss://:hunter2@queue:6380/1",
+        "redis://hunter2@queue",           "redis://bob:hun@ter2/hunter2@queue",
+        "tcp://bob:hunter2@queue:5",       "REDIS://hunter2@q",
+        "[\"redis://bob:hunter2@queue\"]", "\"redis://bob:hunter2@queue\""};
+    static const char *const keys[] = {"link.redis=",
+                                       "link.announce=",
+                                       "link.redi=",
+                                       "link.lease_s=",
+                                       "data.val_files=",
+                                       "",
+                                       "reward.exec.command=a,",
+                                       "=",
+                                       "log.level="};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++)
+        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+            struct pl_run_conf conf;
+            struct pl_error err = {0};
+            char text[256];
+
+            snprintf(text, sizeof text, "%s%s", keys[k], addresses[i]);
+            assert_int_equal(
+                pl_run_conf_load(file("run.yaml", LEAST), (char *const[]){text}, 1, &conf, &err),
+                PL_EINVAL);
+            if (strstr(err.text, "hunter2") || !strstr(err.text, "redis.password_file"))
+                fail_msg("'%s': %s", text, err.text);
+            if (!strchr(keys[k], '=') || keys[k][0] == '=')
+                continue;
+            snprintf(text, sizeof text, LEAST "%.*s: %s\n", (int)(strchr(keys[k], '=') - keys[k]),
+                     keys[k], addresses[i]);
+            assert_true(pl_run_conf_load(file("run.yaml", text), NULL, 0, &conf, &err) < 0);
+            if (strstr(err.text, "hunter2"))
+                fail_msg("'%s': %s", text, err.text);
+        }
+    setenv("PLAIT_LINK_REDIS", addresses[0], 1);
+    {
+        struct pl_run_conf conf;
+        struct pl_error err = {0};
+
+        assert_int_equal(pl_run_conf_load(file("run.yaml", LEAST), NULL, 0, &conf, &err),
+                         PL_EINVAL);
+        assert_string_equal(
+            err.text, "PLAIT_LINK_REDIS: a user or a password stands in an address (not shown "
+                      "here), where anybody could read it. For Redis, name the user by "
+                      "'redis.user' and by 'redis.password_file' a file (mode 0600) with the "
+                      "password; the address is redis://HOST:PORT or rediss://HOST:PORT.");
+    }
+    unsetenv("PLAIT_LINK_REDIS");
+    { /* what only looks like one */
+        struct pl_run_conf conf =
+            load(LEAST,
+                 (char *const[]){"link.redis=unix:///run/a@b:c/redis.sock", "data.template=a@b",
+                                 "link.serve=tcp://127.0.0.1:5"},
+                 3);
+
+        pl_run_conf_release(&conf);
+    }
+}
+
 static void sentences(void **state)
 {
     static const struct {
@@ -291,6 +355,9 @@ static void sentences(void **state)
          "ahead",
          PL_EINVAL},
         {LEAST "rollout.mode: newest\n", "one of pinned, latest", PL_EINVAL},
+        {LEAST "link.redis: redis://bob:hunter2@queue\n",
+         "run.yaml:4: a user or a password stands in an address (not shown here)", PL_EINVAL},
+        {LEAST "link.redis: hunter2@queue\n", "'link.redis' is no address of Redis", PL_EINVAL},
     };
 
     (void)state;
@@ -397,6 +464,7 @@ int main(void)
         cmocka_unit_test(quotes_of_an_assignment_go),
         cmocka_unit_test(an_empty_list_takes_the_place_of_another),
         cmocka_unit_test(what_is_printed_reads_back_to_the_same),
+        cmocka_unit_test(a_password_is_not_taken),
         cmocka_unit_test(sentences),
         cmocka_unit_test(words_of_a_file_as_they_stand),
         cmocka_unit_test(assignments_that_are_none),

@@ -45,7 +45,7 @@ static void add(struct pl_scorecard *card, const char *source, const char *level
 
     for (uint32_t i = 0; i < samples; i++) {
         rollouts[i].len = 10;
-        rollouts[i].score.first_answer = -1;
+        rollouts[i].score.first_answer = rollouts[i].score.first_right = -1;
         rollouts[i].score.verdict = i < right ? PL_VERDICT_RIGHT : PL_VERDICT_WRONG;
     }
     assert_int_equal(pl_scorecard_add(card, &(struct pl_eval_done){&task, &group, ttfa_ms}), PL_OK);

@@ -35,6 +35,14 @@ static const struct row rows[] = {
     {T("a") T("b") A("c"), 0, "no answer between two of <think>"},
     {T("a") A(""), 0, "an empty <answer>"},
     {T("a") A(" \n "), 0, "an empty <answer>"},
+    {T("a") A("\xE2\x80\x8B"), 0, "an empty <answer>"},                     /* zero-width space */
+    {T("a") A("\xC2\xA0\xE2\x80\xAE\xEF\xBB\xBF"), 0, "an empty <answer>"}, /* no-break, RLO, BOM */
+    {T("a") A("\xE3\x85\xA4 \xCC\x81"), 0, "an empty <answer>"},      /* Hangul filler, an accent */
+    {T("a") A("b") T("c") A("\xE2\xA0\x80"), 0, "an empty <answer>"}, /* blank of Braille */
+    {T("a") A("."), 7, NULL},
+    {T("a") A("\xE2\x80\x8B"
+              "b"),
+     7, NULL},
     {T("a") "x" A("b"), 0, "text outside of tags"},
     {T("a") A("b") "x", 0, "text outside of tags"},
     {"<think>a<answer>b</answer>", 0, "<answer> inside <think>"},
@@ -172,9 +180,46 @@ static void bytes_become_tokens(void **state)
     assert_true(begin == 5 && end == 5);
 }
 
+static void what_is_seen_of_a_text(void **state)
+{
+    static const struct {
+        const char *text;
+        enum pl_seen seen;
+    } texts[] = {
+        {"", PL_SEEN_NOTHING},
+        {" \t\n\v\f\r\x7F\x01", PL_SEEN_NOTHING},
+        {"\xC2\x85\xC2\xA0\xE2\x80\x83\xE3\x80\x80\xE1\x9A\x80", PL_SEEN_NOTHING}, /* White_Space */
+        {"\xE2\x80\x8B\xE2\x80\x8D\xE2\x81\xA0\xC2\xAD\xE2\x80\x8F", PL_SEEN_NOTHING}, /* Cf */
+        {"\xCC\x80\xE2\x83\x9D\xEF\xB8\x8F", PL_SEEN_NOTHING},     /* marks, a variation selector */
+        {"\xEE\x80\x80\xF4\x8F\xBF\xBD\xCD\xB8", PL_SEEN_NOTHING}, /* private use, unassigned */
+        {"\xE1\x85\x9F\xE1\x85\xA0\xEF\xBE\xA0", PL_SEEN_NOTHING}, /* fillers */
+        {".", PL_SEEN_POINTS},
+        {"...\xE2\x80\xA6 -- {} (),;:!?", PL_SEEN_POINTS},
+        {"\xC2\xBF\xE3\x80\x82", PL_SEEN_POINTS},
+        {"\xFF\x80\xC3", PL_SEEN_POINTS},
+        {"\xEF\xBF\xBD", PL_SEEN_POINTS},
+        {"a", PL_SEEN_TEXT},
+        {"\xE2\x80\x8B.7", PL_SEEN_TEXT},
+        {"+", PL_SEEN_TEXT},
+        {"\xE2\x88\x85", PL_SEEN_TEXT}, /* the empty set */
+        {"\xC2\xBD", PL_SEEN_TEXT},
+        {"\xE4\xB8\x9C", PL_SEEN_TEXT},
+        {"e\xCC\x81", PL_SEEN_TEXT},
+        {"\xF0\x9F\x91\x8D", PL_SEEN_TEXT},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (pl_segments_seen(texts[i].text, strlen(texts[i].text)) != texts[i].seen)
+            fail_msg("row %zu, '%s': %d", i, texts[i].text,
+                     (int)pl_segments_seen(texts[i].text, strlen(texts[i].text)));
+    assert_int_equal(pl_segments_seen("\0a", 2), PL_SEEN_TEXT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_seen_of_a_text),
         cmocka_unit_test(the_table_of_forms),
         cmocka_unit_test(pieces_are_trimmed_and_keep_their_tags),
         cmocka_unit_test(what_came_before_the_break_is_kept),

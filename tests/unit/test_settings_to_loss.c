@@ -371,6 +371,7 @@ static void encode(size_t g, const struct said *said, struct pl_buf *out)
             .score = {.final = (float)SCORES[i],
                       .verdict = PL_VERDICT_RIGHT,
                       .first_answer = -1,
+                      .first_right = -1,
                       .why = ""},
         };
     }

@@ -204,6 +204,7 @@ static void play(struct game *g, size_t question, struct pl_buf *out)
             .score = {.final = a == RIGHT[question] ? 2.0f : -1.0f,
                       .verdict = a == RIGHT[question] ? PL_VERDICT_RIGHT : PL_VERDICT_WRONG,
                       .first_answer = -1,
+                      .first_right = -1,
                       .why = ""},
         };
     }
