@@ -3,10 +3,12 @@
 #include "actor/engine.h"
 #include "actor/errand.h"
 #include "actor/porter.h"
+#include "common/app/agreement.h"
 #include "common/app/machine.h"
 #include "common/app/vitals.h"
 #include "common/app/window.h"
 #include "common/base/buf.h"
+#include "common/base/build.h"
 #include "common/base/check.h"
 #include "common/base/failpoint.h"
 #include "common/base/log.h"
@@ -18,7 +20,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { WAIT_MS = 200, WEIGHTS_MS = 200, WEIGHTS_LATE_S = 10 };
+enum { WAIT_MS = 200, WEIGHTS_MS = 200, WEIGHTS_LATE_S = 10, LINES_MAX = 1 << 16 };
 
 struct actor {
     const struct pl_daemon *daemon;
@@ -29,9 +31,10 @@ struct actor {
     struct pl_bcast_table table;
     struct pl_keys *keys; /* NULL: none */
     struct pl_weights_sink *sink;
-    uint64_t version; /* in weights; 0: none of the run's yet */
-    uint64_t tried;   /* the last version that did not come; 0: none */
-    double waiting_s; /* since when nothing could be begun; 0: not waiting */
+    struct pl_life life; /* of the run, that all below are of; run_id "": of none yet */
+    uint64_t version;    /* in weights; 0: none of the run's yet */
+    uint64_t tried;      /* the last version that did not come; 0: none */
+    double waiting_s;    /* since when nothing could be begun; 0: not waiting */
     unsigned char hash[PL_HASH_BYTES];
     size_t *lens; /* (lens_max) of one group's samples */
     size_t lens_max;
@@ -39,6 +42,7 @@ struct actor {
     struct pl_porter *porter;
     struct pl_actor_shown shown;
     bool weights_here; /* some of the run's were fetched */
+    struct pl_buf lines;
 };
 
 static double seconds(void)
@@ -115,6 +119,7 @@ static int collect(struct actor *a, const struct pl_job *job, struct pl_errand *
     e->group.rollouts = rollouts;
     e->group.stage = PL_STAGE_ROLLOUT;
     e->group.actor = a->daemon->name;
+    e->group.build = pl_build();
     e->group.generate_s = (float)(seconds() - e->started_s);
     memcpy(e->group.weights_hash, a->hash, sizeof e->group.weights_hash);
     return PL_OK;
@@ -271,6 +276,31 @@ static int change(struct actor *a, struct pl_error *err)
 }
 
 /*
+ * The run goes on in another life: what was leased and what runs is of no use, and neither are the
+ * weights. False: it belongs to no run yet.
+ */
+static bool follow(struct actor *a)
+{
+    struct pl_life life;
+    struct pl_job *job;
+
+    if (!pl_porter_life(a->porter, &life))
+        return false;
+    if (pl_life_same(&life, &a->life))
+        return true;
+    while ((job = pl_errands_outlived(&a->errands, &life)))
+        pl_engine_drop(a->engine, &job);
+    if (!pl_engine_idle(a->engine)) /* of a life that came after the one looked at: soon again */
+        return false;
+    a->life = life;
+    a->version = a->tried = 0;
+    pl_porter_version(a->porter, 0);
+    a->waiting_s = 0.0;
+    pl_weights_sink_life(a->sink, &life);
+    return true;
+}
+
+/*
  * Let in what can run with the weights as they are; change them when nothing runs. What wants the
  * newest waits while something is pinned to another version, so that its turn comes.
  */
@@ -280,10 +310,15 @@ static int admit(struct actor *a, struct pl_error *err)
     const uint64_t pinned = latest ? pl_errands_version(&a->errands, 0) : 0;
     const bool only_pinned = pinned && pinned != a->version;
     struct pl_errand *e;
-    int rc = latest ? refresh(a, err) : PL_OK;
+    int rc = PL_OK;
+
+    if (!follow(a))
+        return PL_OK;
+    if (latest)
+        rc = refresh(a, err);
 
     while (rc == PL_OK && a->version &&
-           (e = pl_errands_begin(&a->errands, a->version, only_pinned)))
+           (e = pl_errands_begin(&a->errands, &a->life, a->version, only_pinned)))
         rc = begin(a, e, err);
     if (rc < 0 || pl_errands_asking(&a->errands)) /* the weights are right */
         return rc;
@@ -332,6 +367,20 @@ static int open_engine(struct actor *a, struct pl_error *err)
     return pl_engine_create(&opts, &a->engine, err);
 }
 
+/* What must agree with the run. */
+static int set_lines(struct actor *a, struct pl_error *err)
+{
+    struct pl_buf sizes;
+    int rc;
+
+    pl_buf_init(&sizes, LINES_MAX);
+    rc = pl_config_sizes(&a->shape->config, &sizes);
+    if (rc == PL_OK)
+        rc = pl_agreement_lines(&a->daemon->conf, PL_DEPENDS_ACTOR, sizes.data, NULL, &a->lines);
+    pl_buf_release(&sizes);
+    return rc < 0 ? pl_fail(err, rc, "no memory for the actor") : PL_OK;
+}
+
 static int open_all(struct actor *a, struct pl_error *err)
 {
     const struct pl_run_conf *c = &a->daemon->conf;
@@ -360,8 +409,10 @@ static int open_all(struct actor *a, struct pl_error *err)
     if (rc == PL_OK)
         pl_actor_shown_sink(&a->shown, a->sink);
     if (rc == PL_OK)
-        rc = pl_porter_create(a->daemon, a->keys, &a->errands, a->shape->config.vocab, &a->shown,
-                              &a->porter, err);
+        rc = set_lines(a, err);
+    if (rc == PL_OK)
+        rc = pl_porter_create(a->daemon, a->keys, &a->errands, a->shape->config.vocab,
+                              a->lines.data, &a->shown, &a->porter, err);
     free(pub);
     free(serve);
     return rc;
@@ -394,6 +445,7 @@ int pl_actor_run(struct pl_daemon *daemon, struct pl_error *err)
     int rc;
 
     pl_errands_init(&a.errands);
+    pl_buf_init(&a.lines, LINES_MAX);
     pl_actor_shown_make(&a.shown, pl_window_meters(daemon->window));
     rc = open_all(&a, err);
     if (rc == PL_OK) {
@@ -426,6 +478,7 @@ int pl_actor_run(struct pl_daemon *daemon, struct pl_error *err)
     pl_errands_release(&a.errands);
     pl_weights_destroy(a.weights);
     pl_shape_destroy(a.shape);
+    pl_buf_release(&a.lines);
     free(a.tensors);
     free(a.lens);
     return rc;

@@ -79,14 +79,16 @@ static bool will_do(const struct pl_errand *e, uint64_t version)
     return e->group.newest ? e->group.version <= version : e->group.version == version;
 }
 
-struct pl_errand *pl_errands_begin(struct pl_errands *errands, uint64_t version, bool pinned)
+struct pl_errand *pl_errands_begin(struct pl_errands *errands, const struct pl_life *life,
+                                   uint64_t version, bool pinned)
 {
     struct pl_errand *e;
     bool asks = false;
 
     pthread_mutex_lock(&errands->lock);
     for (e = errands->first; e; e = e->next) {
-        if (e->state != PL_ERRAND_LEASED || !will_do(e, version) || (pinned && e->group.newest))
+        if (e->state != PL_ERRAND_LEASED || !pl_life_same(&e->group.life, life) ||
+            !will_do(e, version) || (pinned && e->group.newest))
             continue;
         if (e->begun)
             break;
@@ -202,6 +204,23 @@ size_t pl_errands_refuse(struct pl_errands *errands, uint64_t version)
     return count;
 }
 
+struct pl_job *pl_errands_outlived(struct pl_errands *errands, const struct pl_life *life)
+{
+    struct pl_job *job = NULL;
+
+    pthread_mutex_lock(&errands->lock);
+    for (struct pl_errand *e = errands->first; e && !job; e = e->next) {
+        if ((e->state != PL_ERRAND_LEASED && e->state != PL_ERRAND_RUNNING) ||
+            pl_life_same(&e->group.life, life))
+            continue;
+        job = e->job;
+        e->job = NULL;
+        e->state = PL_ERRAND_REFUSED;
+    }
+    pthread_mutex_unlock(&errands->lock);
+    return job;
+}
+
 void pl_errands_done(struct pl_errands *errands, struct pl_errand *errand)
 {
     pthread_mutex_lock(&errands->lock);
@@ -268,6 +287,13 @@ void pl_errands_leave(struct pl_errands *errands)
         errands->leave = true;
         tell(errands);
     }
+    pthread_mutex_unlock(&errands->lock);
+}
+
+void pl_errands_tell(struct pl_errands *errands)
+{
+    pthread_mutex_lock(&errands->lock);
+    tell(errands);
     pthread_mutex_unlock(&errands->lock);
 }
 

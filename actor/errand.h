@@ -16,7 +16,8 @@ enum pl_errand_state {
     PL_ERRAND_LEASED,
     PL_ERRAND_RUNNING,
     PL_ERRAND_DONE,
-    PL_ERRAND_REFUSED, /* its version of the weights does not come: to be given back */
+    PL_ERRAND_REFUSED, /* its weights do not come, or its life of the run is over: to be given back
+                        */
 };
 
 struct pl_errand {
@@ -54,10 +55,11 @@ bool pl_errands_has(struct pl_errands *errands, const struct pl_lease *lease);
 /* A group is pinned to one version, or wants the newest: any from its least one on will do, also
  * while it is sampled. */
 
-/* The first leased one that a version will do for and of which the queues know that it is begun,
- * now running; NULL: there is none. `pinned`: only what is pinned to it. Where there are others
- * that the version will do for, pl_errands_asking() says so, and the I/O thread is told. */
-struct pl_errand *pl_errands_begin(struct pl_errands *errands, uint64_t version, bool pinned);
+/* The first leased one that a version of this life will do for and of which the queues know that it
+ * is begun, now running; NULL: there is none. `pinned`: only what is pinned to it. Where there are
+ * others that the version will do for, pl_errands_asking() says so, and the I/O thread is told. */
+struct pl_errand *pl_errands_begin(struct pl_errands *errands, const struct pl_life *life,
+                                   uint64_t version, bool pinned);
 bool pl_errands_asking(struct pl_errands *errands);
 
 /* What the I/O thread does then: for each leased one that a version will do for and that is not
@@ -81,6 +83,12 @@ bool pl_errands_pinned(struct pl_errands *errands);
 /* Refuse what is leased and a version would do for. How many these are. */
 size_t pl_errands_refuse(struct pl_errands *errands, uint64_t version);
 
+/*
+ * What is of another life of the run than `life` is of no use. What is leased is refused; then what
+ * runs, one by one: its job, which the caller ends; NULL: none of it does any more.
+ */
+struct pl_job *pl_errands_outlived(struct pl_errands *errands, const struct pl_life *life);
+
 void pl_errands_done(struct pl_errands *errands, struct pl_errand *errand);
 
 /* Take one out of the list that is in `state`, NULL: none. The caller ends it. */
@@ -95,6 +103,9 @@ void pl_errands_stop(struct pl_errands *errands, bool failed);
 
 /* What runs is given back instead of being finished. */
 void pl_errands_leave(struct pl_errands *errands);
+
+/* Something changed that is not in it. */
+void pl_errands_tell(struct pl_errands *errands);
 
 /* Wait up to `ms` for a change after pl_errands_changes() gave `seen`. */
 uint64_t pl_errands_changes(struct pl_errands *errands);

@@ -1,5 +1,7 @@
 #include "actor/actor.h"
 
+#include <build_tag.h>
+
 static size_t threads(const struct pl_run_conf *conf)
 {
     return conf->actor_threads;
@@ -8,6 +10,7 @@ static size_t threads(const struct pl_run_conf *conf)
 int main(int argc, char **argv)
 {
     const struct pl_daemon_role role = {
+        .build = PL_BUILD,
         .program = "plait-actor",
         .about = "Generates rollouts: leases prompts from Redis, samples them with the policy that "
                  "the learner announces, hands them over. Any number may run; each needs a name of "

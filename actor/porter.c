@@ -5,6 +5,7 @@
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/link/guard.h"
+#include "common/link/run_note.h"
 #include "common/link/vouch.h"
 
 #include <stdatomic.h>
@@ -17,6 +18,7 @@ enum {
     BEGIN_WAIT_MS = 5,  /* nor what can be begun, once its weights are here */
     IDLE_MS = 5,
     HEARTBEAT_MS = 2000,
+    SHY_MS = 500, /* after a prompt of another life, which Redis does not know of yet */
     MESSAGE_MAX = 256 << 20,
     LEASES_MAX = 4096,
 };
@@ -36,6 +38,13 @@ struct pl_porter {
     uint64_t groups, samples, tokens; /* handed over */
     uint64_t renewed_ms, beat_ms, beat_tokens;
     bool barred; /* in quarantine: nothing is leased until it is lifted */
+    struct pl_member member;
+    bool waits;       /* for the run: it was said */
+    bool disagrees;   /* with it, for good */
+    uint64_t shy_ms;  /* nothing is leased before */
+    uint64_t look_ms; /* when the run was looked at last */
+    pthread_mutex_t lock;
+    struct pl_life life; /* under the lock: the member's, for the engine's thread */
 };
 
 static uint64_t now_ms(void)
@@ -64,6 +73,45 @@ static int look_up(struct pl_porter *p)
         pl_info("quarantine event=lifted");
     p->barred = reason[0] != '\0';
     return PL_OK;
+}
+
+/* ---- the run it belongs to ---- */
+
+/* Whether it agrees with the run, and in which life that is; it waits where nobody can say. */
+static int look_at_run(struct pl_porter *p)
+{
+    const int rc = pl_member_look(&p->member, p->stream, &p->err);
+    const bool waits = p->member.why[0] != '\0';
+
+    p->look_ms = now_ms();
+    p->disagrees = rc == PL_EINVAL;
+    if (rc < 0)
+        return rc;
+    if (waits) {
+        pl_vitals_unready("run", p->member.why);
+        if (!p->waits)
+            pl_warn("run event=waiting reason=\"%s\"", p->member.why);
+    } else if (!pl_life_same(&p->member.life, &p->life)) {
+        pl_vitals_ready("run");
+        pl_info("run event=joined run_id=%s life=%llu", p->member.life.run_id,
+                (unsigned long long)p->member.life.number);
+        pthread_mutex_lock(&p->lock);
+        p->life = p->member.life;
+        pthread_mutex_unlock(&p->lock);
+        pl_errands_tell(p->errands);
+    } else if (p->waits) {
+        pl_vitals_ready("run");
+    }
+    p->waits = waits;
+    return PL_OK;
+}
+
+bool pl_porter_life(struct pl_porter *porter, struct pl_life *ret_life)
+{
+    pthread_mutex_lock(&porter->lock);
+    *ret_life = porter->life;
+    pthread_mutex_unlock(&porter->lock);
+    return ret_life->run_id[0] != '\0';
 }
 
 static int hand_over(struct pl_porter *p, struct pl_errand *e)
@@ -136,6 +184,12 @@ static int hand_over_all(struct pl_porter *p)
 
 /* ---- leasing ---- */
 
+/* Whether it takes work at all. */
+static bool is_member(const struct pl_porter *p)
+{
+    return p->member.life.run_id[0] && !p->member.why[0] && now_ms() >= p->shy_ms;
+}
+
 /* Twice what the engine can work on at once, so that it never waits for a lease. */
 static bool wants_more(struct pl_porter *p)
 {
@@ -182,6 +236,15 @@ static int begin_asked(struct pl_porter *p)
     return rc;
 }
 
+static int return_lease(struct pl_porter *p, const struct pl_lease *lease, const char *reason)
+{
+    const int rc = pl_queues_return(p->stream, PL_QUEUE_PROMPTS, lease, &p->err);
+
+    if (rc == PL_OK)
+        pl_info("returned group=%s queue=prompts reason=\"%s\"", lease->group, reason);
+    return rc;
+}
+
 static int take_in(struct pl_porter *p, struct pl_lease *lease)
 {
     const struct pl_run_conf *c = &p->daemon->conf;
@@ -201,6 +264,18 @@ static int take_in(struct pl_porter *p, struct pl_lease *lease)
     if (rc == PL_OK && pl_errands_has(p->errands, lease)) { /* its own, given once more */
         pl_errand_destroy(e);
         return PL_OK;
+    }
+    if (rc == PL_OK && !pl_life_same(&e->group.life, &p->life)) { /* the run may have a new one */
+        rc = look_at_run(p);
+        if (rc < 0 || !pl_life_same(&e->group.life, &p->life)) {
+            pl_errand_destroy(e);
+            p->shy_ms = now_ms() + SHY_MS;
+            if (rc < 0) {
+                (void)pl_queues_return(p->stream, PL_QUEUE_PROMPTS, lease, NULL);
+                return rc;
+            }
+            return return_lease(p, lease, "it is of another life of the run");
+        }
     }
     if (rc == PL_OK) {
         pl_info("leased group=%s queue=prompts deliveries=%u version=%llu samples=%u", lease->group,
@@ -321,6 +396,8 @@ static int beat(struct pl_porter *p)
     if (since < HEARTBEAT_MS)
         return PL_OK;
     rc = look_up(p);
+    if (rc == PL_OK)
+        rc = look_at_run(p);
     if (rc < 0)
         return rc;
     snprintf(version, sizeof version, "%llu", (unsigned long long)atomic_load(&p->version));
@@ -388,9 +465,11 @@ static void *run(void *at)
             rc = renew(p);
         if (rc == PL_OK)
             rc = beat(p);
+        if (rc == PL_OK && p->waits && now_ms() >= p->look_ms + SHY_MS)
+            rc = look_at_run(p);
         if (rc == PL_OK && p->barred)
             give_back(p);
-        if (rc == PL_OK && !draining && !p->barred && wants_more(p))
+        if (rc == PL_OK && !draining && !p->barred && is_member(p) && wants_more(p))
             rc = lease_more(p);
         else if (rc == PL_OK)
             pl_errands_wait(p->errands, seen, IDLE_MS);
@@ -407,8 +486,9 @@ static void *run(void *at)
 
 /* Draining must still be able to hand over: a signal does not cut its calls short. */
 int pl_porter_create(const struct pl_daemon *daemon, const struct pl_keys *keys,
-                     struct pl_errands *errands, size_t vocab, struct pl_actor_shown *shown,
-                     struct pl_porter **ret_porter, struct pl_error *err)
+                     struct pl_errands *errands, size_t vocab, const char *lines,
+                     struct pl_actor_shown *shown, struct pl_porter **ret_porter,
+                     struct pl_error *err)
 {
     struct pl_porter *p = calloc(1, sizeof *p);
     int rc;
@@ -420,6 +500,9 @@ int pl_porter_create(const struct pl_daemon *daemon, const struct pl_keys *keys,
     p->errands = errands;
     p->shown = shown;
     p->vocab = vocab;
+    p->member.lines = lines;
+    pthread_mutex_init(&p->lock, NULL);
+    pl_vitals_unready("run", "Redis was not asked yet");
     p->redis = pl_run_conf_redis(&daemon->conf);
     rc = p->redis ? pl_queues_open(
                         &(struct pl_queues_opts){
@@ -440,6 +523,7 @@ int pl_porter_create(const struct pl_daemon *daemon, const struct pl_keys *keys,
         rc = pl_fail(err, PL_EIO, "no thread for the actor's porter");
     if (rc < 0) {
         pl_queues_close(p->stream);
+        pthread_mutex_destroy(&p->lock);
         free(p->redis);
         free(p);
         return rc;
@@ -463,9 +547,12 @@ int pl_porter_end(struct pl_porter *porter, bool failed, struct pl_error *err)
     rc = porter->err.code;
     if (rc < 0)
         *err = porter->err;
+    if (porter->disagrees) /* others may do it, who have the run's settings */
+        give_back(porter);
     pl_info("handed_over groups=%llu samples=%llu tokens=%llu", (unsigned long long)porter->groups,
             (unsigned long long)porter->samples, (unsigned long long)porter->tokens);
     pl_queues_close(porter->stream);
+    pthread_mutex_destroy(&porter->lock);
     free(porter->redis);
     free(porter);
     return rc;

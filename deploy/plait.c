@@ -9,6 +9,7 @@
 #include "common/app/nearest.h"
 #include "common/app/options.h"
 #include "common/app/term.h"
+#include "common/base/build.h"
 #include "deploy/cmd_data.h"
 #include "deploy/cmd_dead.h"
 #include "deploy/cmd_doctor.h"
@@ -28,6 +29,7 @@
 #include "deploy/external.h"
 #include "learner/sft.h"
 
+#include <build_tag.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,12 +166,13 @@ static int help(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    pl_build_set(PL_BUILD);
     if (argc < 2) {
         fprintf(stderr, "plait: a command is missing.\nTry 'plait help'.\n");
         return PL_STATUS_USAGE;
     }
     if (strcmp(argv[1], "--version") == 0) {
-        printf("plait %s\n", PL_VERSION);
+        printf("plait %s\nbuild %s\n", PL_VERSION, PL_BUILD);
         return fflush(stdout) == 0 ? PL_STATUS_OK : PL_STATUS_FAILED;
     }
     if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||

@@ -13,7 +13,7 @@ void pl_feeder_init(struct pl_feeder *feeder, const struct pl_run_conf *conf,
                     const struct pl_config *config, struct pl_queues *stream,
                     struct pl_prompts *train, struct pl_prompts *val)
 {
-    *feeder = (struct pl_feeder){conf, config, stream, train, val, {0}};
+    *feeder = (struct pl_feeder){conf, config, stream, train, val, .life = {.number = 0}};
     pl_buf_init(&feeder->pb, MESSAGE_MAX);
 }
 
@@ -48,6 +48,7 @@ static struct pl_rollout_group group_of(const struct pl_feeder *f, const struct 
         stop_ids[i] = (uint32_t)f->config->eos[i];
     return (struct pl_rollout_group){
         .stage = PL_STAGE_PROMPT,
+        .life = f->life,
         .purpose = purpose,
         .seed = c->seed,
         .method = (enum pl_method)c->method,

@@ -24,6 +24,7 @@ struct pl_feeder {
     struct pl_queues *stream;
     struct pl_prompts *train, *val;
     struct pl_buf pb;
+    struct pl_life life; /* goes with every prompt */
 };
 
 void pl_feeder_init(struct pl_feeder *feeder, const struct pl_run_conf *conf,

@@ -563,37 +563,62 @@ static int write_config(struct pl_learner *l, struct pl_error *err)
     return rc;
 }
 
+/*
+ * The models as the newest checkpoint has them, or as they begin; and whether this is the run that
+ * made it. Before anything is changed: nothing of another run is written over.
+ */
+static int open_models(struct pl_learner *l, struct pl_error *err)
+{
+    const struct pl_run_conf *c = l->conf;
+    char *checkpoint = NULL;
+    int rc = pl_rundir_latest(c->dir, &checkpoint, err);
+
+    snprintf(l->point.train.core, sizeof l->point.train.core, "%s", pl_blas_core());
+    l->point.train.eval_best = NAN;
+    if (rc == PL_OK)
+        rc = pl_models_load(&l->models, c, checkpoint, err);
+    if (rc == PL_OK)
+        rc = open_prompts(l, err);
+    if (rc == PL_OK)
+        rc = pl_identity_open(&l->identity,
+                              &(struct pl_identity_opts){.conf = c,
+                                                         .checkpoint = checkpoint,
+                                                         .models = &l->models,
+                                                         .train = &l->train,
+                                                         .val = &l->val},
+                              err);
+    if (rc == PL_OK)
+        rc = pl_models_ready(&l->models, checkpoint, &l->point, err);
+    l->identity.from_step = l->point.step;
+    free(checkpoint);
+    return rc;
+}
+
 static int open_all(struct pl_learner *l, struct pl_error *err)
 {
     const struct pl_run_conf *c = l->conf;
-    char hash[65];
     int rc = pl_versions_keys(c, l->daemon->name, &l->keys, err);
 
     if (rc == PL_OK)
         rc = pl_rundir_open(c->dir, true, &l->dir, err);
-
-    if (rc == PL_OK && pl_run_conf_hash(c, hash) < 0)
-        rc = pl_fail(err, PL_ENOMEM, "no memory for the learner");
-    if (rc == PL_OK) {
-        l->agree = json_pack("{s:s}", "config_sha256", hash);
-        snprintf(l->point.train.core, sizeof l->point.train.core, "%s", pl_blas_core());
-        l->point.train.eval_best = NAN;
-        rc = pl_models_open(&l->models, c, l->agree, &l->point, err);
-    }
+    if (rc == PL_OK)
+        rc = open_models(l, err);
+    if (rc == PL_OK)
+        rc = open_stream(l, err);
+    if (rc == PL_OK) /* only the run's learner may change what Redis holds */
+        rc = open_presence(l, err);
+    if (rc == PL_OK)
+        rc = pl_identity_settle(&l->identity, c, l->stream, err);
+    l->point.life = l->identity.life.number;
     if (rc == PL_OK)
         rc = pl_best_open(c->dir, &l->best, err);
     if (rc == PL_OK)
         rc = write_config(l, err);
     if (rc == PL_OK)
-        rc = open_prompts(l, err);
-    if (rc == PL_OK)
         rc = open_metrics(l, err);
     if (rc == PL_OK)
-        rc = open_stream(l, err);
-    if (rc == PL_OK)
-        rc = open_presence(l, err);
-    if (rc == PL_OK)
-        rc = pl_versions_init(&l->versions, c, l->keys, l->models.shape, l->stream, err);
+        rc = pl_versions_init(&l->versions, c, &l->identity.life, l->keys, l->models.shape,
+                              l->stream, err);
     if (rc == PL_OK)
         rc = pl_shown_create(&(struct pl_shown_opts){.window = l->daemon->window,
                                                      .conf = c,
@@ -612,6 +637,7 @@ static int open_all(struct pl_learner *l, struct pl_error *err)
     if (rc < 0)
         return rc;
     pl_feeder_init(&l->feeder, c, &l->models.shape->config, l->stream, &l->train, &l->val);
+    l->feeder.life = l->identity.life;
     l->trust = (struct pl_trust){.audit = l->trust.audit,
                                  .conf = c,
                                  .feeder = &l->feeder,
@@ -652,7 +678,7 @@ static void close_all(struct pl_learner *l)
     pl_prompts_release(&l->train);
     pl_prompts_release(&l->val);
     pl_tokenizer_destroy(l->tokenizer);
-    json_decref(l->agree);
+    pl_identity_close(&l->identity);
     free(l->evals_reported);
     pl_rundir_close(&l->dir);
 }

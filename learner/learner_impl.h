@@ -12,6 +12,7 @@
 #include "common/text/tokenizer.h"
 #include "learner/best.h"
 #include "learner/feed.h"
+#include "learner/identity.h"
 #include "learner/models.h"
 #include "learner/presence.h"
 #include "learner/report.h"
@@ -21,7 +22,6 @@
 #include "learner/update.h"
 #include "learner/versions.h"
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,7 +50,7 @@ struct pl_learner {
     struct pl_metrics *metrics;
     struct pl_shown *shown; /* NULL: there is no window */
     struct pl_update update;
-    json_t *agree;
+    struct pl_identity identity;
     struct pl_presence *presence;
     struct pl_stop stop;
     struct pl_savepoint point; /* step: batches trained; accuracy: of the last one */

@@ -1,5 +1,7 @@
 #include "learner/learner.h"
 
+#include <build_tag.h>
+
 static size_t threads(const struct pl_run_conf *conf)
 {
     return conf->learner_threads;
@@ -8,6 +10,7 @@ static size_t threads(const struct pl_run_conf *conf)
 int main(int argc, char **argv)
 {
     const struct pl_daemon_role role = {
+        .build = PL_BUILD,
         .program = "plait-learner",
         .about =
             "Trains the policy: feeds prompts, takes scored batches in order, updates, announces "

@@ -1,9 +1,11 @@
 #include "learner/models.h"
 
 #include "common/base/log.h"
+#include "common/math/gemm.h"
 #include "common/model/checksums.h"
 #include "common/model/import.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -157,19 +159,22 @@ static void list(struct pl_models *m, struct pl_savepoint_model ret[2])
             (struct pl_savepoint_model){m->critic.weights, pl_trainer_state(m->critic.trainer)};
 }
 
-/* Where the run stands, into trainers that are there. */
-static int read_point(struct pl_models *m, const char *checkpoint, const json_t *agree,
-                      struct pl_savepoint *point, struct pl_error *err)
+/* Where the run stands, into trainers that are there. What comes is computed on this machine: the
+ * next checkpoint says so. */
+static int read_point(struct pl_models *m, const char *checkpoint, struct pl_savepoint *point,
+                      struct pl_error *err)
 {
     struct pl_savepoint_model models[2];
     int rc;
 
     list(m, models);
-    rc = pl_savepoint_read(checkpoint, agree, &models[0], has_critic(m->conf) ? &models[1] : NULL,
+    rc = pl_savepoint_read(checkpoint, NULL, &models[0], has_critic(m->conf) ? &models[1] : NULL,
                            m->shape->params, point, err);
-    if (rc == PL_OK)
-        m->critic.skipped = point->critic.skipped;
-    return rc;
+    if (rc < 0)
+        return rc;
+    m->critic.skipped = point->critic.skipped;
+    snprintf(point->train.core, sizeof point->train.core, "%s", pl_blas_core());
+    return PL_OK;
 }
 
 /* Whether a checkpoint is as it was written, before anything of it is believed. */
@@ -185,26 +190,26 @@ static int check_bytes(const char *checkpoint, struct pl_error *err)
     return rc;
 }
 
-int pl_models_open(struct pl_models *models, const struct pl_run_conf *conf, const json_t *agree,
-                   struct pl_savepoint *point, struct pl_error *err)
+int pl_models_load(struct pl_models *models, const struct pl_run_conf *conf, const char *checkpoint,
+                   struct pl_error *err)
 {
     const struct pl_trainer_opts opts = trainer_opts(conf);
-    char *checkpoint = NULL;
-    int rc = pl_rundir_latest(conf->dir, &checkpoint, err);
+
+    int rc = checkpoint ? check_bytes(checkpoint, err) : PL_OK;
 
     models->conf = conf;
-    if (rc == PL_OK && checkpoint)
-        rc = check_bytes(checkpoint, err);
-    if (rc == PL_OK)
-        rc = load(models, checkpoint, &opts, err);
-    if (rc == PL_OK)
-        rc = plan_memory(models, &opts, err);
+    return rc == PL_OK ? load(models, checkpoint, &opts, err) : rc;
+}
+
+int pl_models_ready(struct pl_models *models, const char *checkpoint, struct pl_savepoint *point,
+                    struct pl_error *err)
+{
+    const struct pl_trainer_opts opts = trainer_opts(models->conf);
+    int rc = plan_memory(models, &opts, err);
+
     if (rc == PL_OK)
         rc = allocate(models, &opts, err);
-    if (rc == PL_OK && checkpoint)
-        rc = read_point(models, checkpoint, agree, point, err);
-    free(checkpoint);
-    return rc;
+    return rc == PL_OK && checkpoint ? read_point(models, checkpoint, point, err) : rc;
 }
 
 int pl_models_save(struct pl_models *models, const struct pl_rundir *dir, const json_t *agree,

@@ -28,13 +28,18 @@ struct pl_models {
 };
 
 /*
- * Load, say what memory will be held and check it, then ask for it; *point becomes the checkpoint's
- * where there is one. PL_ENOMEM: over run.memory_max, or more than the machine has. Errors of
- * pl_model_load(), pl_critic_load() and pl_savepoint_read(). Ended with pl_models_close(), also
- * after a failure.
+ * The weights, of a checkpoint (NULL: there is none yet, and the run begins). Errors of
+ * pl_model_load() and pl_critic_load(). Ended with pl_models_close(), also after a failure.
  */
-int pl_models_open(struct pl_models *models, const struct pl_run_conf *conf, const json_t *agree,
-                   struct pl_savepoint *point, struct pl_error *err);
+int pl_models_load(struct pl_models *models, const struct pl_run_conf *conf, const char *checkpoint,
+                   struct pl_error *err);
+/*
+ * Then: say what memory will be held and check it, ask for it, and read where the checkpoint stands
+ * into *point; what it must agree with is not looked at (identity.h). PL_ENOMEM: over
+ * run.memory_max, or more than the machine has. Errors of pl_savepoint_read().
+ */
+int pl_models_ready(struct pl_models *models, const char *checkpoint, struct pl_savepoint *point,
+                    struct pl_error *err);
 void pl_models_close(struct pl_models *models); /* zeroed is fine */
 
 /*
@@ -46,7 +51,7 @@ int pl_models_outline(struct pl_models *models, const struct pl_run_conf *conf,
                       struct pl_error *err);
 
 /* The memory that is held for models; the plan's first *ret_policy rows are of the policy, the
- * others of the critic. What pl_models_open() says and checks. */
+ * others of the critic. What pl_models_ready() says and checks. */
 void pl_models_plan(const struct pl_models *models, struct pl_plan *plan, size_t *ret_policy);
 
 /* The critic; NULL: the run has none. */

@@ -172,6 +172,8 @@ int pl_prompts_load(const struct pl_run_conf *conf, const struct pl_option_list 
     }
     if (rc == PL_OK)
         rc = make_all(&p, &maker, err);
+    p.instruction = maker.instruction;
+    maker.instruction = NULL;
     maker_release(&maker);
     if (rc < 0)
         pl_prompts_release(&p);
@@ -188,6 +190,7 @@ void pl_prompts_release(struct pl_prompts *prompts)
     free(prompts->list);
     free(prompts->ids);
     free(prompts->order);
+    free(prompts->instruction);
     *prompts = (struct pl_prompts){0};
 }
 

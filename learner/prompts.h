@@ -27,6 +27,7 @@ struct pl_prompts {
     size_t file_count;
     struct pl_prompt *list;
     size_t count, left_out;
+    char *instruction; /* NULL: none */
     uint32_t *ids;
     uint32_t *order; /* (count) of pass order_pass */
     uint64_t order_pass;

@@ -51,6 +51,26 @@ static void place(struct pl_rollouts *r, struct room *room)
     r->left = take(room, n * sizeof *r->left);
 }
 
+/* What is no fault of who sampled it. PL_ENOENT: it is not of here. */
+static int check_origin(const struct pl_rollout_group *g, const struct pl_rollouts_check *check,
+                        struct pl_error *err)
+{
+    char id[PL_ROLLOUT_GROUP_ID_MAX];
+
+    pl_rollout_group_id(g, id);
+    if (check->life.run_id[0] && !pl_life_same(&g->life, &check->life))
+        return pl_fail(err, PL_ENOENT,
+                       "group %s was fed in life %llu of run %.8s; this is life %llu of run %.8s",
+                       id, (unsigned long long)g->life.number,
+                       g->life.run_id[0] ? g->life.run_id : "(none)",
+                       (unsigned long long)check->life.number, check->life.run_id);
+    if (check->settings && g->settings != check->settings)
+        return pl_fail(err, PL_ENOENT,
+                       "group %s was scored by '%s' with other settings than this run's", id,
+                       g->rewarder);
+    return PL_OK;
+}
+
 static int check_group(const struct pl_rollout_group *g, const struct pl_rollouts_check *check,
                        struct pl_error *err)
 {
@@ -169,7 +189,7 @@ static void fill(struct pl_rollouts *r)
     r->group_first[r->group_count] = i;
 }
 
-/* One group, counted if it is as it must be. */
+/* One group, counted if it is as it must be. PL_EFORMAT: its actor's doing; PL_ENOENT: not. */
 static int decode_group(const struct pl_ready_group *from, const struct pl_rollouts_check *check,
                         struct pl_rollouts *r, struct pl_error *err)
 {
@@ -177,6 +197,8 @@ static int decode_group(const struct pl_ready_group *from, const struct pl_rollo
     int rc = pl_rollout_group_decode(from->pb, from->pb_len, PL_STAGE_SCORED, &check->limits, group,
                                      err);
 
+    if (rc == PL_OK)
+        rc = check_origin(group, check, err);
     if (rc == PL_OK)
         rc = check_group(group, check, err);
     if (rc == PL_OK && check->judge)
@@ -205,11 +227,11 @@ static int decode(const struct pl_ready *ready, const struct pl_rollouts_check *
         struct pl_error why = {0};
         int rc = decode_group(&ready->groups[g], check, r, &why);
 
-        if (rc == PL_EFORMAT && check->bad) {
+        if ((rc == PL_EFORMAT || rc == PL_ENOENT) && check->bad) {
             bad++;
-            rc = check->bad(check->at, &ready->groups[g], why.text, err);
+            rc = check->bad(check->at, &ready->groups[g], why.text, rc == PL_ENOENT, err);
         } else if (rc < 0) {
-            pl_fail(err, rc, "%s", why.text);
+            rc = pl_fail(err, rc == PL_ENOENT ? PL_EFORMAT : rc, "%s", why.text);
         }
         if (rc < 0)
             return rc;

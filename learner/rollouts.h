@@ -60,19 +60,24 @@ struct pl_rollouts_check {
     bool by_segment;           /* credit goes to the segments that earned it */
     bool gated; /* the gate is open where accuracy > previous - epsilon; else always */
     double previous, epsilon;
+    struct pl_life life; /* of the run; run_id "": any */
+    uint64_t settings;   /* that a score was made with; 0: any */
     /* What else a group must be, PL_EFORMAT: it is not; NULL: nothing. */
     int (*judge)(void *at, const struct pl_rollout_group *group, uint32_t index,
                  struct pl_error *err);
     /* Told of every group that is not as it must be, with the sentence, before reading fails; NULL:
-     * it fails with the first. What it returns other than PL_OK ends reading. */
-    int (*bad)(void *at, const struct pl_ready_group *group, const char *why, struct pl_error *err);
+     * it fails with the first. `blameless`: it is of another life of the run, or was scored with
+     * other settings, which is no fault of its actor. What it returns other than PL_OK ends
+     * reading. */
+    int (*bad)(void *at, const struct pl_ready_group *group, const char *why, bool blameless,
+               struct pl_error *err);
     void *at;
 };
 
 /*
- * Decode a batch. PL_EFORMAT: a group is no message, of another version, or was sampled with
- * weights that are not that version's; group and actor are named. PL_ENOMEM. Ended with
- * pl_rollouts_release().
+ * Decode a batch. PL_EFORMAT: a group is no message, of another life or version, was sampled with
+ * weights that are not that version's, or scored with other settings; who did it is named.
+ * PL_ENOMEM. Ended with pl_rollouts_release().
  */
 int pl_rollouts_read(const struct pl_ready *ready, const struct pl_rollouts_check *check,
                      struct pl_rollouts *ret_rollouts, struct pl_error *err);

@@ -34,8 +34,9 @@ static int write_run_state(const char *dir, const struct pl_savepoint *point, st
 {
     json_t *behind = json_array(), *evals = json_array();
     json_t *root =
-        json_pack("{s:I, s:f, s:f, s:o, s:o}", "step", (json_int_t)point->step, "accuracy",
-                  point->accuracy, "kl_coef", point->kl_coef, "behind", behind, "evals", evals);
+        json_pack("{s:I, s:I, s:f, s:f, s:o, s:o}", "step", (json_int_t)point->step, "life",
+                  (json_int_t)(point->life ? point->life : 1), "accuracy", point->accuracy,
+                  "kl_coef", point->kl_coef, "behind", behind, "evals", evals);
     char *path = pl_strf("%s/" RUN_STATE, dir);
     int rc;
 
@@ -138,6 +139,32 @@ static int read_evals(const json_t *evals, const char *file, uint64_t step,
     return PL_OK;
 }
 
+/* Those from before lives were counted were in the first. */
+static int read_life(const json_t *root, const char *file, uint64_t *ret_life, struct pl_error *err)
+{
+    size_t life = 1;
+    int rc = PL_OK;
+
+    if (pl_json_has(root, "life"))
+        rc = pl_json_size(root, "life", file, 1, SIZE_MAX / 2, &life, err);
+    *ret_life = life;
+    return rc;
+}
+
+int pl_savepoint_life(const char *path, uint64_t *ret_life, struct pl_error *err)
+{
+    char *file = pl_strf("%s/" RUN_STATE, path);
+    json_t *root = NULL;
+    int rc = file ? pl_json_load(file, 1 << 20, &root, err)
+                  : pl_fail(err, PL_ENOMEM, "no memory for a checkpoint");
+
+    if (rc == PL_OK)
+        rc = read_life(root, file, ret_life, err);
+    json_decref(root);
+    free(file);
+    return rc;
+}
+
 static int read_run_state(const char *path, size_t values, struct pl_savepoint *point,
                           struct pl_error *err)
 {
@@ -150,6 +177,8 @@ static int read_run_state(const char *path, size_t values, struct pl_savepoint *
 
     if (rc == PL_OK)
         rc = pl_json_size(root, "step", file, 0, SIZE_MAX / 2, &step, err);
+    if (rc == PL_OK)
+        rc = read_life(root, file, &point->life, err);
     if (rc == PL_OK)
         rc = pl_json_real(root, "accuracy", file, 0.0, 1.0, &point->accuracy, err);
     if (rc == PL_OK)

@@ -1,12 +1,10 @@
 /*
  * A checkpoint of a run: a model folder with its optimiser (state.h), and
  *
- *   run_state.json        step, accuracy of the last batch, KL coefficient, evaluations that are
- *                         not reported yet
- *   policy-<v>.bf16       the values of each older version that batches still to come, or such
- *                         evaluations, are pinned to
- *   critic/               of gae: a model folder with its optimiser too; the value head is in the
- *                         optimiser alone, in f32
+ *   run_state.json        step, life, accuracy of the last batch, KL coefficient, evaluations that
+ * are not reported yet policy-<v>.bf16       the values of each older version that batches still to
+ * come, or such evaluations, are pinned to critic/               of gae: a model folder with its
+ * optimiser too; the value head is in the optimiser alone, in f32
  *
  * so that a run that goes on from it feeds, samples and trains to the same bits.
  */
@@ -30,6 +28,7 @@ struct pl_behind {
 
 struct pl_savepoint {
     uint64_t step; /* batches trained */
+    uint64_t life; /* of the run (proto/life.h) that trained the last of them; 0: none is trained */
     double accuracy;
     double kl_coef;
     struct pl_train_state train, critic;
@@ -54,6 +53,9 @@ int pl_savepoint_write(const struct pl_rundir *dir, const struct pl_savepoint *p
                        const json_t *agree, const struct pl_savepoint_model *policy,
                        const struct pl_savepoint_model *critic, const char *tokenizer_dir,
                        size_t values, struct pl_error *err);
+
+/* The life of a checkpoint alone: 1 where it says none. Errors of pl_savepoint_read(). */
+int pl_savepoint_life(const char *path, uint64_t *ret_life, struct pl_error *err);
 
 /* Where the critic of a checkpoint is; from malloc(), NULL: no memory. */
 char *pl_savepoint_critic(const char *path);

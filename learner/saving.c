@@ -154,7 +154,8 @@ static int write_once(struct pl_learner *l, struct pl_error *err)
         pl_metrics_sync(l->metrics, err); /* a checkpoint stands for all lines up to its step */
 
     if (rc == PL_OK)
-        rc = pl_models_save(&l->models, &l->dir, l->agree, l->versions.table.values, p, err);
+        rc =
+            pl_models_save(&l->models, &l->dir, l->identity.rows, l->versions.table.values, p, err);
     return rc;
 }
 

@@ -357,42 +357,66 @@ static void value_texts(const json_t *was, const json_t *is, char *ret_texts[2])
              strcmp(ret_texts[0], ret_texts[1]) == 0);
 }
 
-static int disagree(const char *path, const char *key, const json_t *was, const json_t *is,
-                    struct pl_error *err)
+/* Long values, such as hashes, by their beginning. */
+static int add_difference(const char *key, const json_t *was, const json_t *is, struct pl_buf *out)
 {
+    enum { SHOWN = 60 };
     char *texts[2] = {NULL, NULL};
-    int rc;
+    int rc = out->len > 0 ? pl_buf_puts(out, "; ") : PL_OK;
 
     value_texts(was, is, texts);
-    rc = pl_fail(err, PL_EINVAL,
-                 "'%s': %s was %.100s when the run began and is %.100s now; a run goes on only as "
-                 "it began",
-                 path, key, texts[0] ? texts[0] : "?", texts[1] ? texts[1] : "?");
+    if (rc == PL_OK)
+        rc = pl_buf_printf(out, "%s was %.*s and is %.*s now", key, SHOWN,
+                           texts[0] ? texts[0] : "?", SHOWN, texts[1] ? texts[1] : "?");
     free(texts[0]);
     free(texts[1]);
+    return rc;
+}
+
+int pl_state_differences(const json_t *was, const json_t *is, struct pl_buf *out, size_t *ret_count)
+{
+    const char *key;
+    json_t *value;
+    int rc = PL_OK;
+
+    *ret_count = 0;
+    json_object_foreach((json_t *)is, key, value)
+    {
+        if (rc < 0 || json_equal(value, json_object_get(was, key)))
+            continue;
+        rc = add_difference(key, json_object_get(was, key), value, out);
+        ++*ret_count;
+    }
+    json_object_foreach((json_t *)was, key, value)
+    {
+        if (rc < 0 || json_object_get(is, key))
+            continue;
+        rc = add_difference(key, value, NULL, out);
+        ++*ret_count;
+    }
     return rc;
 }
 
 static int check_agree(const json_t *root, const char *path, const json_t *agree,
                        struct pl_error *err)
 {
-    json_t *before = json_object_get(root, "must_agree");
-    const char *key;
-    json_t *value;
+    const json_t *before = json_object_get(root, "must_agree");
+    struct pl_buf text;
+    size_t count = 0;
+    int rc;
 
     if (!json_is_object(before))
         return pl_fail(err, PL_EFORMAT, "'%s': 'must_agree' is not an object", path);
-    json_object_foreach((json_t *)agree, key, value)
-    {
-        if (!json_equal(value, json_object_get(before, key)))
-            return disagree(path, key, json_object_get(before, key), value, err);
-    }
-    json_object_foreach(before, key, value)
-    {
-        if (!json_object_get(agree, key))
-            return disagree(path, key, value, NULL, err);
-    }
-    return PL_OK;
+    if (!agree)
+        return PL_OK;
+    pl_buf_init(&text, JSON_BYTES_MAX);
+    rc = pl_state_differences(before, agree, &text, &count);
+    if (rc < 0)
+        rc = pl_fail(err, rc, "'%s': no memory to compare it", path);
+    else if (count > 0)
+        rc = pl_fail(err, PL_EINVAL, "'%s': %s; a run goes on only as it began", path, text.data);
+    pl_buf_release(&text);
+    return rc;
 }
 
 int pl_state_check(const char *dir, const json_t *agree, struct pl_train_state *ret_state,
@@ -412,6 +436,24 @@ int pl_state_check(const char *dir, const json_t *agree, struct pl_train_state *
         rc = check_agree(root, path, agree, err);
     if (rc == PL_OK)
         *ret_state = state;
+    json_decref(root);
+    free(path);
+    return rc;
+}
+
+int pl_state_agreed(const char *dir, json_t **ret_rows, struct pl_error *err)
+{
+    char *path = pl_strf("%s/%s", dir, PL_STATE_TRAINER);
+    json_t *root = NULL;
+    int rc = path ? pl_json_load(path, JSON_BYTES_MAX, &root, err)
+                  : pl_fail(err, PL_ENOMEM, "'%s': no memory for a name", dir);
+
+    if (rc == PL_OK)
+        rc = check_format(root, path, err);
+    if (rc == PL_OK)
+        rc = check_agree(root, path, NULL, err);
+    if (rc == PL_OK)
+        *ret_rows = json_incref(json_object_get(root, "must_agree"));
     json_decref(root);
     free(path);
     return rc;

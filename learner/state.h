@@ -13,6 +13,7 @@
 #ifndef PL_LEARNER_STATE_H
 #define PL_LEARNER_STATE_H
 
+#include "common/base/buf.h"
 #include "common/base/err.h"
 #include "common/model/weights.h"
 #include "learner/adamw.h"
@@ -47,11 +48,22 @@ int pl_state_write(const char *dir, const struct pl_train_state *state, const js
 
 /*
  * Read and check trainer_state.json alone, before anything large is loaded.
- * PL_EINVAL: something in `agree` is not as it was when the file was written; the sentence names it
- * with both values. PL_EFORMAT, PL_ENOENT, PL_EIO, PL_ENOMEM.
+ * PL_EINVAL: something in `agree` (NULL: nothing is compared) is not as it was when the file was
+ * written; the sentence names all that is not, with both values. PL_EFORMAT, PL_ENOENT, PL_EIO,
+ * PL_ENOMEM.
  */
 int pl_state_check(const char *dir, const json_t *agree, struct pl_train_state *ret_state,
                    struct pl_error *err);
+
+/* What had to agree when the file was written: a new reference. Errors as above. */
+int pl_state_agreed(const char *dir, json_t **ret_rows, struct pl_error *err);
+
+/*
+ * Append what differs between two objects, in the order of `is`: "NAME was 1 and is 2 now; ...",
+ * where what only one of them has is "not known" in the other. *ret_count: how many. PL_ENOMEM.
+ */
+int pl_state_differences(const json_t *was, const json_t *is, struct pl_buf *out,
+                         size_t *ret_count);
 
 /*
  * Read and check both. The arrays of *adamw are filled; on failure what they hold is of no use.

@@ -29,6 +29,8 @@ static struct pl_rollouts_check check_of(const struct pl_learner *l, bool train,
         .gated = train && c->pay == 0, /* as it was fed (feed.c) */
         .previous = l->point.accuracy,
         .epsilon = c->gate_epsilon,
+        .life = l->identity.life,
+        .settings = l->identity.rewarder_sum,
     };
 }
 

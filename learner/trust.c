@@ -1,5 +1,6 @@
 #include "learner/trust.h"
 
+#include "common/base/build.h"
 #include "common/base/check.h"
 #include "common/base/log.h"
 #include "common/link/guard.h"
@@ -28,14 +29,34 @@ static int judge(void *at, const struct pl_rollout_group *group, uint32_t index,
     return pl_feed_judge(r->trust->feeder, r->purpose, r->batch, index, group, err);
 }
 
-static int refuse(void *at, const struct pl_ready_group *group, const char *why,
+static int refuse(void *at, const struct pl_ready_group *group, const char *why, bool blameless,
                   struct pl_error *err)
 {
     const struct reading *r = at;
+    const uint32_t strikes =
+        blameless ? PL_GUARD_BLAMELESS : (uint32_t)r->trust->conf->audit_strikes;
 
     pl_warn("refused group=%s:%u reason=\"%s\"", r->name, group->index, why);
-    return pl_guard_refuse_scored(r->trust->stream, r->name, group, why,
-                                  (uint32_t)r->trust->conf->audit_strikes, err);
+    return pl_guard_refuse_scored(r->trust->stream, r->name, group, why, strikes, err);
+}
+
+/* Programs of one run are of one build, or their bits may differ: said once. */
+static void look_at_builds(struct pl_trust *t, const struct pl_rollouts *r)
+{
+    for (size_t g = 0; g < r->group_count && !t->mixed; g++) {
+        const struct pl_rollout_group *group = &r->groups[g];
+        const char *const builds[] = {group->build, group->rewarder_build};
+        const char *const names[] = {group->actor, group->rewarder};
+
+        for (int i = 0; i < 2 && !t->mixed; i++) {
+            if (!builds[i] || !builds[i][0] || strcmp(builds[i], pl_build()) == 0)
+                continue;
+            t->mixed = true;
+            pl_warn("build event=mixed worker=%s build=%s learner_build=%s reason=\"programs of "
+                    "several builds work on this run: their bits may differ\"",
+                    names[i], builds[i], pl_build());
+        }
+    }
 }
 
 int pl_trust_read(struct pl_trust *trust, enum pl_purpose purpose, uint64_t batch,
@@ -50,6 +71,8 @@ int pl_trust_read(struct pl_trust *trust, enum pl_purpose purpose, uint64_t batc
     all.bad = refuse;
     all.at = &reading;
     rc = pl_rollouts_read(ready, &all, ret_rollouts, err);
+    if (rc == PL_OK)
+        look_at_builds(trust, ret_rollouts);
     *ret_again = rc == PL_EFORMAT;
     return *ret_again ? PL_OK : rc;
 }

@@ -1,6 +1,7 @@
 /*
  * From a batch that Redis holds complete to rollouts that may be trained: what is not what was
- * asked for is refused and made anew, and nothing is left of actors in quarantine.
+ * asked for is refused and made anew, and nothing is left of actors in quarantine. What is of
+ * another life of the run, or scored with other settings, is made anew too, and is nobody's fault.
  *
  * A rewarder has looked at every rollout before it scored it (proto/inspect.h). The learner looks
  * once more, because it alone knows what it fed, and so what lies between, Redis and the rewarders,
@@ -25,6 +26,7 @@ struct pl_trust {
     struct pl_trainer *trainer;
     struct pl_pack *pack;
     uint64_t audited, unsound; /* groups since this start */
+    bool mixed;                /* programs of several builds: it was said */
 };
 
 /* What is fed and not trained yet: training batches [step, end), evaluations. */

@@ -32,8 +32,8 @@ int pl_versions_keys(const struct pl_run_conf *conf, const char *name, struct pl
 }
 
 int pl_versions_init(struct pl_versions *versions, const struct pl_run_conf *conf,
-                     const struct pl_keys *keys, const struct pl_shape *shape,
-                     struct pl_queues *stream, struct pl_error *err)
+                     const struct pl_life *life, const struct pl_keys *keys,
+                     const struct pl_shape *shape, struct pl_queues *stream, struct pl_error *err)
 {
     char *pub = pl_run_conf_announce(conf), *serve = pl_run_conf_serve(conf);
     int rc = PL_OK;
@@ -44,6 +44,7 @@ int pl_versions_init(struct pl_versions *versions, const struct pl_run_conf *con
     if (rc == PL_OK)
         rc = pl_weights_source_create(
             &(struct pl_weights_source_opts){.run = conf->name,
+                                             .life = *life,
                                              .pub_bind = pub,
                                              .serve_bind = serve,
                                              .table = versions->table,

@@ -40,11 +40,11 @@ struct pl_versions {
 int pl_versions_keys(const struct pl_run_conf *conf, const char *name, struct pl_keys **ret_keys,
                      struct pl_error *err);
 
-/* Endpoints are taken from `conf`; keys (NULL: none) are borrowed. Ended with
- * pl_versions_release(). */
+/* Endpoints are taken from `conf`; what is published is of `life`; keys (NULL: none) are borrowed.
+ * Ended with pl_versions_release(). */
 int pl_versions_init(struct pl_versions *versions, const struct pl_run_conf *conf,
-                     const struct pl_keys *keys, const struct pl_shape *shape,
-                     struct pl_queues *stream, struct pl_error *err);
+                     const struct pl_life *life, const struct pl_keys *keys,
+                     const struct pl_shape *shape, struct pl_queues *stream, struct pl_error *err);
 void pl_versions_release(struct pl_versions *versions); /* zeroed is fine */
 
 /* Publish a version from the flat f32 master values (rounded), or from values as they are. */

@@ -38,7 +38,7 @@ int pl_learner_feed(struct pl_learner *l, size_t *ret_new, struct pl_error *err)
 {
     const uint64_t step = l->point.step, end = pl_learner_feed_end(l);
     size_t fresh = 0;
-    int rc = PL_OK;
+    int rc = pl_identity_keep(&l->identity, l->stream, err);
 
     *ret_new = 0;
     for (size_t i = 0; rc == PL_OK && i < l->point.eval_count; i++) {

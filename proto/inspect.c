@@ -22,6 +22,7 @@ const char *pl_prompt_difference(const struct pl_rollout_group *a, const struct 
         const char *name;
         bool same;
     } fields[] = {
+        {"life of the run", pl_life_same(&a->life, &b->life)},
         {"purpose", a->purpose == b->purpose},
         {"batch", a->batch == b->batch},
         {"index", a->index == b->index},

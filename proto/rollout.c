@@ -56,6 +56,8 @@ static void fill_prompt(Plait__PromptGroup *p, Plait__Sampling *sampling,
     p->index = g->index;
     p->version = g->version;
     p->newest = g->newest;
+    p->run_id = (char *)g->life.run_id;
+    p->life = g->life.number;
     p->samples = g->samples;
     p->seed = g->seed;
     p->method = g->method;
@@ -138,6 +140,7 @@ int pl_rollout_group_encode(const struct pl_rollout_group *group, struct pl_buf 
     rollout.weights_hash.data = (uint8_t *)group->weights_hash;
     rollout.weights_hash.len = HASH;
     rollout.generate_s = group->generate_s;
+    rollout.build = group->build ? (char *)group->build : "";
     rollout.n_samples = n;
     rollout.samples = room.sample_list;
     for (size_t i = 0; i < n; i++) {
@@ -150,6 +153,8 @@ int pl_rollout_group_encode(const struct pl_rollout_group *group, struct pl_buf 
         plait__scored_group__init(&scored);
         scored.rollout = &rollout;
         scored.rewarder = (char *)group->rewarder;
+        scored.settings = group->settings;
+        scored.build = group->rewarder_build ? (char *)group->rewarder_build : "";
         scored.n_scores = n;
         scored.scores = room.score_list;
         for (size_t i = 0; i < n; i++) {
@@ -188,6 +193,10 @@ static int check_prompt(const Plait__PromptGroup *p, const struct pl_rollout_gro
                         const char *id, struct pl_error *err)
 {
     const Plait__Sampling *s = p->sampling;
+    struct pl_life life;
+
+    if (pl_life_take(&life, p->run_id, p->life, err) < 0)
+        return pl_fail_in(err, PL_EFORMAT, "group %s", id);
 
     if (p->purpose > PL_PURPOSE_EVALUATE)
         return bad(err, id, "purpose", p->purpose, PL_PURPOSE_EVALUATE);
@@ -301,6 +310,8 @@ static int check_rollout(const Plait__RolloutGroup *r, const struct pl_rollout_g
         return bad(err, id, "the length of the actor's name", strlen(r->actor), NAME_MAX_BYTES);
     if (r->weights_hash.len != HASH)
         return bad(err, id, "the length of the weights' hash", r->weights_hash.len, HASH);
+    if (strlen(r->build) > NAME_MAX_BYTES)
+        return bad(err, id, "the length of the actor's build", strlen(r->build), NAME_MAX_BYTES);
     if (!isfinite(r->generate_s) || r->generate_s < 0.0f)
         return pl_fail(err, PL_EFORMAT, "group %s: it took %g seconds", id, (double)r->generate_s);
     for (size_t i = 0; rc == PL_OK && i < r->n_samples; i++)
@@ -318,6 +329,8 @@ static int check_scored(const Plait__ScoredGroup *s, const char *id, struct pl_e
     if (strlen(s->rewarder) > NAME_MAX_BYTES)
         return bad(err, id, "the length of the rewarder's name", strlen(s->rewarder),
                    NAME_MAX_BYTES);
+    if (strlen(s->build) > NAME_MAX_BYTES)
+        return bad(err, id, "the length of the rewarder's build", strlen(s->build), NAME_MAX_BYTES);
     for (size_t i = 0; rc == PL_OK && i < s->n_scores; i++)
         rc = check_score(s->scores[i], i, s->rollout->samples[i]->n_ids, id, err);
     return rc;
@@ -353,6 +366,7 @@ static const char *put_text(struct block *b, const char *from, size_t len)
 
 static void copy_prompt(struct pl_rollout_group *g, const Plait__PromptGroup *p, struct block *b)
 {
+    (void)pl_life_take(&g->life, p->run_id, p->life, NULL); /* checked */
     g->purpose = (enum pl_purpose)p->purpose;
     g->batch = p->batch;
     g->index = p->index;
@@ -416,6 +430,7 @@ static void copy_rollouts(struct pl_rollout_group *g, const Plait__RolloutGroup 
     g->actor = put_text(b, r->actor, strlen(r->actor));
     memcpy(g->weights_hash, r->weights_hash.data, HASH);
     g->generate_s = r->generate_s;
+    g->build = put_text(b, r->build, strlen(r->build));
     g->rollouts = rollouts;
     for (size_t i = 0; i < r->n_samples; i++) {
         const Plait__Sample *s = r->samples[i];
@@ -434,8 +449,11 @@ static void copy_rollouts(struct pl_rollout_group *g, const Plait__RolloutGroup 
         if (scored)
             copy_score(&at->score, scored->scores[i], b);
     }
-    if (scored)
-        g->rewarder = put_text(b, scored->rewarder, strlen(scored->rewarder));
+    if (!scored)
+        return;
+    g->rewarder = put_text(b, scored->rewarder, strlen(scored->rewarder));
+    g->settings = scored->settings;
+    g->rewarder_build = put_text(b, scored->build, strlen(scored->build));
 }
 
 static int copy(const Plait__PromptGroup *p, const Plait__RolloutGroup *r,

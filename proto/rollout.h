@@ -11,6 +11,7 @@
 #include "common/base/buf.h"
 #include "common/base/err.h"
 #include "common/base/rng.h"
+#include "proto/life.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -72,6 +73,7 @@ enum pl_stage { PL_STAGE_PROMPT, PL_STAGE_ROLLOUT, PL_STAGE_SCORED };
 struct pl_rollout_group {
     enum pl_stage stage; /* how far it has come */
     /* learner */
+    struct pl_life life;
     enum pl_purpose purpose;
     uint64_t batch;
     uint32_t index;
@@ -88,9 +90,12 @@ struct pl_rollout_group {
     const char *actor;
     unsigned char weights_hash[32]; /* of the last version it sampled with */
     float generate_s;
+    const char *build;           /* NULL or "": not known */
     struct pl_rollout *rollouts; /* (samples), NULL in a prompt */
     /* rewarder */
     const char *rewarder;
+    uint64_t settings;          /* what they come to with which it was scored; 0: not known */
+    const char *rewarder_build; /* NULL or "": not known */
     void *memory; /* what a decoded group points into; NULL where the caller put it together */
 };
 

@@ -59,6 +59,8 @@ static int encode_all(const struct pl_manifest *m, Plait__Chunk *chunks, Plait__
 
     plait__manifest__init(&message);
     message.run = (char *)m->run;
+    message.run_id = (char *)m->life.run_id;
+    message.life = m->life.number;
     message.version = m->version;
     message.step = m->step;
     message.sha256 = (ProtobufCBinaryData){PL_WEIGHTS_HASH, (uint8_t *)m->hash};
@@ -140,6 +142,8 @@ int pl_manifest_decode(const void *bytes, size_t len, struct pl_manifest *ret_ma
         return PL_EFORMAT;
     rc = copy_name(m.run, message->run, err);
     if (rc == PL_OK)
+        rc = pl_life_take(&m.life, message->run_id, message->life, err);
+    if (rc == PL_OK)
         rc = copy_hash(m.hash, message->sha256, err);
     m.version = message->version;
     m.step = message->step;
@@ -175,6 +179,8 @@ int pl_announcement_encode(const struct pl_announcement *announcement, struct pl
 
     plait__announcement__init(&message);
     message.run = (char *)announcement->run;
+    message.run_id = (char *)announcement->life.run_id;
+    message.life = announcement->life.number;
     message.version = announcement->version;
     message.sha256 = (ProtobufCBinaryData){PL_WEIGHTS_HASH, (uint8_t *)announcement->hash};
     return pack(&message.base, out);
@@ -192,6 +198,8 @@ int pl_announcement_decode(const void *bytes, size_t len, struct pl_announcement
         return PL_EFORMAT;
     a.version = message->version;
     rc = copy_name(a.run, message->run, err);
+    if (rc == PL_OK)
+        rc = pl_life_take(&a.life, message->run_id, message->life, err);
     if (rc == PL_OK)
         rc = copy_hash(a.hash, message->sha256, err);
     protobuf_c_message_free_unpacked(&message->base, NULL);

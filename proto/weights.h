@@ -6,6 +6,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/err.h"
+#include "proto/life.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,6 +40,7 @@ enum { PL_TRANSFERS_MAX = 2 };
 
 struct pl_manifest {
     char run[PL_WEIGHTS_NAME_MAX];
+    struct pl_life life;
     uint64_t version, step;
     unsigned char hash[PL_WEIGHTS_HASH]; /* of all values' bytes, little-endian */
     uint64_t values;
@@ -54,6 +56,7 @@ void pl_manifest_release(struct pl_manifest *manifest); /* zeroed is fine */
 
 struct pl_announcement {
     char run[PL_WEIGHTS_NAME_MAX];
+    struct pl_life life;
     uint64_t version;
     unsigned char hash[PL_WEIGHTS_HASH]; /* of the version's values */
 };

@@ -1,5 +1,7 @@
 #include "rewarder/rewarder.h"
 
+#include <build_tag.h>
+
 static size_t threads(const struct pl_run_conf *conf)
 {
     (void)conf;
@@ -9,6 +11,7 @@ static size_t threads(const struct pl_run_conf *conf)
 int main(int argc, char **argv)
 {
     const struct pl_daemon_role role = {
+        .build = PL_BUILD,
         .program = "plait-rewarder",
         .about =
             "Scores rollouts by rule: leases them from Redis, commits them into their batches. "

@@ -1,12 +1,15 @@
 #include "rewarder/rewarder.h"
 
+#include "common/app/agreement.h"
 #include "common/app/vitals.h"
 #include "common/app/window.h"
 #include "common/base/buf.h"
+#include "common/base/build.h"
 #include "common/base/log.h"
 #include "common/link/endpoint.h"
 #include "common/link/guard.h"
 #include "common/link/queues.h"
+#include "common/link/run_note.h"
 #include "common/link/vouch.h"
 #include "common/model/config.h"
 #include "proto/inspect.h"
@@ -23,6 +26,7 @@
 
 enum { WAIT_MS = 500, HEARTBEAT_S = 2, MESSAGE_MAX = 256 << 20, SAMPLES_MAX = 4096 };
 enum { PAUSE_MS = 500, PAUSE_MOST_MS = 30000, TICK_MS = 100 }; /* after a group without verdict */
+enum { LINES_MAX = 1 << 20 };
 
 /* What the threads share. */
 struct rewarder {
@@ -35,7 +39,12 @@ struct rewarder {
     size_t vocab;               /* of the model: more than the tokenizer's where it is padded */
     _Atomic uint64_t groups, samples, buried, refused, unverified;
     struct pl_rewarder_shown shown;
-    _Atomic int failed; /* a thread ended with this code */
+    _Atomic int failed;  /* a thread ended with this code */
+    struct pl_buf lines; /* what must agree with the run (run_note.h) */
+    uint64_t sum;        /* what they come to: goes with every score */
+    _Atomic bool again;  /* a group of another life of the run came: look at it again */
+    pthread_mutex_t lock;
+    struct pl_life life; /* under the lock; run_id "": nothing is leased */
 };
 
 struct worker {
@@ -148,8 +157,17 @@ static void keep(void *at)
     (void)pl_queues_renew(w->stream, PL_QUEUE_ROLLOUTS, &w->lease, 1, NULL, &lost, NULL);
 }
 
+/* The life that scores are made in; false: of no run yet. */
+static bool life_of(struct rewarder *r, struct pl_life *ret_life)
+{
+    pthread_mutex_lock(&r->lock);
+    *ret_life = r->life;
+    pthread_mutex_unlock(&r->lock);
+    return ret_life->run_id[0] != '\0';
+}
+
 /* The group of a lease, if it is what was asked for. PL_EFORMAT: it is not; *ret_strikes: what it
- * costs its actor. */
+ * costs its actor. PL_ENOENT: it is of another life of the run than this program knows. */
 static int take_in(struct worker *w, const struct pl_lease *lease, struct pl_rollout_group *group,
                    uint32_t *ret_strikes, struct pl_error *err)
 {
@@ -164,15 +182,20 @@ static int take_in(struct worker *w, const struct pl_lease *lease, struct pl_rol
     struct pl_rollout_group prompt = {0};
     struct pl_asked asked = {0};
     struct pl_error why = {0};
+    struct pl_life life;
     int rc = pl_guard_asked(w->stream, lease, &asked, err);
 
-    *ret_strikes = 0;
+    *ret_strikes = PL_GUARD_BLAMELESS;
     if (rc < 0)
         return rc;
     if (!asked.pb || pl_rollout_group_decode(asked.pb, asked.pb_len, PL_STAGE_PROMPT, &limits,
                                              &prompt, &why) < 0) {
         rc = pl_fail(err, PL_EFORMAT, "group %s: what was asked for is not known%s%s", lease->group,
                      why.text[0] ? ": " : "", why.text);
+        goto out;
+    }
+    if (!life_of(w->all, &life) || !pl_life_same(&prompt.life, &life)) {
+        rc = pl_fail(err, PL_ENOENT, "it is of another life of the run");
         goto out;
     }
     /* Whoever it was, it costs the name nothing: that may be another's. */
@@ -191,11 +214,10 @@ static int take_in(struct worker *w, const struct pl_lease *lease, struct pl_rol
     if (rc < 0)
         pl_fail(err, rc, "by actor '%s': %s", asked.actor, why.text);
     if (rc == PL_OK)
-        rc = pl_inspect_group(group,
-                              &(struct pl_inspect){.asked = &prompt,
-                                                   .actor = asked.actor,
-                                                   .version_max = conf->steps + 1},
-                              err);
+        rc = pl_inspect_group(
+            group,
+            &(struct pl_inspect){.asked = &prompt, .actor = asked.actor, .version_max = UINT64_MAX},
+            err);
 out:
     pl_rollout_group_release(&prompt);
     pl_asked_release(&asked);
@@ -246,6 +268,17 @@ static int bury(struct worker *w, const struct pl_lease *lease, const char *why)
     return pl_queues_bury(w->stream, PL_QUEUE_ROLLOUTS, lease, why, &w->err);
 }
 
+/* The run may have begun another life, which is looked for at once. */
+static int give_back(struct worker *w, const struct pl_lease *lease, const char *reason)
+{
+    const struct timespec pause = {0, 300000000};
+
+    pl_info("returned group=%s queue=rollouts reason=\"%s\"", lease->group, reason);
+    atomic_store(&w->all->again, true);
+    nanosleep(&pause, NULL);
+    return pl_queues_return(w->stream, PL_QUEUE_ROLLOUTS, lease, &w->err);
+}
+
 static int score(struct worker *w, const struct pl_lease *lease)
 {
     struct pl_rollout_group group = {0};
@@ -264,6 +297,12 @@ static int score(struct worker *w, const struct pl_lease *lease)
         pl_rollout_group_release(&group);
         return refuse(w, lease, why.text, strikes);
     }
+    if (rc == PL_ENOENT) {
+        pl_rollout_group_release(&group);
+        return give_back(w, lease, why.text);
+    }
+    group.settings = w->all->sum;
+    group.rewarder_build = pl_build();
     if (rc == PL_OK) {
         const double start = seconds();
 
@@ -296,8 +335,14 @@ static void *work(void *at)
 
     pl_vitals_watch(w->name);
     while (rc == PL_OK && !pl_daemon_stopping(NULL) && atomic_load(&w->all->failed) == PL_OK) {
+        const struct timespec pause = {0, 50000000};
         struct pl_lease lease = {0};
+        struct pl_life life;
 
+        if (!life_of(w->all, &life)) {
+            nanosleep(&pause, NULL);
+            continue;
+        }
         rc = pl_queues_lease(w->stream, PL_QUEUE_ROLLOUTS, WAIT_MS, &lease, &w->err);
         if (rc == PL_ENOENT) {
             rc = PL_OK;
@@ -419,16 +464,63 @@ static int open_desk(struct rewarder *r, struct pl_desk **ret_desk, struct pl_er
     return rc;
 }
 
+/* What must agree with the run. */
+static int set_lines(struct rewarder *r, struct pl_error *err)
+{
+    const struct pl_run_conf *conf = &r->daemon->conf;
+    char tokenizer[65];
+    int rc = pl_agreement_tokenizer(conf->model, tokenizer, err);
+
+    if (rc < 0)
+        return rc;
+    rc = pl_agreement_lines(conf, PL_DEPENDS_REWARDER, NULL, tokenizer, &r->lines);
+    r->sum = pl_agreement_sum(r->lines.data, r->lines.len);
+    return rc < 0 ? pl_fail(err, rc, "no memory for the rewarder") : PL_OK;
+}
+
+/* Whether it agrees with the run, and in which life that is; it waits where nobody can say. */
+static int look_at_run(struct rewarder *r, struct pl_queues *stream, struct pl_member *member,
+                       struct pl_error *err)
+{
+    const bool waited = member->why[0];
+    const int rc = pl_member_look(member, stream, err);
+    const bool waits = member->why[0];
+
+    if (rc < 0)
+        return rc;
+    if (waits)
+        pl_vitals_unready("run", member->why);
+    else
+        pl_vitals_ready("run");
+    if (waits && !waited)
+        pl_warn("run event=waiting reason=\"%s\"", member->why);
+    if (!waits && !pl_life_same(&member->life, &r->life))
+        pl_info("run event=joined run_id=%s life=%llu", member->life.run_id,
+                (unsigned long long)member->life.number);
+    pthread_mutex_lock(&r->lock);
+    r->life = waits ? (struct pl_life){{0}, 0} : member->life;
+    pthread_mutex_unlock(&r->lock);
+    return PL_OK;
+}
+
 /* Until a signal comes or a thread fails. */
 static int supervise(struct rewarder *r, struct pl_error *err)
 {
     const struct timespec tick = {0, 100000000};
+    struct pl_member member = {.lines = r->lines.data};
     struct pl_queues *stream = NULL;
     int rc = open_stream(r, r->daemon->name, &stream, err);
 
+    pl_vitals_unready("run", "Redis was not asked yet");
     if (rc == PL_OK)
         pl_vitals_ready("start");
     for (unsigned n = 0; rc == PL_OK && !pl_daemon_stopping(NULL); n++) {
+        const bool waits = member.why[0] && n % 5 == 0;
+
+        if (atomic_exchange(&r->again, false) || waits || n % (10 * HEARTBEAT_S) == 0)
+            rc = look_at_run(r, stream, &member, err);
+        if (rc < 0)
+            break;
         if (n % (10 * HEARTBEAT_S) == 0)
             beat(r, stream);
         nanosleep(&tick, NULL);
@@ -450,6 +542,8 @@ int pl_rewarder_run(struct pl_daemon *daemon, struct pl_error *err)
     size_t started = 0;
     int rc;
 
+    pl_buf_init(&r.lines, LINES_MAX);
+    pthread_mutex_init(&r.lock, NULL);
     pl_rewarder_opts(&daemon->conf, &r.opts);
     pl_rewarder_shown_make(&r.shown, pl_window_meters(daemon->window));
     r.redis = pl_run_conf_redis(&daemon->conf);
@@ -460,6 +554,8 @@ int pl_rewarder_run(struct pl_daemon *daemon, struct pl_error *err)
         rc = pl_config_load(daemon->conf.model, &config, err);
     if (rc == PL_OK)
         r.vocab = config.vocab;
+    if (rc == PL_OK)
+        rc = set_lines(&r, err);
     if (rc == PL_OK)
         rc = open_voucher(&r, err);
     if (rc == PL_OK)
@@ -492,6 +588,8 @@ int pl_rewarder_run(struct pl_daemon *daemon, struct pl_error *err)
     pl_keys_destroy(r.keys);
     pl_voucher_close(r.voucher);
     pl_tokenizer_destroy(tokenizer);
+    pl_buf_release(&r.lines);
+    pthread_mutex_destroy(&r.lock);
     free(r.redis);
     free(workers);
     return rc;

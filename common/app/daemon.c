@@ -5,6 +5,7 @@
 #include "common/app/signals.h"
 #include "common/app/vitals.h"
 #include "common/app/window.h"
+#include "common/base/build.h"
 #include "common/base/log.h"
 
 #include <omp.h>
@@ -126,8 +127,9 @@ static int run(const struct pl_daemon_role *role, struct pl_daemon *daemon)
     rc = pl_window_open(&window, &daemon->window, &err);
     make_meters(pl_window_meters(daemon->window));
     at = pl_window_address(daemon->window);
-    pl_info("start role=%s name=%s run=%s version=%s threads=%d http=%s", role->role, daemon->name,
-            daemon->conf.name, PL_VERSION, omp_get_max_threads(), at[0] ? at : "none");
+    pl_info("start role=%s name=%s run=%s version=%s build=%s threads=%d http=%s", role->role,
+            daemon->name, daemon->conf.name, PL_VERSION, pl_build(), omp_get_max_threads(),
+            at[0] ? at : "none");
     if (daemon->conf.insecure && !daemon->conf.keys[0])
         pl_warn(
             "start event=insecure reason=\"link.insecure is yes and link.keys is empty: whoever "
@@ -167,6 +169,8 @@ int pl_daemon_main(const struct pl_daemon_role *role, int argc, char **argv)
     struct options options;
     int status;
 
+    if (role->build)
+        pl_build_set(role->build);
     if (!pl_options_read(&command, argc, argv, &options, &status))
         return status;
     if (pl_run_conf_load(options.config, options.assignments.items, options.assignments.count,

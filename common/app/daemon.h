@@ -27,6 +27,7 @@ struct pl_daemon {
 };
 
 struct pl_daemon_role {
+    const char *build; /* PL_BUILD of build_tag.h */
     const char *program, *about;
     const char *role;                                  /* "actor"; the default of --name */
     size_t (*threads)(const struct pl_run_conf *conf); /* OpenMP threads; 0: all */

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #define CONF         struct pl_run_conf
 #define GROUP(title) PL_OPTION_GROUP(title)
 #define FLAG(field, name_, initial_, help_)                                                        \
@@ -38,6 +36,8 @@ static const struct pl_option rows[] = {
      .help = "seed of data order and sampling"},
     SIZE(memory_max, "run.memory_max", "0", 0, 0,
          "most bytes a program may plan; 0: the machine's"),
+    TEXT(takeover, "run.takeover", "RUN_ID", "",
+         "id of another run whose place in Redis this one takes: what Redis holds of it goes"),
 
     GROUP("Model"),
     TEXT(model, "model.path", "DIR", "", "model folder to start from; it is the reference too"),
@@ -193,6 +193,9 @@ static const struct pl_option rows[] = {
 
     GROUP("Trainer"),
     SIZE(steps, "trainer.total_training_steps", "100", 1, 1e9, "steps of the run"),
+    ONE_OF(resume, "trainer.resume", "strict", "strict|changed",
+           "a run that goes on with something changed that enters its bits: strict: it does not, "
+           "and says what; changed: it does, and what was sampled before is made again"),
     SIZE(save_freq, "trainer.save_freq", "20", 1, 1e9, "steps between checkpoints"),
     SIZE(save_seconds, "trainer.save_seconds", "1800", 0, 1e9,
          "a checkpoint too after a step when the last one is so many seconds old; 0: none"),
@@ -418,61 +421,6 @@ void pl_run_conf_release(struct pl_run_conf *conf)
 int pl_run_conf_print(const struct pl_run_conf *conf, bool comments, struct pl_buf *buf)
 {
     return pl_settings_print(&table, conf, comments, buf);
-}
-
-/* Whether a setting enters the bits of the run; what is left out can be changed between starts. */
-static bool enters_the_bits(const char *line)
-{
-    static const char *const out[] = {"run.name",
-                                      "run.dir",
-                                      "run.memory_max",
-                                      "workers.",
-                                      "link.",
-                                      "redis.",
-                                      "http.",
-                                      "relay.",
-                                      "audit.",
-                                      "log.",
-                                      "reward.exec.timeout_s",
-                                      "reward.exec.memory_mb",
-                                      "trainer.save_freq",
-                                      "trainer.save_seconds",
-                                      "trainer.max_rollouts_to_keep",
-                                      "trainer.max_ckpt_to_keep",
-                                      "trainer.rollout_freq",
-                                      "trainer.total_training_steps"};
-
-    for (size_t i = 0; i < sizeof out / sizeof *out; i++)
-        if (strncmp(line, out[i], strlen(out[i])) == 0)
-            return false;
-    return true;
-}
-
-int pl_run_conf_hash(const struct pl_run_conf *conf, char ret_hex[65])
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    struct pl_buf all, part;
-    unsigned n = 0;
-    int rc;
-
-    pl_buf_init(&all, 1 << 20);
-    pl_buf_init(&part, 1 << 20);
-    rc = pl_settings_print(&table, conf, false, &all);
-    for (char *line = all.data; rc == PL_OK && line && *line;) {
-        char *end = strchr(line, '\n');
-        const size_t len = end ? (size_t)(end - line) + 1 : strlen(line);
-
-        if (enters_the_bits(line))
-            rc = pl_buf_append(&part, line, len);
-        line += len;
-    }
-    if (rc == PL_OK && EVP_Digest(part.data, part.len, digest, &n, EVP_sha256(), NULL) != 1)
-        rc = PL_ENOMEM;
-    for (unsigned i = 0; rc == PL_OK && i < 32; i++)
-        snprintf(ret_hex + (size_t)2 * i, 3, "%02x", digest[i]);
-    pl_buf_release(&all);
-    pl_buf_release(&part);
-    return rc;
 }
 
 static char *given_or(const char *given, const char *scheme, const char *dir, const char *name)

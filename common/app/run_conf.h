@@ -21,6 +21,8 @@
 #define PL_KL_WORDS "k1|abs|k2|low_var_kl" /* enum pl_kl */
 
 enum pl_rollout_mode { PL_ROLLOUT_PINNED, PL_ROLLOUT_LATEST };
+/* Whether a run goes on where something that enters its bits is not as it was. */
+enum pl_resume { PL_RESUME_STRICT, PL_RESUME_CHANGED };
 /* auto: token in latest mode, else none; pl_run_conf_correction() says which */
 #define PL_CORRECTION_WORDS "auto|none|token|sequence"
 enum pl_correction_kind {
@@ -103,6 +105,7 @@ struct pl_run_conf {
     /* trainer */
     size_t steps;                      /* trainer.total_training_steps */
     size_t save_seconds;               /* trainer.save_seconds; 0: by steps alone */
+    int resume;                        /* trainer.resume: enum pl_resume */
     size_t save_freq, test_freq, keep; /* trainer.save_freq, test_freq, max_ckpt_to_keep */
     bool val_before_train;
     size_t rollouts_max;  /* trainer.max_rollouts_to_keep; 0: all */
@@ -127,7 +130,8 @@ struct pl_run_conf {
     size_t learner_drain_s;                   /* workers.learner_drain_s */
     size_t held_mb;                           /* link.held_mb */
     size_t lease_s, deliveries_max;
-    size_t memory_max;         /* run.memory_max in bytes, 0: what the machine has */
+    const char *takeover; /* run.takeover: the run_id whose place in Redis is taken, "" nobody's */
+    size_t memory_max;    /* run.memory_max in bytes, 0: what the machine has */
     int log_format, log_level; /* log.format: enum pl_log_format; log.level: enum pl_level */
     const char *http_listen;   /* http.listen: "" nowhere */
     struct pl_settings_text *text;
@@ -147,10 +151,6 @@ const struct pl_command *pl_run_conf_table(void); /* for help */
 /* The resolved whole as YAML that reads back to the same, every key with its help as a comment when
  * `comments`. */
 int pl_run_conf_print(const struct pl_run_conf *conf, bool comments, struct pl_buf *buf);
-
-/* SHA-256, in hex, of what enters the bits of the run: not names, folders, counts of
- * processes. PL_ENOMEM. */
-int pl_run_conf_hash(const struct pl_run_conf *conf, char ret_hex[65]);
 
 /* What algorithm.rollout_correction.rollout_is comes to: never auto. */
 enum pl_correction_kind pl_run_conf_correction(const struct pl_run_conf *conf);

@@ -495,6 +495,30 @@ void pl_settings_release(const struct pl_command *table, void *conf, struct pl_s
     }
 }
 
+static void clear_lists(const struct pl_command *table, void *conf)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (table->options[i].kind == PL_OPTION_KIND_LIST)
+            *(struct pl_option_list *)pl_option_place(&table->options[i], conf) =
+                (struct pl_option_list){0};
+}
+
+int pl_settings_defaults(const struct pl_command *table, void *conf,
+                         struct pl_settings_text **ret_text, struct pl_error *err)
+{
+    struct pl_settings_text *texts = NULL;
+    struct loader l = {table, conf, &texts, err};
+    int rc;
+
+    clear_lists(table, conf);
+    rc = set_defaults(&l);
+    if (rc < 0)
+        pl_settings_release(table, conf, texts);
+    else
+        *ret_text = texts;
+    return rc;
+}
+
 int pl_settings_load(const struct pl_command *table, const char *path, char *const *assignments,
                      size_t count, void *conf, struct pl_settings_text **ret_text,
                      struct pl_error *err)
@@ -503,10 +527,7 @@ int pl_settings_load(const struct pl_command *table, const char *path, char *con
     struct loader l = {table, conf, &texts, err};
     int rc;
 
-    for (size_t i = 0; i < table->count; i++)
-        if (table->options[i].kind == PL_OPTION_KIND_LIST)
-            *(struct pl_option_list *)pl_option_place(&table->options[i], conf) =
-                (struct pl_option_list){0};
+    clear_lists(table, conf);
     rc = set_defaults(&l);
     if (rc == PL_OK && path)
         rc = load_file(&l, path, 0);
@@ -601,6 +622,11 @@ static int print_value(const struct pl_option *option, const void *place, struct
         break;
     }
     return PL_OK;
+}
+
+int pl_settings_value(const struct pl_option *option, const void *conf, struct pl_buf *buf)
+{
+    return print_value(option, (const char *)conf + option->place, buf);
 }
 
 int pl_settings_print(const struct pl_command *table, const void *conf, bool comments,

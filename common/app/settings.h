@@ -43,6 +43,14 @@ int pl_settings_each(const char *path,
                      void (*each)(void *at, const char *key, const char *value, bool item),
                      void *at, struct pl_error *err);
 
+/* Every default of the table, neither a file's nor a variable's; ended with pl_settings_release().
+ */
+int pl_settings_defaults(const struct pl_command *table, void *conf,
+                         struct pl_settings_text **ret_text, struct pl_error *err);
+
+/* Append the value of one row, as pl_settings_print() writes it. PL_ENOMEM, PL_EFULL. */
+int pl_settings_value(const struct pl_option *option, const void *conf, struct pl_buf *buf);
+
 /* All settings as YAML that reads back to the same; with `comments` each under its help. */
 int pl_settings_print(const struct pl_command *table, const void *conf, bool comments,
                       struct pl_buf *buf);

@@ -4,6 +4,7 @@
 #include "common/app/machine.h"
 #include "common/app/process.h"
 #include "common/app/vitals.h"
+#include "common/base/build.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -55,8 +56,8 @@ static void make(struct pl_window *w, const struct pl_window_opts *opts)
     pl_meters_common(m, "run", opts->run);
     pl_meter_set(pl_meters_gauge(m, "plait_build_info",
                                  "1; the labels say which program this is, and which worker.",
-                                 "version", PL_VERSION, "role", opts->role, "worker", opts->worker,
-                                 NULL),
+                                 "version", PL_VERSION, "build", pl_build(), "role", opts->role,
+                                 "worker", opts->worker, NULL),
                  1.0);
     for (enum state s = STARTING; s < STATES; s++)
         w->up[s] = pl_meters_gauge(m, "plait_up", "1 for the state that the program is in, else 0.",

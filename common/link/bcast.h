@@ -16,7 +16,7 @@
  *
  * With keys all connections are CURVE, the source lets in whom its list names (door.h) and signs
  * what it publishes (seal.h); a sink believes nothing else. What is announced never makes a sink go
- * back to an older version.
+ * back to an older version, but of another life of the run (proto/life.h), which is another policy.
  *
  * Source and sink each have a thread of their own; functions here may be called from one other
  * thread.
@@ -27,6 +27,7 @@
 #include "common/base/err.h"
 #include "common/link/door.h"
 #include "common/link/keys.h"
+#include "proto/life.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -51,6 +52,7 @@ struct pl_bcast_table {
 
 struct pl_weights_source_opts {
     const char *run;
+    struct pl_life life;               /* goes with every version */
     const char *pub_bind, *serve_bind; /* "ipc:///run/x.pub", "tcp://127.0.0.1:0" */
     struct pl_bcast_table table;
     size_t versions_max;        /* kept in memory; older ones must be dropped first */
@@ -118,6 +120,13 @@ void pl_weights_sink_destroy(struct pl_weights_sink *sink);
  * A sink fetches each version that is announced as soon as it hears of it, and on request any
  * other.
  */
+
+/*
+ * From now on only versions of this life of the run count: those of others that are here go, and
+ * what is announced of them is not heard. Until it is called the life that was announced last is
+ * the one. Values that were lent must not be read any more.
+ */
+void pl_weights_sink_life(struct pl_weights_sink *sink, const struct pl_life *life);
 
 /* The newest version that was announced, 0: none yet (versions begin at 1). */
 uint64_t pl_weights_sink_newest(const struct pl_weights_sink *sink);

@@ -920,7 +920,7 @@ end
 
 -- batch index entry sha1 reason worker strikes pb: what an actor made of a group is not what was asked for,
 -- as a rewarder says of the rollout `entry`, or the learner (entry '') of the scored group of that sha1. It
--- goes to `dead`, the group is to be made anew, and the actor has a strike; at that many of them, 0: never,
+-- goes to `dead`, the group is to be made anew, and the actor has a strike (strikes -1: none); at that many, 0: never,
 -- it is quarantined.
 local function refuse(keys, argv)
     local prefix, b, index, entry, strikes = keys[1], argv[1], argv[2], argv[3], tonumber(argv[7])
@@ -944,7 +944,7 @@ local function refuse(keys, argv)
     redis.call('XADD', prefix .. 'dead', '*', 'id', b .. ':' .. index, 'reason', argv[5], 'where',
         entry == '' and 'scored' or 'rollouts', 'worker', argv[6], 'deliveries', 1, 'actor', actor, 'pb', argv[8])
     unmake(prefix, b, index, kind, held, 'refused')
-    if (add(prefix .. 'strikes', actor, 1) or strikes) >= strikes and strikes > 0 then
+    if strikes >= 0 and (add(prefix .. 'strikes', actor, 1) or strikes) >= strikes and strikes > 0 then
         bar(prefix, actor, argv[5])
     end
     return 'DONE'

@@ -76,7 +76,10 @@ static int refuse(struct pl_queues *s, const struct pl_queues_place *place, cons
     pl_redis_word(&args, sha1);
     pl_redis_word(&args, reason);
     pl_redis_word(&args, s->worker);
-    pl_redis_count(&args, strikes);
+    if (strikes == PL_GUARD_BLAMELESS)
+        pl_redis_word(&args, "-1");
+    else
+        pl_redis_count(&args, strikes);
     pl_redis_bytes(&args, pb, pb_len);
     return pl_queues_outcome(s, &args, &outcome, err);
 }

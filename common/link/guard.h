@@ -14,6 +14,9 @@
 
 #include "common/link/queues.h"
 
+/* For `strikes` below: it is nobody's fault, and is not counted. */
+#define PL_GUARD_BLAMELESS UINT32_MAX
+
 /* What a rollout is the answer to. */
 struct pl_asked {
     char actor[80]; /* who handed it over; "" where that is not known (any more) */

@@ -1,5 +1,6 @@
 #include "common/link/queues.h"
 
+#include "common/base/build.h"
 #include "common/base/check.h"
 #include "common/base/logfmt.h"
 #include "common/link/library.h"
@@ -991,7 +992,7 @@ static int note_process(struct pl_queues *s, const char *key, struct pl_error *e
                                       {"clock", clock_text(clock)},
                                       {"restarts", restarts ? restarts : ""},
                                       {"beat", beat},
-                                      {"build", PL_VERSION}};
+                                      {"build", pl_build()}};
 
     if (gethostname(host, sizeof host - 1) < 0)
         host[0] = '\0';

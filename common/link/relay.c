@@ -152,17 +152,21 @@ static void say(struct pl_relay *r, const char *fmt, ...)
 static void announced(void *at, const struct pl_announcement *what, const void *bytes, size_t len)
 {
     struct pl_relay *r = at;
-    const struct pl_manifest *m = pl_shelf_manifest(r->shelf, what->version);
+    const struct pl_manifest *m;
     const struct pl_item manifest = manifest_of(what->version);
-    const bool news = what->version != r->announced.version ||
+    const bool other = !pl_life_same(&what->life, &r->announced.life);
+    const bool news = other || what->version != r->announced.version ||
                       memcmp(what->hash, r->announced.hash, sizeof what->hash) != 0;
 
     pl_buf_clear(&r->announcement);
     if (pl_buf_append(&r->announcement, bytes, len) < 0)
         return;
+    if (other) /* the run goes on differently: none of it is of use */
+        pl_shelf_clear(r->shelf);
     r->announced = *what;
     r->counts.newest = what->version;
     announce(r);
+    m = pl_shelf_manifest(r->shelf, what->version);
     if (m && memcmp(m->hash, what->hash, sizeof m->hash) != 0) {
         pl_shelf_forget(r->shelf, what->version);
         m = NULL;
@@ -177,11 +181,17 @@ static void announced(void *at, const struct pl_announcement *what, const void *
 
 /* ---- what comes from upstream ---- */
 
-/* The manifest that was announced is that of its hash. */
+/* A manifest is of the life that was announced, and the announced one of its hash. */
 static int check_announced(const struct pl_relay *r, uint64_t version, struct pl_error *err)
 {
     const struct pl_manifest *m = pl_shelf_manifest(r->shelf, version);
 
+    if (r->announced.version > 0 && !pl_life_same(&m->life, &r->announced.life)) {
+        pl_shelf_forget(r->shelf, version);
+        return pl_fail(err, PL_EFORMAT,
+                       "the manifest of version %llu is of another life of the run",
+                       (unsigned long long)version);
+    }
     if (version != r->announced.version || memcmp(m->hash, r->announced.hash, sizeof m->hash) == 0)
         return PL_OK;
     pl_shelf_forget(r->shelf, version);

@@ -420,6 +420,13 @@ void pl_shelf_forget(struct pl_shelf *shelf, uint64_t version)
         drop_version(shelf, v);
 }
 
+void pl_shelf_clear(struct pl_shelf *shelf)
+{
+    for (size_t i = 0; i < VERSIONS_MAX; i++)
+        if (shelf->versions[i])
+            drop_version(shelf, &shelf->versions[i]);
+}
+
 struct pl_shelf_stats pl_shelf_stats(const struct pl_shelf *shelf)
 {
     struct pl_shelf_stats stats = shelf->stats;

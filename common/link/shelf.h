@@ -66,6 +66,7 @@ int pl_shelf_add_chunk(struct pl_shelf *shelf, const struct pl_item *item, const
                        size_t len, struct pl_error *err);
 
 void pl_shelf_forget(struct pl_shelf *shelf, uint64_t version);
+void pl_shelf_clear(struct pl_shelf *shelf); /* all versions */
 
 struct pl_shelf_stats {
     size_t bytes, bytes_most; /* kept now, and the most there ever was */

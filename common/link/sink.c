@@ -40,6 +40,7 @@ enum {
 
 /* A version that is there, whole and checked. */
 struct ready {
+    struct pl_life life;
     uint64_t version;
     uint16_t *values;
     unsigned char hash[PL_WEIGHTS_HASH];
@@ -92,6 +93,10 @@ struct pl_weights_sink {
     pthread_cond_t changed;
     struct ready ready[VERSIONS_MAX + 1]; /* oldest first; the one that is lent is one more */
     size_t count;
+    struct pl_life life;           /* the only one that counts */
+    bool told;                     /* by the owner; else by what is announced */
+    struct pl_life announced_life; /* with the version: what was announced last */
+    uint64_t announced;
     uint64_t newest, wanted, lent; /* lent: the owner reads its values; 0: none */
     bool stop, woken;
     char heard[320]; /* what went wrong last */
@@ -130,7 +135,7 @@ static void give_room(struct pl_weights_sink *s, uint16_t *room)
 static const struct ready *find(const struct pl_weights_sink *s, uint64_t version)
 {
     for (size_t i = 0; i < s->count; i++)
-        if (s->ready[i].version == version)
+        if (s->ready[i].version == version && pl_life_same(&s->ready[i].life, &s->life))
             return &s->ready[i];
     return NULL;
 }
@@ -249,6 +254,23 @@ static void pull_begin(struct pl_weights_sink *s)
     ask(s, PL_WEIGHTS_MANIFEST, 0);
 }
 
+static void forget(struct pl_weights_sink *s, size_t i)
+{
+    give_room(s, s->ready[i].values);
+    s->count--;
+    memmove(s->ready + i, s->ready + i + 1, (s->count - i) * sizeof *s->ready);
+}
+
+/* What is of another life of the run. Between two pulls: none of it is a base. */
+static void forget_others(struct pl_weights_sink *s)
+{
+    for (size_t i = 0; i < s->count;)
+        if (pl_life_same(&s->ready[i].life, &s->life))
+            i++;
+        else
+            forget(s, i);
+}
+
 /* Forget the oldest versions but the one that is lent, until one more may be kept. */
 static void make_place(struct pl_weights_sink *s)
 {
@@ -262,9 +284,7 @@ static void make_place(struct pl_weights_sink *s)
             i++;
             continue;
         }
-        give_room(s, s->ready[i].values);
-        s->count--;
-        memmove(s->ready + i, s->ready + i + 1, (s->count - i) * sizeof *s->ready);
+        forget(s, i);
     }
 }
 
@@ -272,13 +292,19 @@ static void make_place(struct pl_weights_sink *s)
 static void pull_finish(struct pl_weights_sink *s)
 {
     struct pull *p = &s->pull;
-    struct ready new = {.version = p->version, .values = p->values};
+    struct ready new = {.life = p->manifest.life, .version = p->version, .values = p->values};
     size_t at;
 
     (void)PL_FAILPOINT("weights.whole");
     memcpy(new.hash, p->manifest.hash, sizeof new.hash);
-    p->values = NULL;
     pthread_mutex_lock(&s->lock);
+    if (!pl_life_same(&new.life, &s->life)) { /* which has ended meanwhile */
+        pthread_mutex_unlock(&s->lock);
+        pull_end(s);
+        return;
+    }
+    p->values = NULL;
+    forget_others(s);
     make_place(s);
     for (at = s->count; at > 0 && s->ready[at - 1].version > new.version; at--)
         s->ready[at] = s->ready[at - 1];
@@ -295,10 +321,17 @@ static void pull_finish(struct pl_weights_sink *s)
 }
 
 /* Whether a manifest is of what was asked for, and of the model that is here. */
-static int check_manifest(const struct pl_weights_sink *s, struct pl_error *err)
+static int check_manifest(struct pl_weights_sink *s, struct pl_error *err)
 {
+    bool same;
+
     if (s->pull.manifest.values != s->opts.table.values)
         return pl_fail(err, PL_EFORMAT, "the manifest is of another run, version or shape");
+    pthread_mutex_lock(&s->lock);
+    same = pl_life_same(&s->pull.manifest.life, &s->life);
+    pthread_mutex_unlock(&s->lock);
+    if (!same)
+        return pl_fail(err, PL_ENOENT, "the source has this version of another life of the run");
     return pl_manifest_check(&s->pull.manifest, s->run, s->pull.version, err);
 }
 
@@ -355,8 +388,10 @@ static void take_manifest(struct pl_weights_sink *s, const void *bytes, size_t l
     struct pull *p = &s->pull;
     struct pl_error err = {0};
 
-    if (read_manifest(s, bytes, len, &err) < 0) {
-        pull_fail(s, err.text, true);
+    const int rc = read_manifest(s, bytes, len, &err);
+
+    if (rc < 0) {
+        pull_fail(s, err.text, rc != PL_ENOENT);
         return;
     }
     choose_transfer(s);
@@ -526,7 +561,14 @@ static void take_announcement(struct pl_weights_sink *s, const void *bytes, size
         pl_announcement_decode(sealed.body, sealed.len, &a, NULL) == PL_OK &&
         strcmp(a.run, s->run) == 0) {
         pthread_mutex_lock(&s->lock);
-        s->newest = a.version > s->newest ? a.version : s->newest;
+        s->announced_life = a.life;
+        s->announced = a.version;
+        if (!s->told && !pl_life_same(&a.life, &s->life)) {
+            s->life = a.life;
+            s->newest = 0;
+        }
+        if (pl_life_same(&a.life, &s->life))
+            s->newest = a.version > s->newest ? a.version : s->newest;
         pthread_mutex_unlock(&s->lock);
     }
     pl_sealed_release(&sealed);
@@ -735,6 +777,19 @@ void pl_weights_sink_destroy(struct pl_weights_sink *sink)
     free(sink->pub);
     free(sink->serve);
     free(sink);
+}
+
+void pl_weights_sink_life(struct pl_weights_sink *sink, const struct pl_life *life)
+{
+    pthread_mutex_lock(&sink->lock);
+    sink->told = true;
+    sink->lent = 0;
+    if (!pl_life_same(&sink->life, life)) {
+        sink->life = *life;
+        sink->newest = pl_life_same(&sink->announced_life, life) ? sink->announced : 0;
+    }
+    pthread_mutex_unlock(&sink->lock);
+    wake(sink);
 }
 
 uint64_t pl_weights_sink_newest(const struct pl_weights_sink *sink)

@@ -95,6 +95,7 @@ static void announce(struct pl_weights_source *s)
     if (a.version == 0)
         return;
     strcpy(a.run, s->run);
+    a.life = s->opts.life;
     pl_buf_init(&body, PL_WEIGHTS_MESSAGE_MAX);
     pl_buf_init(&buf, PL_WEIGHTS_MESSAGE_MAX);
     if (pl_announcement_encode(&a, &body) == PL_OK &&
@@ -440,6 +441,7 @@ static int make_manifest(struct pl_weights_source *s, struct version *v, struct 
     int rc;
 
     strcpy(m.run, s->run);
+    m.life = s->opts.life;
     memcpy(m.hash, v->hash, sizeof m.hash);
     m.transfers[0] =
         (struct pl_transfer){.snapshot = true, .chunks = v->snapshot, .chunk_count = v->blocks};

@@ -313,3 +313,13 @@ const char *pl_blas_core(void)
 {
     return openblas_get_corename();
 }
+
+/* The first two words of its configuration; what else there is may be another on every machine. */
+void pl_blas_version(char *ret_version, size_t size)
+{
+    const char *all = openblas_get_config();
+    size_t len = strcspn(all, " ");
+
+    len += all[len] ? 1 + strcspn(all + len + 1, " ") : 0;
+    snprintf(ret_version, size, "%.*s", (int)len, all);
+}

@@ -59,5 +59,7 @@ void pl_gemm_db(float *db, const float *dy, size_t lddy, size_t M, size_t N);
 double pl_blas_peak_gflops(void);
 const char *
 pl_blas_core(void); /* the kernel set OpenBLAS chose: "Haswell", "Zen", "SkylakeX", ... */
+/* "OpenBLAS 0.3.21", of the library that was found at run time; at most `size` bytes. */
+void pl_blas_version(char *ret_version, size_t size);
 
 #endif

@@ -537,3 +537,18 @@ json_t *pl_config_json(const struct pl_config *config)
     json_decref(more);
     return root;
 }
+
+int pl_config_sizes(const struct pl_config *config, struct pl_buf *out)
+{
+    const struct pl_config *c = config;
+    int rc =
+        pl_buf_printf(out, "%s C=%zu L=%zu H=%zu G=%zu D=%zu F=%zu V=%zu theta=%.9g eps=%.9g%s%s",
+                      c->arch == PL_ARCH_QWEN2 ? "qwen2" : "llama", c->hidden, c->layers, c->heads,
+                      c->kv_heads, c->head_dim, c->ffn, c->vocab, c->rope_theta, (double)c->rms_eps,
+                      c->tied ? " tied" : "", c->qkv_bias ? " bias" : "");
+
+    if (rc == PL_OK && c->rope_kind != PL_ROPE_PLAIN)
+        rc = pl_buf_printf(out, " rope=%d,%.9g,%.9g,%.9g,%zu", (int)c->rope_kind, c->rope_factor,
+                           c->rope_low_freq, c->rope_high_freq, c->rope_original_positions);
+    return rc;
+}

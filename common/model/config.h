@@ -9,6 +9,7 @@
 #ifndef PL_MODEL_CONFIG_H
 #define PL_MODEL_CONFIG_H
 
+#include "common/base/buf.h"
 #include "common/base/err.h"
 
 #include <jansson.h>
@@ -65,6 +66,9 @@ int pl_config_generation(const char *model_dir, struct pl_config *config, struct
 
 /* DIR/config.json, then pl_config_generation(). PL_ENOENT: there is no config.json. */
 int pl_config_load(const char *model_dir, struct pl_config *ret_config, struct pl_error *err);
+
+/* Append all that a forward pass goes by, in words of one line: "qwen2 C=64 L=2 ...". PL_ENOMEM. */
+int pl_config_sizes(const struct pl_config *config, struct pl_buf *out);
 
 /* As Transformers writes it ("torch_dtype": "bfloat16"); a new reference, NULL when memory is out.
  */

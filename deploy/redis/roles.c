@@ -43,6 +43,7 @@ static const struct rule actor_rules[] = {
     {"+hset", "W:scored:*"},
     {"+hget +hexists", "R:quarantine"},
     {"+hmget", "R:run"},
+    {"+get", "R:learner"},
     {"+hmget +hset +hincrby", "RW:batch:*"},
     {"+hincrby +hdel", "RW:ledger"},
     {"+hset +hdel +pexpire", "W:worker:*"},
@@ -60,6 +61,7 @@ static const struct rule rewarder_rules[] = {
     {"+hincrby +hdel", "RW:ledger RW:strikes"},
     {"+hsetnx", "W:quarantine"},
     {"+hmget", "R:run"},
+    {"+get", "R:learner"},
     {"+hset +hdel +pexpire", "W:worker:*"},
 };
 

@@ -1,5 +1,7 @@
 #include "deploy/relay/relay.h"
 
+#include <build_tag.h>
+
 static size_t threads(const struct pl_run_conf *conf)
 {
     (void)conf;
@@ -9,6 +11,7 @@ static size_t threads(const struct pl_run_conf *conf)
 int main(int argc, char **argv)
 {
     const struct pl_daemon_role role = {
+        .build = PL_BUILD,
         .program = "plait-relay",
         .about = "Passes weights on: has each version once from the learner, or from another "
                  "relay, and serves it to those nearby out of a bounded cache. Any number may run; "

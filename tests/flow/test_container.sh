@@ -51,7 +51,7 @@ says config.Cmd '["help"]'
 says config.StopSignal SIGTERM
 says config.WorkingDir /var/lib/plait
 says config.Env '["PATH=/usr/bin","HOME=/tmp"]'
-version=$("$build/deploy/plait" --version)
+version=$("$build/deploy/plait" --version | head -n 1)
 # "json" takes a dot for a step, and these have dots
 for label in "title\":\"plait\"" "version\":\"${version#plait }\"" "licenses\":\"Apache-2.0\"" \
     "revision\":\"" "created\":\"2" "description\":\"Trains"; do

@@ -155,7 +155,7 @@ has err "'whole' is there already: go on with the run in it by --resume, or give
 one_sentence
 # shellcheck disable=SC2086
 sft 1 $train --output whole --epochs 121 --eval-file sums.jsonl --eval-every 50 --resume --quiet
-has err 'epochs was 120 when the run began and is 121 now'
+has err 'epochs was 120 and is 121 now'
 one_sentence
 head -n 24 sums.jsonl >fewer.jsonl
 sft 1 base fewer.jsonl --template plain.txt --batch-size 13 --lr 3e-3 --output whole --epochs 120 \

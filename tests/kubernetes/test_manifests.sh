@@ -13,7 +13,7 @@ cache=$(mkdir -p "$3" && readlink -f "$3")
 
 npm_modules "$cache"
 overlays
-version=$("$plait" --version)
+version=$("$plait" --version | head -n 1)
 node "$cache/check.mjs" "${version#plait }" $built || wrong 'the manifests are not right'
 checks=$((checks + 1))
 node "$cache/broken.mjs" "${version#plait }" $built >found || {

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static const struct pl_life life; /* of no run */
 static struct pl_errands list;
 
 static int begin_list(void **state)
@@ -60,9 +61,9 @@ static void the_first_of_a_version_is_begun_whatever_is_before_it(void **state)
     add(1, 7);
     first = add(2, 5);
     second = add(3, 5);
-    assert_ptr_equal(pl_errands_begin(&list, 5, false), first);
-    assert_ptr_equal(pl_errands_begin(&list, 5, false), second);
-    assert_null(pl_errands_begin(&list, 5, false));
+    assert_ptr_equal(pl_errands_begin(&list, &life, 5, false), first);
+    assert_ptr_equal(pl_errands_begin(&list, &life, 5, false), second);
+    assert_null(pl_errands_begin(&list, &life, 5, false));
     assert_int_equal(pl_errands_version(&list, 0), 7); /* what runs asks for nothing */
     assert_int_equal(list.count, 3);
     pl_errands_done(&list, first);
@@ -85,10 +86,10 @@ static void what_is_not_begun_is_asked_for(void **state)
     e->begun = other->begun = later->begun = false;
     assert_true(pl_errands_waiting(&list));
     assert_false(pl_errands_asking(&list));
-    assert_null(pl_errands_begin(&list, 5, false));
+    assert_null(pl_errands_begin(&list, &life, 5, false));
     assert_true(pl_errands_asking(&list));
     changes = pl_errands_changes(&list);
-    assert_null(pl_errands_begin(&list, 5, false)); /* once is enough */
+    assert_null(pl_errands_begin(&list, &life, 5, false)); /* once is enough */
     assert_int_equal(pl_errands_changes(&list), changes);
     assert_ptr_equal(pl_errands_unbegun(&list, 5), e);
     pl_errands_begun(&list, e);
@@ -96,8 +97,8 @@ static void what_is_not_begun_is_asked_for(void **state)
     assert_true(pl_errands_drop(&list, other)); /* it is another's */
     assert_null(pl_errands_unbegun(&list, 5));
     assert_false(pl_errands_asking(&list));
-    assert_ptr_equal(pl_errands_begin(&list, 5, false), e);
-    assert_null(pl_errands_begin(&list, 5, false));
+    assert_ptr_equal(pl_errands_begin(&list, &life, 5, false), e);
+    assert_null(pl_errands_begin(&list, &life, 5, false));
     assert_false(pl_errands_asking(&list));
     assert_true(pl_errands_waiting(&list)); /* the later one */
 }
@@ -108,12 +109,12 @@ static void what_is_refused_can_be_taken_and_is_not_begun(void **state)
 
     (void)state;
     running = add(1, 5);
-    assert_ptr_equal(pl_errands_begin(&list, 5, false), running);
+    assert_ptr_equal(pl_errands_begin(&list, &life, 5, false), running);
     add(2, 5);
     add(3, 6);
     add(4, 5);
     assert_int_equal(pl_errands_refuse(&list, 5), 2);
-    assert_null(pl_errands_begin(&list, 5, false));
+    assert_null(pl_errands_begin(&list, &life, 5, false));
     for (int left = 2; (e = pl_errands_take(&list, PL_ERRAND_REFUSED)); left--) {
         assert_int_equal(e->group.version, 5);
         assert_int_equal(list.count, left + 1);
@@ -145,14 +146,15 @@ static void what_wants_the_newest_takes_any_that_is_not_too_old(void **state)
     pinned = add(3, 5);
     assert_true(pl_errands_pinned(&list));
     assert_int_equal(pl_errands_version(&list, 0), 5);
-    assert_ptr_equal(pl_errands_begin(&list, 5, true), pinned); /* before those that came first */
-    assert_null(pl_errands_begin(&list, 5, true));
+    assert_ptr_equal(pl_errands_begin(&list, &life, 5, true),
+                     pinned); /* before those that came first */
+    assert_null(pl_errands_begin(&list, &life, 5, true));
     assert_true(pl_errands_pinned(&list)); /* it runs */
-    assert_ptr_equal(pl_errands_begin(&list, 6, false), old);
-    assert_null(pl_errands_begin(&list, 6, false));
+    assert_ptr_equal(pl_errands_begin(&list, &life, 6, false), old);
+    assert_null(pl_errands_begin(&list, &life, 6, false));
     assert_int_equal(pl_errands_least(&list), 7);
     assert_int_equal(pl_errands_refuse(&list, 6), 0);
-    assert_ptr_equal(pl_errands_begin(&list, 9, false), fresh);
+    assert_ptr_equal(pl_errands_begin(&list, &life, 9, false), fresh);
     assert_int_equal(pl_errands_least(&list), 0);
     pl_errands_done(&list, pinned);
     assert_false(pl_errands_pinned(&list));
@@ -167,7 +169,7 @@ static void a_lost_lease_is_dropped_unless_it_is_begun(void **state)
     (void)state;
     running = add(1, 5);
     waiting = add(2, 6);
-    assert_ptr_equal(pl_errands_begin(&list, 5, false), running);
+    assert_ptr_equal(pl_errands_begin(&list, &life, 5, false), running);
     assert_true(pl_errands_has(&list, &(struct pl_lease){.entry = "2-0"}));
     assert_false(pl_errands_drop(&list, running));
     assert_true(pl_errands_drop(&list, waiting));

@@ -136,7 +136,7 @@ static void metrics_of_every_daemon(void **state)
     assert_int_equal(strtol(said, NULL, 10), 200);
     assert_non_null(strstr(said, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
     assert_non_null(strstr(said, "\nplait_build_info{run=\"demo\",version=\"" PL_VERSION
-                                 "\",role=\"actor\",worker=\"actor-1\"} 1\n"));
+                                 "\",build=\"unknown\",role=\"actor\",worker=\"actor-1\"} 1\n"));
     assert_non_null(strstr(said, "\nplait_x_total{run=\"demo\"} 2\n"));
     assert_non_null(strstr(said, "\nprocess_resident_memory_bytes "));
     assert_non_null(strstr(said, "\nplait_memory_limit_bytes{run=\"demo\"} "));

@@ -133,6 +133,24 @@ bool pl_scene_is_model(const struct pl_scene *scene, const struct pl_weights *we
 
 /* ---- opening ---- */
 
+/* From the newest checkpoint, where there is one that agrees. */
+static int open_models(struct pl_models *models, const struct pl_scene *scene,
+                       struct pl_savepoint *point, struct pl_error *err)
+{
+    struct pl_train_state state;
+    char *checkpoint = NULL;
+    int rc = pl_rundir_latest(scene->conf.dir, &checkpoint, err);
+
+    if (rc == PL_OK)
+        rc = pl_models_load(models, &scene->conf, checkpoint, err);
+    if (rc == PL_OK && checkpoint)
+        rc = pl_state_check(checkpoint, scene->agree, &state, err);
+    if (rc == PL_OK)
+        rc = pl_models_ready(models, checkpoint, point, err);
+    free(checkpoint);
+    return rc;
+}
+
 void pl_scene_open(struct pl_scene *scene)
 {
     struct pl_savepoint point = {0};
@@ -151,8 +169,8 @@ void pl_scene_open(struct pl_scene *scene)
     pl_scratch_text(scene->yaml, text);
     free(text);
     must(pl_run_conf_load(scene->yaml, NULL, 0, &scene->conf, &problem));
-    scene->agree = json_pack("{s:s}", "config_sha256", "as it was");
-    must(pl_models_open(&scene->models, &scene->conf, scene->agree, &point, &problem));
+    scene->agree = json_pack("{s:s}", "run.seed", "7");
+    must(open_models(&scene->models, scene, &point, &problem));
     for (uint64_t step = 0; step < PL_SCENE_STEPS; step++) {
         pl_scene_set(scene, step);
         scene->hashes[step] = hash_models(&scene->models);
@@ -285,7 +303,7 @@ int pl_scene_resume(struct pl_scene *scene, struct pl_scene_found *ret_found, st
     int rc = pl_rundir_open(scene->run, true, &dir, err);
 
     if (rc == PL_OK)
-        rc = pl_models_open(&models, &scene->conf, scene->agree, &point, err);
+        rc = open_models(&models, scene, &point, err);
     if (rc == PL_OK) {
         found.step = point.step;
         found.torn =

@@ -23,6 +23,7 @@
 #include "tests/chaos/torture/scene.h"
 #include "tests/chaos/torture/tree.h"
 
+#include "common/app/agreement.h"
 #include "common/base/buf.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
@@ -108,14 +109,15 @@ static int load_settings(struct pl_error *err)
 {
     struct pl_run_conf conf = {0};
     struct pl_buf text;
-    char hash[65];
+    json_t *rows = NULL;
     int rc = pl_run_conf_load(scene.yaml, NULL, 0, &conf, err);
 
     pl_buf_init(&text, 1 << 20);
     if (rc == PL_OK) {
         rc = pl_run_conf_print(&conf, true, &text);
         if (rc == PL_OK)
-            rc = pl_run_conf_hash(&conf, hash);
+            rc = pl_agreement_bits(&conf, &rows);
+        json_decref(rows);
         if (rc < 0)
             pl_fail(err, rc, "no memory for the settings");
         pl_run_conf_release(&conf);
