@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TICK_MS = 50, STOP_S = 120 };
+enum { TICK_MS = 50 };
 
 static const double LOOK_S = 0.5; /* how often a live screen is drawn */
 
@@ -38,14 +38,18 @@ static const struct pl_option options[] = {
 static const struct pl_command command = {
     .name = "plait up",
     .about = "Runs a training on this machine: a private Redis, rewarders, the learner and actors, "
-             "as children that are started again when they die. Ctrl-C finishes the step that is "
-             "begun, writes a checkpoint and ends; the same command goes on from there.",
+             "as children that are started again when they die. Ctrl-C writes a checkpoint of the "
+             "last finished step and ends; the same command goes on from there. One plait up at a "
+             "time is at work in run.dir.",
     .options = options,
     .count = sizeof options / sizeof options[0],
     .after = "All of it is in the folder run.dir: config.yaml, metrics.jsonl, rollouts/,\n"
              "checkpoints/, logs/, and model/ when it is done. --dry-run lists all settings.\n"
              "A terminal shows how the run stands, as plait status does; elsewhere a line is\n"
-             "printed now and then.\n",
+             "printed now and then.\n\n"
+             "Exit status: 0 the model of the last step is written; 1 something failed again and\n"
+             "again; 2 a person must change something first: settings, files, another plait up\n"
+             "that is at work there; 128 + n it was stopped by signal n.\n",
 };
 
 /* "reward 1.25  accuracy 0.43  ...": what the line has of it. */
@@ -128,20 +132,26 @@ static void show_step(struct view *v)
     pl_progress_update(&v->progress, (uint64_t)step, (uint64_t)v->tokens, note_of(line, note));
 }
 
-static void look(struct view *v)
+static void look(struct view *v, const struct pl_crew *crew)
 {
     if (seconds() - v->looked_s < LOOK_S)
         return;
     v->looked_s = seconds();
     pl_overview_look(&v->source, v->overview);
+    if (!pl_crew_trouble(crew, v->overview->trouble, sizeof v->overview->trouble))
+        v->overview->trouble[0] = '\0';
     pl_screen_draw(&v->screen, v->overview);
 }
 
-static void show(struct view *v)
+static void show(struct view *v, struct pl_crew *crew)
 {
     enum pl_history_line line;
 
     while ((line = pl_history_next(&v->source.history)) != PL_HISTORY_NONE) {
+        const double step = pl_history_number(v->source.history.step, "training/global_step");
+
+        if (step > (double)crew->step)
+            crew->step = (uint64_t)step;
         if (v->quiet)
             continue;
         if (line == PL_HISTORY_EVAL)
@@ -150,7 +160,24 @@ static void show(struct view *v)
             show_step(v);
     }
     if (v->live)
-        look(v);
+        look(v, crew);
+}
+
+/* ---- what the crew tells and asks ---- */
+
+static void say(void *at, const char *sentence)
+{
+    hide(at);
+    fprintf(stderr, "%s\n", sentence);
+}
+
+static void say_doing(void *at, char *text, size_t size)
+{
+    struct view *v = at;
+
+    text[0] = '\0';
+    pl_overview_look(&v->source, v->overview);
+    pl_overview_phase(v->overview, text, size);
 }
 
 static int tend(struct pl_crew *crew, struct view *view, struct pl_error *err)
@@ -161,7 +188,7 @@ static int tend(struct pl_crew *crew, struct view *view, struct pl_error *err)
 
     while (rc == PL_OK && !over && !pl_signals_stop()) {
         rc = pl_crew_tend(crew, &over, err);
-        show(view);
+        show(view, crew);
         nanosleep(&tick, NULL);
     }
     return rc;
@@ -228,36 +255,62 @@ static int try_keys(const struct pl_run_conf *run, struct pl_error *err)
     return rc;
 }
 
-static int up(const struct conf *conf, const struct pl_run_conf *run, bool *ret_keys_wrong,
-              struct pl_error *err)
+/* What the folder holds by now, and how to go on. */
+static void say_stopped(const struct pl_crew *crew, const struct pl_run_conf *run)
 {
-    struct pl_crew crew = {0};
-    struct view view = {0};
-    int rc;
+    const unsigned long long saved = pl_crew_saved(crew), steps = run->steps;
 
-    rc = try_keys(run, err);
-    *ret_keys_wrong = rc < 0;
-    if (rc < 0)
-        return rc;
+    if (saved > 0)
+        fprintf(stderr, "stopped at step %llu of %llu; the same command goes on from there\n",
+                saved, steps);
+    else
+        fprintf(stderr, "stopped before the first checkpoint; the same command begins again\n");
+}
+
+static int up(const struct conf *conf, const struct pl_run_conf *run, struct pl_error *err)
+{
+    struct pl_crew *crew = calloc(1, sizeof *crew);
+    struct pl_error met = {0};
+    struct view view = {0};
+    bool viewed = false;
+    int rc, stopped;
+
+    if (!crew)
+        return pl_fail(err, PL_ENOMEM, "no memory for the run");
     pl_signals_catch();
-    rc = pl_crew_init(&crew, run, conf->config, conf->assignments.items, conf->assignments.count,
+    rc = pl_crew_init(crew, run, conf->config, conf->assignments.items, conf->assignments.count,
                       err);
-    if (rc == PL_OK)
-        rc = open_view(&view, conf, run, err);
-    if (rc == PL_OK)
-        rc = pl_crew_start(&crew, err);
     if (rc == PL_OK) {
-        rc = tend(&crew, &view, err);
-        show(&view);
+        rc = open_view(&view, conf, run, err);
+        viewed = rc == PL_OK;
+    }
+    if (rc == PL_OK) {
+        crew->say = say;
+        crew->doing = say_doing;
+        crew->at = &view;
+        rc = pl_crew_start(crew, err);
+    }
+    if (rc == PL_OK) {
+        rc = tend(crew, &view, err);
+        show(&view, crew);
         hide(&view);
     }
+    if (viewed && pl_signals_stop())
+        say(&view, "stopping: the learner writes a checkpoint of the last finished step; Ctrl-C "
+                   "again leaves at once");
+    stopped = pl_crew_stop(crew, rc < 0, &met);
+    if (rc == PL_OK && stopped < 0) /* else what ended the run is the reason for this too */
+        rc = pl_fail(err, stopped, "%s", met.text);
+    if (viewed)
+        close_view(&view);
+    if (rc == PL_ECANCELED && pl_signals_stop())
+        rc = PL_OK;
     if (rc == PL_OK && pl_signals_stop())
-        fprintf(stderr,
-                "finishing the step that is begun, then a checkpoint; once more to leave at "
-                "once\n");
-    pl_crew_stop(&crew, rc < 0 ? 5.0 : STOP_S);
-    pl_crew_release(&crew);
-    close_view(&view);
+        say_stopped(crew, run);
+    else if (rc == PL_OK)
+        fprintf(stderr, "done: the model is in '%s/model'\n", run->dir);
+    pl_crew_release(crew);
+    free(crew);
     return rc;
 }
 
@@ -266,7 +319,6 @@ int pl_cmd_up(int argc, char **argv)
     struct pl_run_conf run;
     struct pl_error err = {0};
     struct conf conf;
-    bool keys_wrong = false;
     int status, rc;
 
     if (!pl_options_read(&command, argc, argv, &conf, &status))
@@ -275,19 +327,17 @@ int pl_cmd_up(int argc, char **argv)
     if (rc < 0) {
         status = pl_command_refused(&command, &err);
     } else {
-        if (conf.dry_run)
-            rc = print_config(&run);
-        else
-            rc = up(&conf, &run, &keys_wrong, &err);
-        if (rc == PL_OK && !conf.dry_run && !pl_signals_stop())
-            fprintf(stderr, "done: the model is in '%s/model'\n", run.dir);
+        rc = conf.dry_run ? PL_OK : try_keys(&run, &err);
+        if (rc < 0) {
+            status = pl_command_refused(&command, &err);
+        } else {
+            rc = conf.dry_run ? print_config(&run) : up(&conf, &run, &err);
+            status = pl_command_ended(&command, rc, &err);
+        }
+        if (rc == PL_OK && pl_signals_stop())
+            status = 128 + pl_signals_stop();
         pl_run_conf_release(&run);
-        status = rc == PL_OK  ? PL_STATUS_OK
-                 : keys_wrong ? pl_command_refused(&command, &err)
-                              : pl_command_ended(&command, rc, &err);
     }
-    if (rc == PL_OK && pl_signals_stop())
-        status = 128 + pl_signals_stop();
     pl_options_release(&command, &conf);
     return status;
 }

@@ -60,7 +60,9 @@ int pl_result_write(const struct pl_run_conf *conf, uint64_t step, const struct 
     return rc;
 }
 
-int pl_result_step(const char *dir, uint64_t *ret_step, struct pl_error *err)
+/* *ret_id: of whose run, "" where it does not say; its owner is *ret_root. */
+static int read_note(const char *dir, json_t **ret_root, uint64_t *ret_step, const char **ret_id,
+                     struct pl_error *err)
 {
     char *path = pl_strf("%s/model/" PL_RESULT_FILE, dir);
     json_t *root = NULL;
@@ -68,11 +70,41 @@ int pl_result_step(const char *dir, uint64_t *ret_step, struct pl_error *err)
     int rc = path ? pl_json_load(path, JSON_BYTES_MAX, &root, err)
                   : pl_fail(err, PL_ENOMEM, "no memory for '%s'", dir);
 
+    *ret_id = "";
     if (rc == PL_OK)
         rc = pl_json_size(root, "step", path, 0, SIZE_MAX / 2, &step, err);
-    if (rc == PL_OK)
+    if (rc == PL_OK && pl_json_has(root, "run_id"))
+        rc = pl_json_string(root, "run_id", path, ret_id, err);
+    if (rc == PL_OK) {
         *ret_step = step;
-    json_decref(root);
+        *ret_root = root;
+    } else {
+        json_decref(root);
+    }
     free(path);
     return rc;
+}
+
+int pl_result_step(const char *dir, uint64_t *ret_step, struct pl_error *err)
+{
+    json_t *root = NULL;
+    const char *id;
+    const int rc = read_note(dir, &root, ret_step, &id, err);
+
+    json_decref(root);
+    return rc;
+}
+
+bool pl_result_is_of(const char *dir, uint64_t step)
+{
+    char *own = read_id(dir);
+    json_t *root = NULL;
+    uint64_t of = 0;
+    const char *id;
+    const bool is = read_note(dir, &root, &of, &id, NULL) == PL_OK && of == step &&
+                    strcmp(id, own ? own : "") == 0;
+
+    json_decref(root);
+    free(own);
+    return is;
 }

@@ -13,6 +13,7 @@
 #include "common/base/err.h"
 #include "common/model/weights.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define PL_RESULT_FILE "plait_result.json"
@@ -24,5 +25,8 @@ int pl_result_write(const struct pl_run_conf *conf, uint64_t step, const struct 
 /* The step that the result in `dir`, a run.dir, is of. PL_ENOENT: there is no result, or none that
  * says its step; PL_EFORMAT: the file is not as written. PL_EIO, PL_ENOMEM. */
 int pl_result_step(const char *dir, uint64_t *ret_step, struct pl_error *err);
+
+/* Whether the result in `dir` is of that step, and of the run that is in `dir` now. */
+bool pl_result_is_of(const char *dir, uint64_t step);
 
 #endif

@@ -415,6 +415,9 @@ static int read_worker(struct pl_surveyor *s, struct pl_survey *v, const char *n
     w.since_s = (double)count(reply, "since_ms") / 1e3;
     w.restarts = field(reply, "restarts")[0] ? (int)count(reply, "restarts") : -1;
     w.barred = field(reply, "quarantined")[0] == '1';
+    pl_reply_text(w.phase, sizeof w.phase, field(reply, "phase"));
+    if (field(reply, "phase_since_ms")[0])
+        w.phase_s = fmax(0.0, v->now_s - (double)count(reply, "phase_since_ms") / 1e3);
     freeReplyObject(reply);
     rc = pl_reader_count(&s->reader, "PTTL", key, &left_ms, err);
     w.left_s = (double)left_ms / 1000.0;

@@ -48,6 +48,8 @@ struct pl_survey_worker {
     double since_s;          /* since 1970, by its clock; 0: says none */
     int restarts;            /* -1: says none */
     bool barred;             /* it is in quarantine and knows */
+    char phase[24];          /* what it does: "training", "saving"; "": says none */
+    double phase_s;          /* for how long it has */
 };
 
 /* What one worker holds of one queue. */

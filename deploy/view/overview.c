@@ -93,6 +93,18 @@ const char *pl_overview_state(const struct pl_overview *overview)
     return o->survey.state[0] ? o->survey.state : "starting";
 }
 
+void pl_overview_phase(const struct pl_overview *overview, char *text, size_t size)
+{
+    const struct pl_survey *s = &overview->survey;
+    char since[PL_HUMAN_MAX];
+
+    text[0] = '\0';
+    for (size_t i = 0; overview->redis && i < s->worker_count; i++)
+        if (strcmp(s->workers[i].role, "learner") == 0 && s->workers[i].phase[0])
+            snprintf(text, size, "%s for %s", s->workers[i].phase,
+                     pl_human_seconds(since, s->workers[i].phase_s));
+}
+
 void pl_overview_leases(const struct pl_overview *overview, enum pl_queue queue,
                         double *ret_oldest_s, double *ret_silent_s)
 {

@@ -45,6 +45,7 @@ struct pl_overview {
     double eta_s;        /* NaN: not known */
     enum pl_overview_who who;
     char bottleneck[256]; /* one sentence: who waits for whom */
+    char trouble[256];    /* of whoever started the processes: which of them die; "" none */
 };
 
 struct pl_overview_source {
@@ -69,6 +70,9 @@ void pl_overview_look(struct pl_overview_source *source, struct pl_overview *ret
 void pl_overview_conclude(struct pl_overview *overview);
 
 const char *pl_overview_state(const struct pl_overview *overview); /* "running", "stopped", ... */
+
+/* What the learner does, "saving for 3.20s"; "" where it does not say. */
+void pl_overview_phase(const struct pl_overview *overview, char *text, size_t size);
 
 /* Of what workers hold of a queue: the longest that one is there, and was not renewed; -1: nothing
  * is held. */

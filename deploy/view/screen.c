@@ -261,6 +261,8 @@ void pl_screen_compose(const struct pl_overview *overview, size_t columns, size_
     add_sides(overview, t);
     if (!overview->redis)
         add(t, PL_SCREEN_RED, FIRST, "%s", overview->redis_why);
+    if (overview->trouble[0])
+        add(t, PL_SCREEN_RED, FIRST, "%s", overview->trouble);
     add(t, PL_SCREEN_PLAIN, FIFTH, "%s", "");
     add_evals(overview, wide, t);
     add_sentence(overview, wide, t);
