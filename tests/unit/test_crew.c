@@ -69,9 +69,11 @@ static void the_last_error_is_found(void **state)
         {"plait-learner: of somebody else\n", "plait-learner: of somebody else", false},
         {"plait: internal error: expected a in b()\nAborted\n", "internal error: expected a in b()",
          true},
-        {"2026-12-01T00:00:00.000Z error failed role=actor code=EIO reason=\"a \\\"b\\\" c\" id=x\n",
+        {"2026-12-01T00:00:00.000Z error failed role=actor code=EIO reason=\"a \\\"b\\\" c\" "
+         "id=x\n",
          "a \"b\" c", true},
-        {"{\"ts\":\"t\",\"level\":\"error\",\"event\":\"failed\",\"reason\":\"in JSON\"}\n{\"level\":"
+        {"{\"ts\":\"t\",\"level\":\"error\",\"event\":\"failed\",\"reason\":\"in "
+         "JSON\"}\n{\"level\":"
          "\"info\"}\n",
          "in JSON", true},
         {"plait-actor: with \x1b[31m in it", "with ?[31m in it", true},
@@ -210,7 +212,8 @@ static void one_supervisor_at_a_time(void **state)
     assert_non_null(strstr(err.text, ", since 20"));
     assert_true(fcntl(lock.fd, F_GETFD) & FD_CLOEXEC); /* no child keeps it */
 
-    /* What it notes is found by the next one, where it is still there and still the same process. */
+    /* What it notes is found by the next one, where it is still there and still the same process.
+     */
     comm = fopen("/proc/self/comm", "r");
     assert_non_null(comm);
     assert_int_equal(fscanf(comm, "%31s", self.program), 1);
