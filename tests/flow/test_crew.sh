@@ -196,7 +196,7 @@ kill -TERM "$(cat run-stale/learner.pid)"
 mkdir -p run-stranger
 : >run-stranger/plait.lock
 if command -v flock >/dev/null; then
-    flock run-stranger/plait.lock sleep 1000 &
+    sh -c 'exec 9>>run-stranger/plait.lock; flock 9; exec sleep 1000' >/dev/null 2>&1 &
     ours="$ours $!"
     sleep 0.2
     begin stranger && stranger=$run
