@@ -601,6 +601,10 @@ static int open_all(struct pl_learner *l, struct pl_error *err)
 
     if (rc == PL_OK)
         rc = pl_rundir_open(c->dir, true, &l->dir, err);
+    if (rc == PL_OK && l->dir.unlocked)
+        pl_warn("start event=unlocked dir=\"%s\" reason=\"its file system has no locks: see to it "
+                "that no other process works there\"",
+                c->dir);
     if (rc == PL_OK)
         rc = open_models(l, err);
     if (rc == PL_OK)

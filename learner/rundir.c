@@ -71,7 +71,14 @@ int pl_rundir_check(const char *path, bool resume, struct pl_error *err)
     return PL_OK;
 }
 
-static int take_lock(const char *path, int *ret_fd, struct pl_error *err)
+/* A file system without locks, where nobody could hold one. Any other failure says nothing of who
+ * else is there (ENOLCK, EIO, EINTR, ...: a server of files that does not answer). */
+static bool knows_no_locks(int error)
+{
+    return error == EOPNOTSUPP || error == ENOSYS || error == EINVAL;
+}
+
+static int take_lock(const char *path, int *ret_fd, bool *ret_unlocked, struct pl_error *err)
 {
     char *name = pl_strf("%s/%s", path, lock_name);
     int rc = PL_OK, fd = -1;
@@ -81,9 +88,12 @@ static int take_lock(const char *path, int *ret_fd, struct pl_error *err)
     fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0)
         rc = pl_fail_errno(err, "open '%s' for writing", name);
-    else if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-        rc = pl_fail(err, PL_EINVAL, "another process is at work in '%s'", path);
-    /* Another failure is a file system without locks, where nobody could hold one. */
+    else if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        rc = errno == EWOULDBLOCK
+                 ? pl_fail(err, PL_EINVAL, "another process is at work in '%s'", path)
+             : knows_no_locks(errno)
+                 ? (*ret_unlocked = true, PL_OK)
+                 : pl_fail_errno(err, "lock '%s', so that no other process works there", name);
     if (rc < 0 && fd >= 0)
         close(fd);
     else
@@ -117,7 +127,7 @@ int pl_rundir_open(const char *path, bool resume, struct pl_rundir *ret_dir, str
     if (rc == PL_OK)
         rc = pl_dir_make(path, err);
     if (rc == PL_OK)
-        rc = take_lock(path, &dir.lock, err);
+        rc = take_lock(path, &dir.lock, &dir.unlocked, err);
     if (rc == PL_OK) /* or what is made next might be there, and the lock not, after a power cut */
         rc = pl_dir_sync(path, err);
     if (rc == PL_OK) /* once more, because another may have begun and ended in between */

@@ -24,7 +24,8 @@
 
 struct pl_rundir {
     char *path;
-    int lock; /* descriptor of plait.lock */
+    int lock;      /* descriptor of plait.lock */
+    bool unlocked; /* the file system has no locks: two processes may be at work, unseen */
 };
 
 /*

@@ -5,6 +5,7 @@
 #include "common/base/json.h"
 #include "common/model/checkpoint.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,12 +41,17 @@ static int write_run_state(const char *dir, const struct pl_savepoint *point, st
     char *path = pl_strf("%s/" RUN_STATE, dir);
     int rc;
 
+    if (!isfinite(point->accuracy) || !isfinite(point->kl_coef))
+        rc = pl_fail(err, PL_EINVAL, "'%s': accuracy %g or KL coefficient %g is no number", dir,
+                     point->accuracy, point->kl_coef);
+    else
+        rc = root && path ? PL_OK : pl_fail(err, PL_ENOMEM, "no memory for a checkpoint");
     for (size_t i = 0; root && i < point->behind_count; i++)
         json_array_append_new(behind, json_integer((json_int_t)point->behind[i].version));
     for (size_t i = 0; root && i < point->eval_count; i++)
         json_array_append_new(evals, json_integer((json_int_t)point->evals[i]));
-    rc = path ? pl_json_save(path, root, 2, err)
-              : pl_fail(err, PL_ENOMEM, "no memory for a checkpoint");
+    if (rc == PL_OK)
+        rc = pl_json_save(path, root, 2, err);
     json_decref(root);
     free(path);
     return rc;

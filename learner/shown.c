@@ -54,6 +54,11 @@ static const struct {
      "Share of the returns' variance that the critic explains."},
     {"sampling/sampling_logp_difference/max", "plait_sampling_logp_difference_max",
      "Greatest difference of a log-probability as sampled and as computed again."},
+    {"sampling/sampling_logp_difference/tokens", "plait_logp_compared_tokens",
+     "Tokens of the last step whose log-probability was computed again by the version that sampled "
+     "them."},
+    {"sampling/sampling_logp_difference/off_tokens", "plait_logp_off_tokens",
+     "Of those, tokens whose recorded log-probability is not the computed one to the bit."},
     {"training/off_policy/staleness", "plait_staleness_steps",
      "Steps by which the policy that sampled the batch was older."},
     {"training/dropped_groups", "plait_dropped_groups",

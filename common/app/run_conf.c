@@ -1,5 +1,6 @@
 #include "common/app/run_conf.h"
 
+#include "common/app/run_needs.h"
 #include "common/base/buf.h"
 #include "common/base/log.h"
 
@@ -349,11 +350,11 @@ static int check(const struct pl_run_conf *c, struct pl_error *err)
                        "'actor.ppo_mini_batch_size' is %zu, which does not divide "
                        "'data.train_batch_size', %zu",
                        c->mini_groups, c->batch_groups);
-    if (c->critic_warmup > 0 && c->estimator != ESTIMATOR_GAE)
+    if (c->val_files.count > 0 && c->val_samples > c->actor_slots && c->val_samples > c->samples)
         return pl_fail(err, PL_EINVAL,
-                       "'trainer.critic_warmup' is %zu, but only 'algorithm.adv_estimator' gae has "
-                       "a critic",
-                       c->critic_warmup);
+                       "'rollout.val_kwargs.n' is %zu, more samples than an actor makes at once: "
+                       "raise 'workers.actor_slots', %zu, to it",
+                       c->val_samples, c->actor_slots);
     if (c->spare_groups > 0 && !compares_samples(c->estimator))
         return pl_fail(
             err, PL_EINVAL,
@@ -395,7 +396,9 @@ int pl_run_conf_load(const char *path, char *const *assignments, size_t count,
 
     if (rc < 0)
         return rc;
-    rc = check(&conf, err);
+    rc = pl_run_needs_check(&conf, err);
+    if (rc == PL_OK)
+        rc = check(&conf, err);
     if (rc < 0) {
         pl_fail_in(err, rc, "%s", path ? path : "settings");
         pl_settings_release(&table, &conf, conf.text);

@@ -2,6 +2,7 @@
 
 #include "common/app/nearest.h"
 #include "common/app/option_value.h"
+#include "common/base/check.h"
 #include "common/base/file.h"
 #include "common/base/secret.h"
 
@@ -14,6 +15,8 @@ enum { FILE_BYTES_MAX = 1 << 20, DEPTH_MAX = 16, INHERIT_MAX = 8, KEYS_MAX = 102
 
 struct pl_settings_text {
     struct pl_settings_text *next;
+    const struct pl_option *option; /* whose value it is, or was */
+    bool inherited;
     char text[];
 };
 
@@ -37,6 +40,7 @@ struct loader {
     void *conf;
     struct pl_settings_text **texts;
     struct pl_error *err;
+    bool inherits; /* it reads a file that another one inherits */
 };
 
 /* ---- YAML to a list of entries ---- */
@@ -290,7 +294,7 @@ static int unknown(struct loader *l, const char *key, const char *where)
 }
 
 /* A copy that lives as long as the conf. */
-static const char *keep(struct loader *l, const char *value)
+static const char *keep(struct loader *l, const struct pl_option *option, const char *value)
 {
     const size_t len = strlen(value) + 1;
     struct pl_settings_text *text = malloc(sizeof *text + len);
@@ -298,6 +302,8 @@ static const char *keep(struct loader *l, const char *value)
     if (!text)
         return NULL;
     memcpy(text->text, value, len);
+    text->option = option;
+    text->inherited = l->inherits;
     text->next = *l->texts;
     *l->texts = text;
     return text->text;
@@ -337,23 +343,28 @@ static int set(struct loader *l, const char *key, const char *value, const char 
         pl_option_list_release(pl_option_place(option, l->conf));
     if (option->kind == PL_OPTION_KIND_LIST && !value[0])
         return PL_OK; /* an empty list */
-    kept = keep(l, value);
+    kept = keep(l, option, value);
     if (!kept)
         return pl_fail(l->err, PL_ENOMEM, "%s: no memory for settings", where);
     return pl_option_set(&source, kept, l->conf, l->err);
 }
 
+static int set_default(struct loader *l, const struct pl_option *option)
+{
+    const struct pl_option_source source = {.option = option};
+
+    if (option->kind != PL_OPTION_KIND_GROUP && option->initial && option->initial[0])
+        return pl_option_set(&source, option->initial, l->conf, l->err);
+    if (option->kind == PL_OPTION_KIND_STRING)
+        *(const char **)pl_option_place(option, l->conf) = "";
+    return PL_OK;
+}
+
 static int set_defaults(struct loader *l)
 {
     for (size_t i = 0; i < l->table->count; i++) {
-        const struct pl_option *option = &l->table->options[i];
-        const struct pl_option_source source = {.option = option};
-        int rc = PL_OK;
+        const int rc = set_default(l, &l->table->options[i]);
 
-        if (option->kind != PL_OPTION_KIND_GROUP && option->initial && option->initial[0])
-            rc = pl_option_set(&source, option->initial, l->conf, l->err);
-        else if (option->kind == PL_OPTION_KIND_STRING)
-            *(const char **)pl_option_place(option, l->conf) = "";
         if (rc < 0)
             return rc;
     }
@@ -391,9 +402,11 @@ static int load_file(struct loader *l, const char *path, int depth)
 
         if (strcmp(e->key, "inherit") == 0)
             continue;
+        l->inherits = depth > 0;
         snprintf(where, sizeof where, "%s:%zu", path, e->line);
         rc = set(l, e->key, e->value, where, 0, !further);
     }
+    l->inherits = false;
     document_release(&doc);
     return rc;
 }
@@ -507,7 +520,7 @@ int pl_settings_defaults(const struct pl_command *table, void *conf,
                          struct pl_settings_text **ret_text, struct pl_error *err)
 {
     struct pl_settings_text *texts = NULL;
-    struct loader l = {table, conf, &texts, err};
+    struct loader l = {.table = table, .conf = conf, .texts = &texts, .err = err};
     int rc;
 
     clear_lists(table, conf);
@@ -519,12 +532,20 @@ int pl_settings_defaults(const struct pl_command *table, void *conf,
     return rc;
 }
 
+bool pl_settings_given(const struct pl_settings_text *text, const char *name)
+{
+    for (; text; text = text->next)
+        if (!text->inherited && strcmp(text->option->name, name) == 0)
+            return true;
+    return false;
+}
+
 int pl_settings_load(const struct pl_command *table, const char *path, char *const *assignments,
                      size_t count, void *conf, struct pl_settings_text **ret_text,
                      struct pl_error *err)
 {
     struct pl_settings_text *texts = NULL;
-    struct loader l = {table, conf, &texts, err};
+    struct loader l = {.table = table, .conf = conf, .texts = &texts, .err = err};
     int rc;
 
     clear_lists(table, conf);
@@ -652,5 +673,41 @@ int pl_settings_print(const struct pl_command *table, const void *conf, bool com
         if (rc == PL_OK)
             rc = pl_buf_puts(buf, "\n");
     }
+    return rc;
+}
+
+/* ---- defaults ---- */
+
+int pl_settings_reset(const struct pl_command *table, const char *name, void *conf,
+                      struct pl_error *err)
+{
+    struct loader l = {.table = table, .conf = conf, .err = err};
+    const struct pl_option *option = find(table, name);
+
+    PL_ASSERT(option);
+    if (option->kind == PL_OPTION_KIND_LIST)
+        pl_option_list_release(pl_option_place(option, conf));
+    return set_default(&l, option);
+}
+
+int pl_settings_is_default(const struct pl_command *table, const char *name, const void *conf,
+                           void *scratch, bool *ret_same)
+{
+    const struct pl_option *option = find(table, name);
+    struct pl_buf is, was;
+    int rc = pl_settings_reset(table, name, scratch, NULL);
+
+    pl_buf_init(&is, FILE_BYTES_MAX);
+    pl_buf_init(&was, FILE_BYTES_MAX);
+    if (rc == PL_OK)
+        rc = print_value(option, (const char *)conf + option->place, &is);
+    if (rc == PL_OK)
+        rc = print_value(option, (const char *)scratch + option->place, &was);
+    if (rc == PL_OK)
+        *ret_same = is.len == was.len && memcmp(is.data, was.data, is.len) == 0;
+    if (option->kind == PL_OPTION_KIND_LIST)
+        pl_option_list_release(pl_option_place(option, scratch));
+    pl_buf_release(&is);
+    pl_buf_release(&was);
     return rc;
 }

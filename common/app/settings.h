@@ -19,6 +19,7 @@
 #include "common/base/buf.h"
 #include "common/base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct pl_settings_text; /* strings that a conf borrows */
@@ -33,6 +34,18 @@ int pl_settings_load(const struct pl_command *table, const char *path, char *con
                      size_t count, void *conf, struct pl_settings_text **ret_text,
                      struct pl_error *err);
 void pl_settings_release(const struct pl_command *table, void *conf, struct pl_settings_text *text);
+
+/* Whether a setting was given by the file itself, a variable or an assignment: not by default, nor
+ * by a file that is inherited. */
+bool pl_settings_given(const struct pl_settings_text *text, const char *name);
+
+/* Whether its value is its default; `scratch`: a zeroed conf, zeroed again then. PL_ENOMEM. */
+int pl_settings_is_default(const struct pl_command *table, const char *name, const void *conf,
+                           void *scratch, bool *ret_same);
+
+/* Give it its default again. PL_ENOMEM. */
+int pl_settings_reset(const struct pl_command *table, const char *name, void *conf,
+                      struct pl_error *err);
 
 /*
  * Each word of a file as it stands, whether or not it is a setting that is known, in the order of

@@ -158,7 +158,7 @@ void pl_check_host(struct pl_checkup *checkup, const struct pl_run_conf *conf,
     check_disk(checkup, conf, params);
     if (rc == PL_OK) {
         check_memory(checkup, conf, &plan);
-        *ret_redis_bytes = plan.bytes[PL_PROCESS_REDIS];
+        *ret_redis_bytes = pl_footprint_maxmemory(&plan);
     } else {
         ADD("host.memory", UNKNOWN, "ask where the model is, on the machine of the learner",
             "the plan needs the model: %s", err.text);

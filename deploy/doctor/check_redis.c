@@ -248,8 +248,10 @@ static void check_memory(struct asker *a)
             "raise maxmemory (CONFIG SET maxmemory), or see what is not taken: plait status",
             "%s of %s are used: at the limit no new work is taken", u, m);
     else if (most < (double)a->wanted_bytes)
-        ADD(a, "redis.maxmemory", WARN, "raise maxmemory, or the run will wait for itself",
-            "%s, but the run may hold %s in it", m, pl_human_bytes(w, a->wanted_bytes));
+        ADD(a, "redis.maxmemory", WARN,
+            "raise maxmemory, or lower link.held_mb, or trainer.save_freq: the learner will write "
+            "checkpoints early, and wait where that is not enough",
+            "%s, but the run wants %s of it", m, pl_human_bytes(w, a->wanted_bytes));
     else
         ADD(a, "redis.maxmemory", OK, NULL, "%s, of which %s are used", m, u);
     if (most > 0 && of_host > 0 && most > 0.6 * of_host)

@@ -136,6 +136,10 @@ static int print_memory(const struct pl_estimate *e, FILE *out, enum pl_color co
             total <= usable ? "they fit" : "too little");
     if (total > usable)
         print_less(e, out);
+    fprintf(out,
+            "Redis wants a maxmemory of %s or more: over 60 %% of it the learner writes "
+            "checkpoints early, with which trained batches go.\n",
+            pl_human_bytes(all, pl_footprint_maxmemory(&e->footprint)));
     fprintf(out, "\n");
     return rc;
 }

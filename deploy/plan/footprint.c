@@ -5,8 +5,9 @@
 #include "learner/models.h"
 
 enum {
-    TOKEN_BYTES = 8,  /* of a rollout: id and log-probability */
-    ARRAYS_BYTES = 64 /* a token of a batch in the learner: old, ref, values, advantages, ... */
+    TOKEN_BYTES = 8,   /* of a rollout: id and log-probability */
+    REDIS_BYTES = 12,  /* the same in Redis: with segments, rewards as text, task and prompt */
+    ARRAYS_BYTES = 64, /* a token of a batch in the learner: old, ref, values, advantages, ... */
 };
 
 const char *pl_process_name(enum pl_process process)
@@ -68,17 +69,26 @@ static int add_actor(struct pl_footprint *f, const struct pl_models *models, str
     return PL_OK;
 }
 
-/* Batches stay in Redis until a checkpoint that contains them is written. */
+/* Batches stay in Redis until a checkpoint that contains them is written, which is early once they
+ * hold link.held_mb: that is seen after the step that went over it. */
 static void add_others(struct pl_footprint *f, const struct pl_run_conf *c)
 {
     const uint64_t group = group_tokens(c) * TOKEN_BYTES;
-    const uint64_t batch = (c->batch_groups + c->spare_groups) * group;
-    const size_t steps = c->save_freq < c->steps ? c->save_freq : c->steps;
+    const uint64_t batch = (c->batch_groups + c->spare_groups) * group_tokens(c) * REDIS_BYTES;
+    const uint64_t steps = c->save_freq < c->steps ? c->save_freq : c->steps;
+    const uint64_t most = (uint64_t)c->held_mb << 20;
+    const uint64_t held = steps * batch < most ? steps * batch : most;
 
     add(f, PL_PROCESS_REWARDER, "", "groups that are scored",
         (c->rewarder_threads + 1) * 2 * group);
-    add(f, PL_PROCESS_REDIS, "", "batches since a checkpoint, and ahead",
-        (steps + c->staleness + 1) * batch);
+    add(f, PL_PROCESS_REDIS, "", "trained batches until a checkpoint", held);
+    add(f, PL_PROCESS_REDIS, "", "the batch that is trained, and those ahead",
+        (c->staleness + 2) * batch);
+}
+
+uint64_t pl_footprint_maxmemory(const struct pl_footprint *footprint)
+{
+    return footprint->bytes[PL_PROCESS_REDIS] / 3 * 5;
 }
 
 int pl_footprint_of(const struct pl_run_conf *conf, const struct pl_config *policy,

@@ -44,6 +44,9 @@ int pl_footprint_of(const struct pl_run_conf *conf, const struct pl_config *poli
                     const struct pl_config *critic, struct pl_footprint *ret_footprint,
                     struct pl_error *err);
 
+/* What maxmemory of Redis should be at least: over 60 % of it the learner writes checkpoints early.
+ */
+uint64_t pl_footprint_maxmemory(const struct pl_footprint *footprint);
 uint64_t pl_footprint_total(const struct pl_footprint *footprint); /* of all that plait up starts */
 
 #endif

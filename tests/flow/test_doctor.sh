@@ -95,7 +95,7 @@ expect 0 "$plait" doctor run.yaml
 says redis.maxmemory warn 'at the limit no new work is taken'
 redis-cli -s poor.sock CONFIG SET maxmemory 4mb >/dev/null
 expect 0 "$plait" doctor run.yaml data.train_batch_size=4096
-says redis.maxmemory warn 'but the run may hold'
+says redis.maxmemory warn 'but the run wants'
 
 # Functions of somebody else's version.
 redis-cli -s poor.sock FUNCTION LOAD "#!lua name=plait1
@@ -174,8 +174,8 @@ expect 0 "$plait" doctor run.yaml "$redis" redis.user=admin redis.password_file=
 says redis.appendfsync ok everysec
 has out ' 0 wrong, 0 not known'
 # A user without INFO is told what it misses.
-expect 0 "$plait" doctor run.yaml "$redis" redis.user=learner redis.password_file=acl/learner.password
-says redis.info unknown "does not let the user 'learner' run 'INFO'"
+expect 0 "$plait" doctor run.yaml "$redis" redis.user=rewarder redis.password_file=acl/rewarder.password
+says redis.info unknown "does not let the user 'rewarder' run 'INFO'"
 
 # shellcheck disable=SC2086 # words
 expect 0 "$plait" doctor run.yaml "$redis" $users --json

@@ -533,7 +533,7 @@ static const struct {
 } table[] = {
     {"LAWYV", "PING"},
     {"LAWYV", "ACL WHOAMI"},
-    {"V", "INFO server"},
+    {"LV", "INFO server"},
     {"LV", "CLIENT LIST"}, /* the learner shows queues and workers where it has a window */
     {"LV", "SCAN 0"},
     {"LAWY", "FCALL plait1_code 0"},

@@ -17,12 +17,14 @@
 
 static struct pl_run_conf load(const char *more)
 {
-    char *const assigned[] = {"run.dir=d", "model.path=m", "data.train_files=t.jsonl",
-                              (char *)more};
+    /* what settings of evaluations and of gdpo need to have an effect, where they are given */
+    char *const gdpo = more && strstr(more, "gdpo") ? "algorithm.adv_estimator=gdpo"
+                                                    : "algorithm.adv_estimator=grpo";
+    char *const assigned[] = {LEAST, "data.val_files=w.jsonl", gdpo, (char *)more};
     struct pl_run_conf conf;
     struct pl_error err = {0};
 
-    if (pl_run_conf_load(NULL, assigned, more ? 4 : 3, &conf, &err) < 0)
+    if (pl_run_conf_load(NULL, assigned, more ? 6 : 5, &conf, &err) < 0)
         fail_msg("%s", err.text);
     return conf;
 }
@@ -117,7 +119,6 @@ static void the_number_of_steps_enters_where_a_schedule_falls(void **state)
         {"actor.optim.lr_scheduler_type=cosine", true},
         {"actor.optim.lr_scheduler_type=linear", true},
         {"actor.optim.lr_scheduler_type=constant", false},
-        {"critic.optim.lr_scheduler_type=cosine", false}, /* there is no critic */
     };
 
     (void)state;

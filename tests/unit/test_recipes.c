@@ -36,7 +36,8 @@ enum { FOLDERS = 4, SMALL = 0 };
 static struct pl_run_conf *load(const char *folder, const char *name, char *const extra)
 {
     char *assigned[] = {(char *)"run.dir=d", (char *)"model.path=m",
-                        (char *)"data.train_files=[a.jsonl]", extra};
+                        (char *)"data.train_files=[a.jsonl]", (char *)"data.val_files=[b.jsonl]",
+                        extra};
     struct pl_run_conf *conf = calloc(1, sizeof *conf);
     struct pl_error err = {0};
     char path[1024];
@@ -45,7 +46,7 @@ static struct pl_run_conf *load(const char *folder, const char *name, char *cons
     assert_non_null(conf);
     snprintf(path, sizeof path, "%s/deploy/recipes/%s/%s.yaml", getenv("PLAIT_TEST_SOURCE"), folder,
              name);
-    rc = pl_run_conf_load(path, assigned, extra ? 4 : 3, conf, &err);
+    rc = pl_run_conf_load(path, assigned, extra ? 5 : 4, conf, &err);
     if (rc == PL_OK)
         return conf;
     free(conf);
@@ -316,6 +317,14 @@ static bool is_one_of(const char *line, size_t len, const char *const words[4])
     return false;
 }
 
+/* What the base says of a critic counts where there is one: elsewhere it is as if it were not said.
+ */
+static bool goes_with_the_critic(const struct recipe *r, const char *line)
+{
+    return r->differs[0] && strcmp(r->differs[0], "algorithm.adv_estimator") == 0 &&
+           strncmp(line, "critic.optim.", 13) == 0;
+}
+
 /* The lines of two configurations in turn; each that differs must be of a setting that is named. */
 static size_t count_differing(const struct recipe *r, const char *a, const char *b)
 {
@@ -324,7 +333,7 @@ static size_t count_differing(const struct recipe *r, const char *a, const char 
     while (*a && *b) {
         const size_t n = strcspn(a, "\n"), m = strcspn(b, "\n"), key = strcspn(a, ":");
 
-        if (n != m || memcmp(a, b, n) != 0) {
+        if (!goes_with_the_critic(r, a) && (n != m || memcmp(a, b, n) != 0)) {
             if (!is_one_of(a, key, r->differs) && strncmp(a, "run.name:", 9) != 0)
                 fail_msg("%s and %s differ in '%.*s'", r->name, r->parent, (int)n, a);
             differing += strncmp(a, "run.name:", 9) != 0;
@@ -582,7 +591,8 @@ static void recipes_for_qwen_are_the_papers_settings(void **state)
             if (!c)
                 continue;
             assert_real(c->lr, 1e-6);
-            assert_real(c->critic_lr, 1e-6);
+            if (c->estimator == PL_ADVANTAGE_GAE)
+                assert_real(c->critic_lr, 1e-6);
             assert_int_equal(c->schedule, 0); /* constant, and of the critic */
             assert_int_equal(c->critic_schedule, 0);
             assert_int_equal(c->warmup_steps, 0);

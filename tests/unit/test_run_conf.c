@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "common/app/run_conf.h"
+#include "common/app/run_needs.h"
 #include "common/app/settings.h"
 #include "learner/advantage.h"
 #include "learner/policy.h"
@@ -88,7 +89,8 @@ static void a_critic_is_configured(void **state)
     assert_int_equal(conf.critic_epochs, 2);
     assert_true(conf.critic_schedule == PL_SCHEDULE_CONSTANT && conf.critic_warmup_steps == 0);
     pl_run_conf_release(&conf);
-    conf = load(LEAST "critic.optim: {lr_scheduler_type: cosine, lr_warmup_steps: 4}\n"
+    conf = load(LEAST "algorithm.adv_estimator: gae\ncritic.optim: {lr_scheduler_type: cosine, "
+                      "lr_warmup_steps: 4}\n"
                       "actor.optim.lr_scheduler_type: linear\n",
                 NULL, 0);
     assert_true(conf.critic_schedule == PL_SCHEDULE_COSINE && conf.critic_warmup_steps == 4);
@@ -331,7 +333,7 @@ static void sentences(void **state)
         {LEAST "reward.exec: {command: [sh, x.sh], timeout_s: 11}\n",
          "'reward.exec.timeout_s' is 11, more than a sixth of 'link.lease_s', 60", PL_EINVAL},
         {LEAST "trainer.critic_warmup: 3\n",
-         "'trainer.critic_warmup' is 3, but only 'algorithm.adv_estimator' gae has a critic",
+         "'trainer.critic_warmup' has no effect here: it needs 'algorithm.adv_estimator' gae",
          PL_EINVAL},
         {LEAST "rollout: {mode: latest, staleness: 2, staleness_max: 1}\n",
          "'rollout.staleness_max' is 1, but 'rollout.staleness' lets batches be sampled 2 steps "
@@ -436,9 +438,95 @@ static int end(void **state)
     return system(command);
 }
 
+static void release_loaded(struct pl_run_conf *conf, int rc)
+{
+    if (rc == PL_OK)
+        pl_run_conf_release(conf);
+}
+
+/* Each setting that needs another: refused where it does nothing, taken where it does something,
+ * and a default where a file that serves many runs gives it. */
+static void what_has_no_effect_is_refused(void **state)
+{
+    size_t count;
+    const struct pl_run_need *needs = pl_run_needs(&count);
+
+    (void)state;
+    for (size_t i = 0; i < count; i++) {
+        const struct pl_run_need *need = &needs[i];
+        const bool gdpo = strcmp(need->name, "algorithm.use_kl_in_reward") == 0;
+        const bool product =
+            strcmp(need->name, "reward.wrong") == 0 || strcmp(need->name, "reward.unparsed") == 0;
+        char given[256], without[512], *words[8] = {given}, *other[3] = {without};
+        struct pl_run_conf conf, plain;
+        struct pl_error err = {0};
+        struct pl_buf with, bare;
+        size_t n = 1;
+        int rc;
+
+        /* in a mode in which nothing of the table has an effect */
+        snprintf(without, sizeof without, "%s",
+                 gdpo      ? "algorithm.adv_estimator=gdpo"
+                 : product ? "reward.combine=product"
+                           : "algorithm.adv_estimator=rloo");
+        snprintf(given, sizeof given, "%s=%s", need->name, need->value);
+        other[1] = (char *)"reward.intermediate=none";
+        other[2] = (char *)"trainer.rollout_freq=0";
+        for (size_t k = 0; k < 3; k++)
+            words[n++] = other[k];
+        rc = pl_run_conf_load(file("run.yaml", LEAST), words, n, &conf, &err);
+        release_loaded(&conf, rc);
+        if (rc != PL_EINVAL || !strstr(err.text, need->name) || !strstr(err.text, need->needs))
+            fail_msg("%s: %d, %s", given, rc, err.text);
+
+        /* with what it needs */
+        for (n = 0; n < 4 && need->with[n]; n++)
+            words[n + 1] = (char *)need->with[n];
+        rc = pl_run_conf_load(file("run.yaml", LEAST), words, n + 1, &conf, &err);
+        if (rc < 0)
+            fail_msg("%s: %s", given, err.text);
+        pl_run_conf_release(&conf);
+
+        /* inherited */
+        pl_buf_init(&with, 1 << 20);
+        pl_buf_init(&bare, 1 << 20);
+        snprintf(given, sizeof given, LEAST "%s: %s\n", need->name, need->value);
+        file("base.yaml", given);
+        rc = pl_run_conf_load(file("run.yaml", "inherit: base.yaml\n"), other, 3, &conf, &err);
+        if (rc < 0)
+            fail_msg("%s, inherited: %s", need->name, err.text);
+        assert_int_equal(pl_run_conf_load(file("run.yaml", LEAST), other, 3, &plain, &err), PL_OK);
+        assert_int_equal(pl_run_conf_print(&conf, false, &with), PL_OK);
+        assert_int_equal(pl_run_conf_print(&plain, false, &bare), PL_OK);
+        assert_string_equal(with.data, bare.data);
+        pl_run_conf_release(&conf);
+        pl_run_conf_release(&plain);
+        pl_buf_release(&with);
+        pl_buf_release(&bare);
+    }
+    assert_true(count >= 40);
+}
+
+/* As many samples of a task as an actor makes at once, or its groups would be buried. */
+static void an_evaluation_fits_an_actor(void **state)
+{
+    char *const words[] = {(char *)"data.val_files=[v.jsonl]", (char *)"rollout.val_kwargs.n=65"};
+    char *const more[] = {words[0], words[1], (char *)"workers.actor_slots=65"};
+    struct pl_run_conf conf;
+    struct pl_error err = {0};
+
+    (void)state;
+    assert_int_equal(pl_run_conf_load(file("run.yaml", LEAST), words, 2, &conf, &err), PL_EINVAL);
+    assert_non_null(strstr(err.text, "workers.actor_slots"));
+    assert_int_equal(pl_run_conf_load(file("run.yaml", LEAST), more, 3, &conf, &err), PL_OK);
+    pl_run_conf_release(&conf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_has_no_effect_is_refused),
+        cmocka_unit_test(an_evaluation_fits_an_actor),
         cmocka_unit_test(nested_and_dotted_are_one),
         cmocka_unit_test(a_critic_is_configured),
         cmocka_unit_test(correction_goes_by_the_mode_unless_it_is_said),

@@ -27,7 +27,7 @@
 #include "tests/model.h"
 #include "tests/scratch.h"
 
-enum { V = 5, QUESTIONS = 2, SAMPLES = 8, LEN = 2, PAIRS = V * V };
+enum { V = 5, QUESTIONS = 2, SAMPLES = 8, SAMPLES_MAX = 15, LEN = 2, PAIRS = V * V };
 
 static const struct pl_config CONFIG = {
     .arch = PL_ARCH_QWEN2,
@@ -46,6 +46,7 @@ static const struct pl_config CONFIG = {
     .bos = -1,
     .pad = -1,
 };
+static size_t samples = SAMPLES; /* of a question; SAMPLES_MAX of both do not fit into a pack */
 static const uint32_t QUESTION[QUESTIONS] = {0, 1}, RIGHT[QUESTIONS] = {2, 3};
 
 /* A learner without processes. */
@@ -79,7 +80,7 @@ static struct game *begin(const char *folder, bool checkpoint, char *const *sett
     must(pl_model_load(folder, NULL, &g->shape, &g->weights, &err), &err);
     must(pl_model_load(g->conf.model, NULL, &g->reference_shape, &g->reference, &err), &err);
     const struct pl_trainer_opts opts = {
-        .limits = {40, PAIRS}, /* the questions do not fit in together */
+        .limits = {40, PAIRS}, /* 15 samples of each question do not fit in together */
         .positions = 8,
         .adamw = {.beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .clip = 1.0, .weight_decay = 0.01},
     };
@@ -162,10 +163,10 @@ static uint32_t draw(const float *logp, double u)
 /* Sampled, scored and encoded as an actor and a rewarder would. */
 static void play(struct game *g, size_t question, struct pl_buf *out)
 {
-    uint32_t ids[SAMPLES][LEN];
-    float arm[V], then[V][V], logprobs[SAMPLES][LEN];
+    uint32_t ids[SAMPLES_MAX][LEN];
+    float arm[V], then[V][V], logprobs[SAMPLES_MAX][LEN];
     const uint64_t version = g->step + 1;
-    struct pl_rollout rollouts[SAMPLES];
+    struct pl_rollout rollouts[SAMPLES_MAX];
     struct pl_rollout_group group = {
         .stage = PL_STAGE_SCORED,
         .batch = g->step,
@@ -173,7 +174,7 @@ static void play(struct game *g, size_t question, struct pl_buf *out)
         .version = version,
         .temperature = 1.0f,
         .top_p = 1.0f,
-        .samples = SAMPLES,
+        .samples = (uint32_t)samples,
         .new_tokens_max = LEN,
         .prompt = &QUESTION[question],
         .prompt_len = 1,
@@ -185,7 +186,7 @@ static void play(struct game *g, size_t question, struct pl_buf *out)
     };
 
     look(g, question, arm, then);
-    for (size_t i = 0; i < SAMPLES; i++) {
+    for (size_t i = 0; i < samples; i++) {
         const struct pl_rng rng = {g->conf.seed, (uint32_t)g->step, (uint32_t)question,
                                    (uint32_t)i};
         const uint32_t a = draw(arm, pl_rng_unit(&rng, 0)), b = draw(then[a], pl_rng_unit(&rng, 1));
@@ -211,16 +212,24 @@ static void play(struct game *g, size_t question, struct pl_buf *out)
     assert_int_equal(pl_rollout_group_encode(&group, out), PL_OK);
 }
 
-static void step(struct game *g)
+/* What update a batch of rollouts meets, before it. */
+struct meddle {
+    struct pl_stop *stop;
+    /* NULL: nothing */
+    void (*look)(struct game *g, struct pl_rollouts *rollouts);
+};
+
+static int try_step(struct game *g, const struct meddle *meddle)
 {
     const struct pl_rollouts_check check = {
-        .limits = {.bytes = 1 << 20, .samples = SAMPLES, .tokens = LEN, .vocab = V},
+        .limits = {.bytes = 1 << 20, .samples = SAMPLES_MAX, .tokens = LEN, .vocab = V},
         .version = g->step + 1};
     struct pl_ready_group groups[QUESTIONS];
     struct pl_ready ready = {.batch = "b", .gate = true, .count = QUESTIONS, .groups = groups};
     struct pl_rollouts rollouts = {0};
     struct pl_buf bufs[QUESTIONS];
     struct pl_error err = {0};
+    int rc;
 
     for (size_t q = 0; q < QUESTIONS; q++) {
         pl_buf_init(&bufs[q], 1 << 20);
@@ -230,11 +239,22 @@ static void step(struct game *g)
     must(pl_rollouts_read(&ready, &check, &rollouts, &err), &err);
     g->update.critic_only = g->step < g->conf.critic_warmup;
     g->update.critic_lr = g->conf.critic_lr;
-    must(pl_update_run(&g->update, &rollouts, g->conf.lr, &g->stats, &err), &err);
-    g->step++;
+    g->update.stop = meddle->stop;
+    if (meddle->look)
+        meddle->look(g, &rollouts);
+    rc = pl_update_run(&g->update, &rollouts, g->conf.lr, &g->stats, &err);
+    if (rc != PL_ECANCELED)
+        must(rc, &err);
+    g->step += rc == PL_OK;
     pl_rollouts_release(&rollouts);
     for (size_t q = 0; q < QUESTIONS; q++)
         pl_buf_release(&bufs[q]);
+    return rc;
+}
+
+static void step(struct game *g)
+{
+    assert_int_equal(try_step(g, &(struct meddle){0}), PL_OK);
 }
 
 /* ---- settings ---- */
@@ -255,8 +275,8 @@ static void save_model(void)
 
 #define COMMON                                                                                     \
     model_path, (char *)"run.dir=/nowhere", (char *)"data.train_files=none",                       \
-        (char *)"data.train_batch_size=2", (char *)"actor.optim.lr=0.01",                          \
-        (char *)"critic.optim.lr=0.02", (char *)"run.seed=3"
+        (char *)"data.train_batch_size=2", (char *)"actor.optim.lr=0.01", (char *)"run.seed=3"
+#define CRITIC        (char *)"algorithm.adv_estimator=gae", (char *)"critic.optim.lr=0.02"
 #define ALL(settings) (settings), sizeof(settings) / sizeof *(settings)
 
 static bool same(const float *a, const float *b, size_t n)
@@ -299,8 +319,7 @@ static void solve(char *const *settings, size_t count, const char *name)
 
 static void every_algorithm_finds_the_right_arm(void **state)
 {
-    static char *const ppo[] = {COMMON, (char *)"algorithm.adv_estimator=gae",
-                                (char *)"algorithm.lam=0.9"};
+    static char *const ppo[] = {COMMON, CRITIC, (char *)"algorithm.lam=0.9"};
     static char *const grpo[] = {COMMON, (char *)"algorithm.adv_estimator=grpo"};
     static char *const rpp[] = {COMMON, (char *)"algorithm.adv_estimator=reinforce_plus_plus"};
 
@@ -311,10 +330,9 @@ static void every_algorithm_finds_the_right_arm(void **state)
 }
 
 #define PPO                                                                                        \
-    COMMON, (char *)"algorithm.adv_estimator=gae", (char *)"algorithm.lam=0.9",                    \
-        (char *)"algorithm.use_kl_in_reward=yes", (char *)"actor.ppo_mini_batch_size=1",           \
-        (char *)"actor.ppo_epochs=2", (char *)"critic.ppo_epochs=3",                               \
-        (char *)"critic.cliprange_value=0.2"
+    COMMON, CRITIC, (char *)"algorithm.lam=0.9", (char *)"algorithm.use_kl_in_reward=yes",         \
+        (char *)"actor.ppo_mini_batch_size=1", (char *)"actor.ppo_epochs=2",                       \
+        (char *)"critic.ppo_epochs=3", (char *)"critic.cliprange_value=0.2"
 
 /* While the policy stands still, the critic comes to know what it is worth. */
 static void a_critic_learns_alone_first(void **state)
@@ -349,7 +367,7 @@ static void a_critic_learns_alone_first(void **state)
 /* At zero the head says 0 of everything, so that advantages are whitened returns. */
 static void values_begin_at_zero(void **state)
 {
-    static char *const settings[] = {COMMON, (char *)"algorithm.adv_estimator=gae"};
+    static char *const settings[] = {COMMON, CRITIC};
     struct game *g = begin(pl_scratch("model"), false, ALL(settings));
 
     (void)state;
@@ -383,6 +401,142 @@ static void any_number_of_threads_learns_the_same(void **state)
     }
     omp_set_num_threads(threads);
     end(first);
+}
+
+/* Asked for the n-th time before the first optimiser step, or ever after it, it is to stop. */
+struct stopper {
+    size_t asked, at;
+    bool after;
+};
+
+static bool stops(void *at, bool stepped)
+{
+    struct stopper *s = at;
+
+    return stepped ? s->after : s->asked++ >= s->at;
+}
+
+/* Stopped between any two packs before its first step an update has not been: what comes after it
+ * is what would have come. Returns how often it was stopped. */
+static size_t stop_everywhere(char *const *settings, size_t count)
+{
+    struct game *a = begin(pl_scratch("model"), false, settings, count);
+    struct game *b = begin(pl_scratch("model"), false, settings, count);
+    size_t stopped = 0;
+
+    for (size_t round = 0; round < 3; round++) {
+        int rc = PL_ECANCELED;
+
+        step(a);
+        for (size_t n = 0; rc == PL_ECANCELED; n++) {
+            struct stopper stopper = {.at = n};
+            struct pl_stop stop = {.asked = stops, .at = &stopper};
+
+            rc = try_step(b, &(struct meddle){.stop = &stop});
+            stopped += rc == PL_ECANCELED;
+            assert_true(rc == PL_OK || !stop.stepped);
+        }
+        same_state(pl_trainer_state(a->trainer), pl_trainer_state(b->trainer), a->shape->floats);
+        if (a->update.critic)
+            same_games(a, b);
+        assert_true(a->update.kl_coef == b->update.kl_coef);
+        assert_true(a->update.skipped == b->update.skipped);
+    }
+    end(a);
+    end(b);
+    return stopped;
+}
+
+static void a_stop_before_the_first_step_changes_nothing(void **state)
+{
+    static char *const ppo[] = {PPO, (char *)"algorithm.kl_ctrl.type=adaptive",
+                                (char *)"algorithm.kl_ctrl.horizon=100"};
+    static char *const grpo[] = {COMMON, (char *)"actor.ppo_mini_batch_size=1"};
+    static char *const gspo[] = {COMMON, (char *)"actor.policy_loss.loss_mode=gspo"};
+    static char *const corrected[] = {COMMON,
+                                      (char *)"algorithm.rollout_correction.rollout_is=token"};
+
+    (void)state;
+    samples = SAMPLES_MAX;
+    assert_true(stop_everywhere(ALL(ppo)) >= 3 * 5); /* reference, values, the critic's packs */
+    assert_true(stop_everywhere(ALL(grpo)) >= 3);
+    assert_true(stop_everywhere(ALL(gspo)) >= 3 * 4);
+    assert_true(stop_everywhere(ALL(corrected)) >= 3 * 4);
+    samples = SAMPLES;
+}
+
+/* After it, it says so. */
+static void a_stop_after_a_step_is_told(void **state)
+{
+    static char *const grpo[] = {COMMON, (char *)"actor.ppo_mini_batch_size=1"};
+    struct game *g = begin(pl_scratch("model"), false, ALL(grpo));
+    struct stopper stopper = {.at = SIZE_MAX, .after = true};
+    struct pl_stop stop = {.asked = stops, .at = &stopper};
+
+    (void)state;
+    assert_int_equal(try_step(g, &(struct meddle){.stop = &stop}), PL_ECANCELED);
+    assert_true(stop.stepped);
+    end(g);
+}
+
+/* ---- what was recorded against what is computed ---- */
+
+static size_t bad_group;
+
+static void record_another(struct game *g, struct pl_rollouts *r)
+{
+    const size_t last = r->first[r->group_first[bad_group + 1]] - 1;
+    struct pl_update_difference sum = {0};
+    uint64_t packs = 0;
+
+    r->sampled[last] = nextafterf(r->sampled[last], -100.0f);
+    while (sum.tokens < r->tokens) { /* each pack in its turn */
+        struct pl_update_difference d = {0};
+
+        pl_update_compare(&g->update, r, NULL, 0, packs, &d);
+        assert_true(d.tokens > 0);
+        sum.tokens += d.tokens;
+        sum.off += d.off;
+        if (d.off > 0)
+            assert_int_equal(d.group, bad_group);
+        packs++;
+    }
+    assert_int_equal(sum.tokens, r->tokens);
+    assert_int_equal(sum.off, 1);
+    assert_true(packs > 1);
+    sum = (struct pl_update_difference){0}; /* and round again */
+    pl_update_compare(&g->update, r, NULL, 0, packs, &sum);
+    assert_true(sum.tokens > 0 && sum.tokens < r->tokens);
+}
+
+/* One bit of one log-probability, in whichever pack it is: in turn, and all while it is learnt. */
+static void a_wrong_bit_is_found_wherever_it_is(void **state)
+{
+    static char *const whole[] = {COMMON};
+    static char *const halves[] = {COMMON, (char *)"actor.ppo_mini_batch_size=1"};
+
+    (void)state;
+    samples = SAMPLES_MAX;
+    for (bad_group = 0; bad_group < QUESTIONS; bad_group++) {
+        struct game *g = begin(pl_scratch("model"), false, ALL(whole));
+
+        g->update.own = true;
+        assert_int_equal(try_step(g, &(struct meddle){.look = record_another}), PL_OK);
+        assert_int_equal(g->stats.difference.tokens, QUESTIONS * samples * LEN);
+        assert_int_equal(g->stats.difference.off, 1);
+        assert_int_equal(g->stats.difference.group, bad_group);
+        assert_true(g->stats.difference.most > 0.0);
+        step(g);
+        assert_int_equal(g->stats.difference.off, 0);
+        end(g);
+        g = begin(pl_scratch("model"), false, ALL(halves));
+        g->update.own = true;
+        step(g); /* what is learnt second is not of the policy that sampled it any more */
+        assert_int_equal(g->stats.difference.tokens, samples * LEN);
+        assert_int_equal(g->stats.difference.off, 0);
+        end(g);
+    }
+    samples = SAMPLES;
 }
 
 struct models {
@@ -473,6 +627,9 @@ int main(void)
         cmocka_unit_test(a_critic_learns_alone_first),
         cmocka_unit_test(values_begin_at_zero),
         cmocka_unit_test(any_number_of_threads_learns_the_same),
+        cmocka_unit_test(a_stop_before_the_first_step_changes_nothing),
+        cmocka_unit_test(a_stop_after_a_step_is_told),
+        cmocka_unit_test(a_wrong_bit_is_found_wherever_it_is),
         cmocka_unit_test(a_checkpoint_goes_on_to_the_same_bits),
     };
 
