@@ -183,9 +183,13 @@ static void judge_ledger(struct pl_judge *j, struct pl_nemesis *n)
 {
     long long l[LEDGER_COUNTS] = {0};
     const bool there = read_ledger(n->cluster, l), now = there && balances(l);
-    const bool always = n->plan->unbalanced || j->unbalanced == 0;
+    const bool good = now && j->unbalanced == 0;
 
-    pl_judge_add(j, "ledger", now && always ? PL_FOUND_GOOD : PL_FOUND_BAD,
+    /* What goes with a key that is lost, or comes with one that is forged, nobody can count. */
+    pl_judge_add(j, "ledger",
+                 good                           ? PL_FOUND_GOOD
+                 : n->plan->unbalanced && there ? PL_FOUND_SKIPPED
+                                                : PL_FOUND_BAD,
                  "fed %lld, trained %lld, dropped %lld, scored %lld, prompts %lld, rollouts %lld; "
                  "%llu of %llu looks unbalanced",
                  l[0], l[1], l[2], l[3], l[4], l[6], (unsigned long long)j->unbalanced,

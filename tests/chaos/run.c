@@ -427,6 +427,11 @@ int pl_chaos_run_plan(const struct pl_run_opts *o, bool *ret_good, struct pl_err
     pl_cluster_release(&r->cluster);
     if (history)
         fclose(history);
+    if (o->plan->small_disk && !*ret_good) { /* what is on it goes with it */
+        snprintf(path, sizeof path, "%.430s.bad", r->folder);
+        pl_chaos_remove(path);
+        (void)pl_chaos_copy(r->folder, path);
+    }
     if (o->plan->small_disk)
         (void)umount2(r->folder, MNT_DETACH);
     if (rc == PL_OK && *ret_good && !o->keep) {
