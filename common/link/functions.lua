@@ -744,6 +744,9 @@ local function lease(keys, argv)
     if not group then
         return redis.error_reply('ERR plait: no queue ' .. w.queue)
     end
+    if fresh ~= '' and holder(prefix, w.queue, fresh) ~= w.worker then -- it came too late to look at it
+        return {'', 0, from, 0, said}
+    end
     if fresh ~= '' then
         local good, ended = look_at(prefix, w, fresh, true, said)
         return {good and fresh or '', ended or 0, from, good == false and 1 or 0, said}
