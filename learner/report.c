@@ -220,6 +220,21 @@ static void put_critic(struct line *l, const struct pl_report_step *step)
     real(l, "timing_s/update_critic", step->update->critic_s);
 }
 
+/* Times that a rewarder set a group back because its verifier did not say, since the run began:
+ * nothing where it never happened. */
+static int put_unverified(struct line *l, struct pl_queues *stream, struct pl_error *err)
+{
+    static const char *const names[] = {"failed"};
+    char *value = NULL;
+    const int rc = pl_queues_recall(stream, "ledger", names, 1, &value, err);
+    const double times = value ? strtod(value, NULL) : 0.0;
+
+    if (rc == PL_OK && times > 0.0 && isfinite(times))
+        real(l, "training/unverified", times);
+    free(value);
+    return rc;
+}
+
 int pl_report_train(struct pl_metrics *metrics, struct pl_queues *stream,
                     const struct pl_report_step *step, struct pl_error *err)
 {
@@ -228,6 +243,7 @@ int pl_report_train(struct pl_metrics *metrics, struct pl_queues *stream,
     struct pl_tally view = {0};
     struct pl_spread adv = {0}, prompt = {0};
     double generate_s = 0.0, slowest_s = 0.0;
+    int rc;
 
     for (size_t i = 0; i < r->samples; i++)
         pl_tally_add(&view, r->list[i], r->scores[i], r->gate);
@@ -256,6 +272,9 @@ int pl_report_train(struct pl_metrics *metrics, struct pl_queues *stream,
     put_off_policy(&line, step);
     put_audit(&line, step);
     real(&line, "training/dropped_groups", (double)step->dropped);
+    rc = put_unverified(&line, stream, err);
+    if (rc < 0)
+        return rc;
     real(&line, "timing_s/gen", generate_s); /* summed over groups, many at once */
     real(&line, "timing_s/gen_slowest", slowest_s);
     real(&line, "timing_s/wait", step->wait_s);

@@ -76,26 +76,26 @@ int pl_math_factor_primes(struct pl_math_room *room, struct pl_math_int n,
                           struct pl_math_primes *ret)
 {
     static const uint32_t orders[] = {2, 3, 5, 7};
-    struct pl_math_int quotient, rest, root;
+    struct pl_math_int root;
     uint32_t small;
     int rc = PL_OK;
 
     ret->count = 0;
     for (uint32_t d = 2; rc == PL_OK && d < TRIAL_MAX && !pl_math_int_is(&n, 1);
          d += d == 2 ? 1 : 2) {
-        const struct pl_math_int divisor = pl_math_int_of(d);
+        struct pl_math_int divisor;
         int32_t how_often = 0;
 
         if (pl_math_int_small(&n, d * d - 1, &small))
             break; /* what is left is prime */
-        for (;; how_often++) {
-            pl_math_int_div(&n, &divisor, &quotient, &rest, &room->work);
-            if (rest.count > 0)
-                break;
-            n = quotient;
-        }
-        if (how_often > 0)
-            rc = add_prime(ret, &divisor, how_often);
+        if (pl_math_int_rest(&n, d, &room->work) > 0)
+            continue;
+        divisor = pl_math_int_of(d);
+        do {
+            pl_math_int_div(&n, &divisor, &n, NULL, &room->work);
+            how_often++;
+        } while (pl_math_int_rest(&n, d, &room->work) == 0);
+        rc = add_prime(ret, &divisor, how_often);
     }
     if (rc < 0 || pl_math_int_is(&n, 1))
         return rc;

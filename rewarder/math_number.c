@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+/* What a call costs beside its words, and what a division of a word does, in steps of work. */
+enum { CALL = 8, DIVIDE = 8 };
+
 /* --- natural numbers --- */
 
 static void trim(struct pl_math_int *a)
@@ -63,7 +66,7 @@ static int add(const struct pl_math_int *a, const struct pl_math_int *b, struct 
         sum.words[i] = (uint32_t)carry;
         carry >>= 32;
     }
-    *work += count + 1;
+    *work += count + CALL;
     sum.count = count;
     if (carry) {
         if (count == PL_MATH_WORDS)
@@ -88,7 +91,7 @@ static void subtract(const struct pl_math_int *a, const struct pl_math_int *b,
         rest.words[i] = (uint32_t)(a->words[i] - take);
     }
     PL_ASSERT(!borrow);
-    *work += a->count + 1;
+    *work += a->count + CALL;
     trim(&rest);
     *ret = rest;
 }
@@ -108,7 +111,7 @@ int pl_math_int_mul(const struct pl_math_int *a, const struct pl_math_int *b,
         }
         words[i + b->count] = (uint32_t)carry;
     }
-    *work += (uint64_t)a->count * b->count + 1;
+    *work += (uint64_t)a->count * b->count + CALL;
     while (count > 0 && words[count - 1] == 0)
         count--;
     if (count > PL_MATH_WORDS)
@@ -129,7 +132,7 @@ static uint32_t divide_small(const struct pl_math_int *a, uint32_t b, struct pl_
         ret->words[i - 1] = (uint32_t)(rest / b);
         rest %= b;
     }
-    *work += 2 * a->count + 1;
+    *work += (uint64_t)DIVIDE * a->count + CALL;
     trim(ret);
     return (uint32_t)rest;
 }
@@ -216,21 +219,31 @@ void pl_math_int_div(const struct pl_math_int *a, const struct pl_math_int *b,
     if (a->count <= 2 && b->count <= 2) {
         quotient = pl_math_int_of(value(a) / value(b));
         rest = pl_math_int_of(value(a) % value(b));
-        *work += 2;
+        *work += 2 * DIVIDE + CALL;
     } else if (pl_math_int_compare(a, b) < 0) {
         quotient = pl_math_int_of(0);
         rest = *a;
-        *work += 2;
+        *work += CALL;
     } else if (b->count == 1) {
         rest = pl_math_int_of(divide_small(a, b->words[0], &quotient, work));
     } else {
         divide_long(a, b, &quotient, &rest);
-        *work += 2ull * (a->count - b->count + 1) * (b->count + 4);
+        *work += (a->count - b->count + 1) * (2ull * b->count + 2 * DIVIDE) + 2 * CALL;
     }
     if (ret_quotient)
         *ret_quotient = quotient;
     if (ret_rest)
         *ret_rest = rest;
+}
+
+uint32_t pl_math_int_rest(const struct pl_math_int *a, uint32_t b, uint64_t *work)
+{
+    uint64_t rest = 0;
+
+    for (uint32_t i = a->count; i > 0; i--)
+        rest = (rest << 32 | a->words[i - 1]) % b;
+    *work += (uint64_t)DIVIDE * a->count + 1;
+    return (uint32_t)rest;
 }
 
 struct pl_math_int pl_math_int_gcd(struct pl_math_int a, struct pl_math_int b, uint64_t *work)
@@ -251,7 +264,7 @@ struct pl_math_int pl_math_int_gcd(struct pl_math_int a, struct pl_math_int b, u
 
             x = y;
             y = z;
-            *work += 4;
+            *work += DIVIDE;
         }
         return pl_math_int_of(x);
     }

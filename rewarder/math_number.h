@@ -37,6 +37,8 @@ bool pl_math_int_small(const struct pl_math_int *a, uint32_t most, uint32_t *ret
 /* PL_EFULL. */
 int pl_math_int_mul(const struct pl_math_int *a, const struct pl_math_int *b,
                     struct pl_math_int *ret, uint64_t *work);
+/* The rest of a divided by b >= 1. */
+uint32_t pl_math_int_rest(const struct pl_math_int *a, uint32_t b, uint64_t *work);
 /* b >= 1; either result may be NULL. */
 void pl_math_int_div(const struct pl_math_int *a, const struct pl_math_int *b,
                      struct pl_math_int *ret_quotient, struct pl_math_int *ret_rest,

@@ -25,7 +25,7 @@
 #include <time.h>
 
 enum { WAIT_MS = 500, HEARTBEAT_S = 2, MESSAGE_MAX = 256 << 20, SAMPLES_MAX = 4096 };
-enum { PAUSE_MS = 500, PAUSE_MOST_MS = 30000, TICK_MS = 100 }; /* after a group without verdict */
+enum { PAUSE_MS = 500, PAUSE_MOST_MS = 4000, TICK_MS = 100 }; /* after a group without verdict */
 enum { LINES_MAX = 1 << 20 };
 
 /* What the threads share. */
@@ -256,7 +256,7 @@ static int set_back(struct worker *w, const struct pl_lease *lease, const char *
     pl_warn("unverified group=%s reason=\"%s\"", lease->group, why);
     atomic_fetch_add(&w->all->unverified, 1);
     pl_meter_add(w->all->shown.unverified, 1);
-    return pl_queues_return(w->stream, PL_QUEUE_ROLLOUTS, lease, &w->err);
+    return pl_queues_set_back(w->stream, PL_QUEUE_ROLLOUTS, lease, why, &w->err);
 }
 
 /* Nobody else would understand it either. */
@@ -319,9 +319,8 @@ static int score(struct worker *w, const struct pl_lease *lease)
     } else if (rc == PL_EFORMAT) {
         rc = bury(w, lease, why.text);
     } else {
-        if (rc ==
-            PL_EIO) /* a program of no use: this rewarder ends, another need not wait for it */
-            (void)set_back(w, lease, why.text);
+        if (rc == PL_EIO) /* a program of no use: the trouble is this rewarder's, which ends */
+            (void)pl_queues_return(w->stream, PL_QUEUE_ROLLOUTS, lease, NULL);
         w->err = why;
     }
     pl_rollout_group_release(&group);

@@ -36,9 +36,11 @@ static const struct pl_decimal one = {.digits = {1}, .len = 1};
 static bool behind(struct span *s, const char *mark)
 {
     const size_t n = strlen(mark);
+    const char last = mark[n - 1]; /* in lower case; most places are none by it */
 
     for (size_t at = s->len + 1; at-- > n;)
-        if (strncasecmp(s->text + at - n, mark, n) == 0) {
+        if (((s->text[at - 1] | 0x20) == last || s->text[at - 1] == last) &&
+            strncasecmp(s->text + at - n, mark, n) == 0) {
             *s = (struct span){s->text + at, s->len - at};
             return true;
         }

@@ -11,7 +11,7 @@ All keys of a run share one hash tag and are named from their prefix, KEYS[1] = 
   batch:<b>           hash: expected fed arrived dropped samples right formatted accuracy previous
                       gate state (open, complete, ready) after next epsilon gated retried
   begun:<b>           hash, index -> "<worker> <life>" that computes it, "<index>:ended" -> workers whose life or
-                      lease ended while they did; a give-back ends nothing
+                      lease ended while they did, or who failed with it
   scored:<b>          hash, index -> scored group, "<index>:text" -> its rewards for people, and of each
                       group from its finish on "<index>:actor", "<index>:asked" (the prompt as it was fed),
                       from its commit on "<index>:counts" (samples right formatted)
@@ -21,7 +21,8 @@ All keys of a run share one hash tag and are named from their prefix, KEYS[1] = 
   learner             the token of the learner that is at work; it expires
   events              short stream of what happened, for people
   retired             set of batches that are trained and durable
-  ledger              hash: fed trained dropped scored, dropped:<reason>
+  ledger              hash: fed trained dropped scored, dropped:<reason>; failed: times that a worker
+                      gave a group back because it came to nothing
   strikes             hash, actor -> groups of it that were not what was asked for
   quarantine          hash, actor -> why what it hands over is not taken any more
 
@@ -382,9 +383,10 @@ local function bury_entry(prefix, queue, found, worker, reason)
 end
 
 -- The batch waits, but nobody takes the group any more until it is put back.
-local function park(prefix, queue, b, index, found, ended)
+local function park(prefix, queue, b, index, found, ended, reason)
     local id = b .. ':' .. index
-    local reason = string.format('%d workers ended while they computed it: %s', #ended, table.concat(ended, ' '))
+    reason = string.format('%d workers %s it: %s', #ended, reason and 'failed with' or 'ended while they computed',
+        table.concat(ended, ' ')) .. (reason and '; the last one: ' .. reason or '')
     local made = to_dead(prefix, {'id', id, 'reason', reason, 'where', queue, 'worker', ended[#ended], 'deliveries',
         #ended, 'parked', 1}, found)
     done_with(prefix, queue, found[1])
@@ -897,7 +899,8 @@ local function drop(keys, argv)
     return 'DONE'
 end
 
--- queue batch index entry worker: the same group as a new entry that nobody holds
+-- queue batch index entry worker [reason most]: the same group as a new entry that nobody holds. With a reason
+-- it came to nothing here: the worker counts as one that ended with it, and at `most` of them it is parked.
 local function give_back(keys, argv)
     local prefix, queue, b, index, entry = keys[1], argv[1], argv[2], argv[3], argv[4]
     local groups = prefix .. 'groups:' .. b
@@ -917,7 +920,23 @@ local function give_back(keys, argv)
     if held ~= entry or #found == 0 or holder(prefix, queue, entry) ~= argv[5] then
         return lost(prefix, queue, b, index, entry, held)
     end
+    if (argv[6] or '') == '' then
+        queue_again(prefix, queue, b, index, entry, found[1][2])
+        return 'DONE'
+    end
+    local begun = redis.call('HEXISTS', prefix .. 'begun:' .. b, index) == 1
+    local ended = ended_of(prefix, b, index)
+    if not begun then
+        ended[#ended + 1] = argv[5]
+    end
+    add(prefix .. 'ledger', 'failed', 1)
+    if #ended >= tonumber(argv[7]) then
+        park(prefix, queue, b, index, found[1], ended, argv[6])
+        return 'DONE'
+    end
+    note_ended(prefix, b, index, ended)
     queue_again(prefix, queue, b, index, entry, found[1][2])
+    note(prefix, 'event', 'failed', 'group', b .. ':' .. index, 'queue', queue, 'worker', argv[5], 'reason', argv[6])
     return 'DONE'
 end
 

@@ -384,8 +384,8 @@ int pl_queues_bury(struct pl_queues *stream, enum pl_queue queue, const struct p
     return pl_queues_outcome(stream, &args, &outcome, err);
 }
 
-int pl_queues_return(struct pl_queues *stream, enum pl_queue queue, const struct pl_lease *lease,
-                     struct pl_error *err)
+static int give_back(struct pl_queues *stream, enum pl_queue queue, const struct pl_lease *lease,
+                     const char *reason, struct pl_error *err)
 {
     struct pl_redis_args args;
     enum pl_outcome outcome = PL_OUTCOME_DONE;
@@ -400,7 +400,21 @@ int pl_queues_return(struct pl_queues *stream, enum pl_queue queue, const struct
     pl_redis_word(&args, place.index);
     pl_redis_word(&args, lease->entry);
     pl_redis_word(&args, stream->worker);
+    pl_redis_word(&args, reason);
+    pl_redis_count(&args, stream->opts.deliveries_max);
     return pl_queues_outcome(stream, &args, &outcome, err);
+}
+
+int pl_queues_return(struct pl_queues *stream, enum pl_queue queue, const struct pl_lease *lease,
+                     struct pl_error *err)
+{
+    return give_back(stream, queue, lease, "", err);
+}
+
+int pl_queues_set_back(struct pl_queues *stream, enum pl_queue queue, const struct pl_lease *lease,
+                       const char *reason, struct pl_error *err)
+{
+    return give_back(stream, queue, lease, reason, err);
 }
 
 int pl_queues_begin_work(struct pl_queues *stream, enum pl_queue queue,

@@ -427,6 +427,61 @@ static void die_of_it(const char *group, uint32_t attempt, uint32_t most)
     pl_queues_close(a);
 }
 
+/* A group that comes to nothing for its workers, who say why: as often as it may, then it is parked
+ * with that reason. One who only gives it back has not failed with it. */
+static void what_nobody_can_do_is_parked(void **state)
+{
+    static const char *const names[] = {"failed"};
+    struct pl_ready ready = {0};
+    struct pl_parked parked = {0};
+    struct pl_queues *s, *a;
+    bool done = false;
+    size_t count = 0;
+    char *failed = NULL;
+    struct pl_lease l;
+
+    (void)state;
+    new_run();
+    s = worker("learner");
+    feed(s, "0", 0, 1, "", 0);
+    a = worker_with("rewarder-a", 60000, 3);
+    l = lease(a, PL_QUEUE_PROMPTS);
+    assert_int_equal(finish(a, &l), PL_OUTCOME_DONE);
+    pl_lease_release(&l);
+    for (uint32_t i = 0; i < 5; i++) {
+        enum pl_outcome outcome = PL_OUTCOME_LOST;
+
+        l = lease(a, PL_QUEUE_ROLLOUTS);
+        assert_int_equal(l.deliveries, i < 2 ? i + 1 : 3);
+        assert_int_equal(pl_queues_begin_work(a, PL_QUEUE_ROLLOUTS, &l, &outcome, NULL), PL_OK);
+        if (i == 2 || i == 3)
+            assert_int_equal(pl_queues_return(a, PL_QUEUE_ROLLOUTS, &l, NULL), PL_OK);
+        else
+            assert_int_equal(pl_queues_set_back(a, PL_QUEUE_ROLLOUTS, &l, "it timed out", NULL),
+                             PL_OK);
+        assert_true(ledger(s).balanced);
+        pl_lease_release(&l);
+    }
+    assert_true(nothing_to_lease(a, PL_QUEUE_ROLLOUTS));
+    assert_int_equal(ledger(s).parked, 1);
+    assert_int_equal(ledger(s).dropped, 0);
+    assert_int_equal(pl_queues_recall(s, "ledger", names, 1, &failed, NULL), PL_OK);
+    assert_string_equal(failed, "3");
+    free(failed);
+    assert_int_equal(pl_queues_parked(s, &parked, 1, &count, NULL), PL_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(pl_queues_unpark(s, &parked, &done, NULL), PL_OK);
+    assert_true(done);
+    l = lease(a, PL_QUEUE_ROLLOUTS);
+    assert_int_equal(l.deliveries, 3);
+    assert_int_equal(commit(a, &l, 4), PL_OUTCOME_DONE);
+    pl_lease_release(&l);
+    assert_int_equal(take(s, "0", &ready), PL_OK);
+    pl_ready_release(&ready);
+    pl_queues_close(a);
+    pl_queues_close(s);
+}
+
 /* Nothing is dropped, which would be other bytes: the batch waits for it. */
 static void what_kills_its_workers_is_parked(void **state)
 {
@@ -1014,6 +1069,7 @@ int main(void)
         cmocka_unit_test(a_restarted_worker_finds_its_own_work_first),
         cmocka_unit_test(what_is_given_back_is_anothers_at_once),
         cmocka_unit_test(what_kills_its_workers_is_parked),
+        cmocka_unit_test(what_nobody_can_do_is_parked),
         cmocka_unit_test(deaths_of_a_worker_destroy_no_batch),
         cmocka_unit_test(a_suspicious_group_is_computed_alone),
         cmocka_unit_test(a_give_back_does_not_count),

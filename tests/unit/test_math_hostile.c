@@ -12,6 +12,7 @@
 
 #include "common/base/err.h"
 #include "rewarder/math_same.h"
+#include "rewarder/reward.h"
 #include "rewarder/verify.h"
 
 #include <pthread.h>
@@ -250,6 +251,125 @@ static void aliases_share_the_allowance(void **state)
                      PL_VERDICT_RIGHT);
 }
 
+/* ---- whole responses ---- */
+
+enum { RESPONSE_MAX = 1 << 16 };
+
+static uint64_t work_of_response(const struct pl_task *task, const char *text,
+                                 struct pl_score *ret_score)
+{
+    static struct pl_reward_room room;
+    static size_t ends[RESPONSE_MAX];
+    struct pl_reward_opts opts = PL_REWARD_DEFAULTS;
+    const size_t len = strlen(text);
+    uint64_t work;
+
+    assert_true(len <= RESPONSE_MAX);
+    for (size_t i = 0; i < len; i++)
+        ends[i] = i + 1;
+    assert_int_equal(pl_judge_create(&opts.judge), PL_OK);
+    assert_int_equal(pl_judge_task(opts.judge, &pl_verify_math, task), PL_OK);
+    assert_int_equal(pl_reward_score(&opts, task, PL_METHOD_INTERLEAVE, text, len, ends, len, &room,
+                                     ret_score, NULL),
+                     PL_OK);
+    work = pl_judge_work(opts.judge);
+    pl_judge_destroy(opts.judge);
+    return work;
+}
+
+/* 125 answers against 64 truths of 8 aliases each: what each comparison was allowed once, and took
+ * 20 s in all, is allowed once for all of them. */
+static void answers_of_a_response_share_an_allowance(void **state)
+{
+    enum { STEPS = 64, ALIASES = 8, ANSWERS = 125 };
+    static char texts[STEPS][ALIASES + 1][64], response[RESPONSE_MAX];
+    static const char *aliases[STEPS][ALIASES];
+    static struct pl_truth steps[STEPS];
+    const struct pl_task task = {.id = "t",
+                                 .source = "s",
+                                 .question = "q",
+                                 .verifier = "math",
+                                 .final = {.answer = "7"},
+                                 .steps = steps,
+                                 .step_count = STEPS};
+    struct pl_score score;
+    size_t len = 0, compared = 0;
+    uint64_t work;
+
+    (void)state;
+    for (size_t i = 0; i < STEPS; i++) {
+        for (size_t k = 0; k <= ALIASES; k++)
+            snprintf(texts[i][k], sizeof texts[i][k], "(x+%zuy+%zuz+1)^{12}", i + 2, k + 2);
+        for (size_t k = 0; k < ALIASES; k++)
+            aliases[i][k] = texts[i][k + 1];
+        steps[i] = (struct pl_truth){texts[i][0], aliases[i], ALIASES};
+    }
+    for (size_t i = 0; i < ANSWERS; i++) /* the last that is compared is right, as it is spelled */
+        len += (size_t)snprintf(
+            response + len, sizeof response - len, "<think></think><answer>%s</answer>",
+            i == PL_REWARD_ANSWERS_MAX - 1 || i == ANSWERS - 1 ? texts[i == ANSWERS - 1][3]
+                                                               : "(x+y+z+1)^{12}");
+    snprintf(response + len, sizeof response - len, "<think></think><answer>7.0</answer>");
+    work = work_of_response(&task, response, &score);
+    assert_in_range(work, PL_MATH_WORK_MAX, 2 * (PL_MATH_WORK_MAX + SLACK) + strlen(response));
+    assert_int_equal(score.verdict, PL_VERDICT_RIGHT); /* of an allowance of its own */
+    assert_int_equal(score.steps_right, 1);
+    for (size_t i = 0; i < score.segment_count; i++)
+        compared += score.segments[i].kind == PL_SEGMENT_ANSWER &&
+                    score.segments[i].verdict != PL_VERDICT_UNPARSED;
+    assert_int_equal(compared, PL_REWARD_ANSWERS_MAX + 1);
+    assert_int_equal(score.segments[2 * PL_REWARD_ANSWERS_MAX - 1].verdict, PL_VERDICT_RIGHT);
+}
+
+/* What an honest response needs is a small part of it, even of algebra in another spelling. */
+static void an_honest_response_has_enough(void **state)
+{
+    static const char *const pairs[][2] = {
+        {"x^2+2x+1", "(x+1)^2"},
+        {"\\frac{1}{2}", "0.5"},
+        {"\\sqrt{8}", "2\\sqrt2"},
+        {"(1,\\infty)", "x>1"},
+        {"\\{1,2,3\\}", "3, 2, 1"},
+        {"\\frac{x^2-1}{x-1}", "x+1"},
+        {"2x-y+1=0", "y=2x+1"},
+        {"12\\text{ cm}", "12"},
+        {"\\frac{3\\pi}{4}", "0.75\\pi"},
+        {"\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}",
+         "\\begin{pmatrix}1&\\sqrt4\\\\3&2^2\\end{pmatrix}"},
+        {"(a+b)^3", "a^3+3a^2b+3ab^2+b^3"},
+        {"1\\pm\\sqrt{5}", "1+\\sqrt5, 1-\\sqrt5"},
+        {"\\frac{1}{1+\\sqrt{2}}", "\\sqrt{2}-1"},
+        {"10!", "3628800"},
+        {"e^{2x}", "e^x e^x"},
+        {"x^4-y^4", "(x-y)(x+y)(x^2+y^2)"},
+    };
+    enum { STEPS = sizeof pairs / sizeof *pairs };
+    static char response[RESPONSE_MAX];
+    struct pl_truth steps[STEPS];
+    const struct pl_task task = {.id = "t",
+                                 .source = "s",
+                                 .question = "q",
+                                 .verifier = "math",
+                                 .final = {.answer = "7"},
+                                 .steps = steps,
+                                 .step_count = STEPS};
+    struct pl_score score;
+    size_t len = 0;
+    uint64_t work;
+
+    (void)state;
+    for (size_t i = 0; i < STEPS; i++) {
+        steps[i] = (struct pl_truth){.answer = pairs[i][0]};
+        len += (size_t)snprintf(response + len, sizeof response - len,
+                                "<think></think><answer>%s</answer>", pairs[STEPS - 1 - i][1]);
+    }
+    snprintf(response + len, sizeof response - len, "<think></think><answer>7</answer>");
+    work = work_of_response(&task, response, &score);
+    print_message("an honest response: %llu words\n", (unsigned long long)work);
+    assert_int_equal(score.steps_right, STEPS);
+    assert_true(work < PL_MATH_WORK_MAX / 8);
+}
+
 static void *judge_all(void *arg)
 {
     static const struct bomb nested[] = {
@@ -297,6 +417,8 @@ int main(void)
         cmocka_unit_test(bombs_stay_within_the_allowance),
         cmocka_unit_test(the_allowance_ends_what_would_take_long),
         cmocka_unit_test(aliases_share_the_allowance),
+        cmocka_unit_test(answers_of_a_response_share_an_allowance),
+        cmocka_unit_test(an_honest_response_has_enough),
         cmocka_unit_test(a_small_stack_is_enough),
     };
 
