@@ -251,8 +251,8 @@ int pl_queues_renew(struct pl_queues *stream, enum pl_queue queue,
 int pl_queues_return(struct pl_queues *stream, enum pl_queue queue, const struct pl_lease *lease,
                      struct pl_error *err);
 
-/* The same of a group that came to nothing here, for a reason that may be this machine's: the worker
- * counts as one that ended with it. Parked, that reason stands beside it. */
+/* The same of a group that came to nothing here, for a reason that may be this machine's: the
+ * worker counts as one that ended with it. Parked, that reason stands beside it. */
 int pl_queues_set_back(struct pl_queues *stream, enum pl_queue queue, const struct pl_lease *lease,
                        const char *reason, struct pl_error *err);
 
