@@ -187,6 +187,13 @@ static int beat(struct pl_presence *p, struct pl_error *err)
     int rc =
         pl_queues_claim_run(p->stream, p->who, p->opts.claim_ms, &ours, holder, sizeof holder, err);
 
+    /* A Redis that went back may hold the claim of one that died before this one began. */
+    if (rc == PL_OK && !ours && is_gone(holder, p->who)) {
+        rc = pl_queues_leave_run(p->stream, holder, err);
+        if (rc == PL_OK)
+            rc = pl_queues_claim_run(p->stream, p->who, p->opts.claim_ms, &ours, holder,
+                                     sizeof holder, err);
+    }
     if (rc < 0)
         return rc;
     pthread_mutex_lock(&p->lock);

@@ -22,7 +22,8 @@ enum {
     WAIT_SLICE_MS = 1000,
     METRICS_KEPT = 10000,
     GROUPS_MAX = 1 << 20,
-    SUSPICIOUS = 2
+    SUSPICIOUS = 2,
+    RECLAIM_MS = 2000 /* and up to as much again: how often leases that ended are looked for */
 };
 
 const char *const pl_queue_names[] = {"prompts", "rollouts"};
@@ -649,10 +650,12 @@ static int lease_again(struct pl_queues *s, enum pl_queue queue, struct pl_lease
     if (!r->from[0] && !(r->left && s->holding == 0) && pl_queues_now_ms() < r->next_ms)
         return PL_ENOENT;
     rc = ask_lease(s, queue, NULL, ret_lease, err);
-    if (rc == PL_ENOENT) { /* all were looked at: again in about half a lease */
+    if (rc == PL_ENOENT) { /* all were looked at: a lease that ends waits no longer than this */
+        const uint64_t pause =
+            s->opts.lease_ms / 4 < RECLAIM_MS ? s->opts.lease_ms / 4 : RECLAIM_MS;
+
         s->jitter = s->jitter * 6364136223846793005ull + 1442695040888963407ull;
-        r->next_ms = pl_queues_now_ms() + s->opts.lease_ms / 4 +
-                     (s->jitter >> 33) % (s->opts.lease_ms / 2 + 1);
+        r->next_ms = pl_queues_now_ms() + pause + (s->jitter >> 33) % (pause + 1);
     }
     return rc;
 }

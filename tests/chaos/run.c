@@ -87,8 +87,8 @@ static int mount_disk(struct run *r, struct pl_error *err)
         (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0))
         return pl_fail_errno(err, "have a name space of mounts");
     own = true;
-    if (rc == PL_OK && mount("tmpfs", r->folder, "tmpfs", 0, "size=48m") < 0)
-        return pl_fail_errno(err, "mount a disk of 48 MiB on '%s'", r->folder);
+    if (rc == PL_OK && mount("tmpfs", r->folder, "tmpfs", 0, "size=96m") < 0)
+        return pl_fail_errno(err, "mount a disk of 96 MiB on '%s'", r->folder);
     return rc;
 }
 

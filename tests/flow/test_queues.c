@@ -1023,6 +1023,32 @@ static void what_a_dead_worker_held_is_anybodys(void **state)
     pl_queues_close(b);
 }
 
+/* A lease of users is a minute: whoever looked just before it ended looks again within seconds. */
+static void a_lease_that_ends_is_taken_within_seconds(void **state)
+{
+    struct pl_lease held = {0}, taken = {0};
+    struct pl_queues *a, *b;
+    struct pl_error err = {0};
+    char command[200];
+
+    (void)state;
+    new_run();
+    a = worker("actor-1");
+    b = worker("actor-2");
+    assert_true(feed(a, "0", 0, 1, "", 0.0));
+    assert_int_equal(pl_queues_lease(a, PL_QUEUE_PROMPTS, 1000, &held, &err), PL_OK);
+    assert_int_equal(pl_queues_lease(b, PL_QUEUE_PROMPTS, 0, &taken, &err), PL_ENOENT);
+    snprintf(command, sizeof command, "XCLAIM plait:{%s}:prompts actors %s 0 %s IDLE 61000 JUSTID",
+             run_name, "actor-1", held.entry);
+    pl_test_redis_say(&redis, command);
+    assert_int_equal(pl_queues_lease(b, PL_QUEUE_PROMPTS, 8000, &taken, &err), PL_OK);
+    assert_string_equal(taken.group, held.group);
+    pl_lease_release(&held);
+    pl_lease_release(&taken);
+    pl_queues_close(a);
+    pl_queues_close(b);
+}
+
 static void what_is_no_address_or_name_is_refused(void **state)
 {
     struct pl_queues_opts opts = {.url = "ftp://x", .run = "r", .worker = "w", .role = "t"};
@@ -1083,6 +1109,7 @@ int main(void)
         cmocka_unit_test(a_learner_goes_back),
         cmocka_unit_test(a_run_has_one_learner),
         cmocka_unit_test(what_a_dead_worker_held_is_anybodys),
+        cmocka_unit_test(a_lease_that_ends_is_taken_within_seconds),
         cmocka_unit_test(what_is_no_address_or_name_is_refused),
     };
 
