@@ -17,6 +17,7 @@
 #include "tests/redis.h"
 #include "tests/scratch.h"
 
+#include "tests/chaos/torture/live.h"
 #include "tests/chaos/torture/results.h"
 
 #include "common/base/buf.h"
@@ -24,21 +25,15 @@
 #include "common/base/secret.h"
 #include "deploy/redis/roles.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <hiredis/hiredis.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { BURST = 100, WORDS_MAX = 16, NAMES_MAX = 64, STEPS_SHORT = 6, STEPS_LONG = 40 };
 
-static const char *plait;
 static uint64_t first_seed = 1;
 static struct pl_test_redis redis;
 static struct pl_error err;
@@ -51,76 +46,6 @@ static void must(int rc)
         fail_msg("%s", err.text);
 }
 
-static double seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void pause_ms(long ms)
-{
-    const struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-
-    nanosleep(&t, NULL);
-}
-
-/* ---- programs ---- */
-
-/* plait WORDS..., in the scratch folder, what it says in LOG there. */
-static pid_t start(const char *log, const char *words)
-{
-    const pid_t child = fork();
-
-    assert_true(child >= 0);
-    if (child == 0) {
-        char *command = pl_strf("exec '%s' %s >'%s' 2>&1 </dev/null", plait, words, log);
-
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-        if (!command || chdir(pl_scratch("")) < 0)
-            _exit(126);
-        execl("/bin/sh", "sh", "-c", command, (char *)NULL);
-        _exit(127);
-    }
-    return child;
-}
-
-static char *log_of(const char *name)
-{
-    size_t len;
-
-    return pl_path_exists(pl_scratch(name)) ? pl_scratch_read(pl_scratch(name), &len) : strdup("");
-}
-
-static void run_to_end(const char *log, const char *words)
-{
-    int status = 0;
-
-    assert_true(waitpid(start(log, words), &status, 0) > 0);
-    if (status != 0)
-        fail_msg("plait %s: %s", words, log_of(log));
-}
-
-static void make_model(void)
-{
-    pl_scratch_text(pl_scratch("config.json"),
-                    "{\"model_type\": \"qwen2\", \"hidden_size\": 16, \"num_hidden_layers\": 1, "
-                    "\"num_attention_heads\": 2, \"num_key_value_heads\": 1, "
-                    "\"intermediate_size\": 32, \"vocab_size\": 320, \"rope_theta\": 10000.0, "
-                    "\"max_position_embeddings\": 512, \"rms_norm_eps\": 1e-6, "
-                    "\"tie_word_embeddings\": true}\n");
-    pl_scratch_text(pl_scratch("instruction.txt"), "<|interleave|>\n");
-    run_to_end("log", "data generate kk --people 2 --wording plain --names 4 --train 60 --test 6 "
-                      "--seed 3 --split puzzle --output tasks");
-    run_to_end("log", "data generate kk --people 2 --wording plain --names 4 --count 60 --seed 4 "
-                      "--answers interleave --output sft.jsonl");
-    run_to_end("log", "tokenizer train --size 320 --token '<think>' --token '</think>' --token "
-                      "'<answer>' --token '</answer>' --token '<|interleave|>' --field prompt "
-                      "--field response --output tokenizer sft.jsonl");
-    run_to_end("log", "model init config.json base --tokenizer tokenizer");
-}
-
 static int steps(void)
 {
     return pl_torture_is_long() ? STEPS_LONG : STEPS_SHORT;
@@ -128,18 +53,9 @@ static int steps(void)
 
 static void write_settings(void)
 {
-    char *text =
-        pl_strf("run: {name: t, dir: none, seed: 5}\nmodel.path: base\n"
-                "data: {train_files: [tasks/train.jsonl], instruction: instruction.txt, "
-                "max_prompt_length: 128, max_response_length: 24, train_batch_size: 4}\n"
-                "rollout: {n: 4, staleness: 1}\nactor: {optim.lr: 1e-3, ppo_max_token_len: 1024}\n"
-                "trainer: {total_training_steps: %d, save_freq: 3}\nworkers.actor_slots: 16\n"
-                "link.lease_s: 2\n",
-                steps());
+    char *text;
 
-    assert_non_null(text);
-    pl_scratch_text(pl_scratch("run.yaml"), text);
-    free(text);
+    pl_live_prepare(steps(), "link.lease_s: 2\n");
     text = pl_strf("inherit: run.yaml\nlink.redis: %s\n"
                    "redis: {user: \"{role}\", password_file: \"acl/{role}.password\"}\n",
                    redis.url);
@@ -276,6 +192,8 @@ static const struct {
     {"actor", "HSET", "groups:"},       {"actor", "HSET", "scored:"},
     {"actor", "HSET", "batch:"},        {"actor", "HINCRBY", "batch:"},
     {"actor", "HINCRBY", "ledger"},     {"actor", "HDEL", "ledger"},
+    {"actor", "HSET", "begun:"},        {"actor", "HSET", "parked"},
+    {"rewarder", "HSET", "begun:"},     {"rewarder", "HSET", "parked"},
     {"actor", "HSET", "worker:"},       {"actor", "HDEL", "worker:"},
     {"rewarder", "XADD", "rollouts"},   {"rewarder", "XADD", "dead"},
     {"rewarder", "XADD", "ready"},      {"rewarder", "XDEL", "rollouts"},
@@ -396,31 +314,13 @@ static void write_some(struct writer *w, uint64_t *seed, size_t count)
 
 static int count_steps(const char *run)
 {
-    char *text = log_of(pl_scratch_in(run, "metrics.jsonl") + strlen(pl_scratch("")) + 1);
+    char *text = pl_live_log(pl_scratch_in(run, "metrics.jsonl") + strlen(pl_scratch("")) + 1);
     int n = 0;
 
     for (const char *at = text; (at = strstr(at, "pg_loss")); at++)
         n++;
     free(text);
     return n;
-}
-
-static uint64_t count_words(const char *log, const char *word)
-{
-    char *text = log_of(log);
-    uint64_t n = 0;
-
-    for (const char *at = text; (at = strstr(at, word)); at++)
-        n++;
-    free(text);
-    return n;
-}
-
-/* The end of each log, where something went wrong. */
-static void tell(void)
-{
-    (void)!system("cd \"$PLAIT_SCRATCH\" && for f in run.log run/logs/*.log; do echo \"== $f\"; "
-                  "tail -n 5 \"$f\" | cut -c 1-300; done");
 }
 
 static void writers_end_no_program(void **state)
@@ -438,22 +338,22 @@ static void writers_end_no_program(void **state)
     pid_t run;
 
     (void)state;
-    run_to_end("twin.log", "up run.yaml run.dir=twin");
+    pl_live_run("twin.log", "up run.yaml run.dir=twin");
     twin = pl_scratch_read(pl_scratch("twin/model/model.safetensors"), &twin_len);
-    run_to_end("log", "redis init users.yaml run.dir=run redis.user=admin "
-                      "redis.password_file=acl/admin.password");
+    pl_live_run("log", "redis init users.yaml run.dir=run redis.user=admin "
+                       "redis.password_file=acl/admin.password");
     viewer = dial("viewer");
     admin = dial("admin");
     for (size_t i = 0; i < USERS; i++)
         writers[i] = (struct writer){users[i], dial(users[i]), 0, 0};
-    run = start("run.log", "up users.yaml run.dir=run");
-    moved = seconds();
+    run = pl_live_start("run.log", "up users.yaml run.dir=run");
+    moved = pl_live_seconds();
     for (uint64_t done = 0; done < total && !ended;) { /* a part of it in each step */
         const int now = count_steps(pl_scratch("run"));
 
-        ended = waitpid(run, &status, WNOHANG) == run;
-        if (now == seen && seconds() - moved < 1.0) {
-            pause_ms(5);
+        ended = pl_live_over(&run, &status);
+        if (now == seen && pl_live_seconds() - moved < 1.0) {
+            pl_live_pause(5);
             continue;
         }
         seen = now;
@@ -461,11 +361,11 @@ static void writers_end_no_program(void **state)
         for (size_t i = 0; i < USERS; i++)
             write_some(&writers[i], &seed, total / USERS / (size_t)steps());
         done += total / (uint64_t)steps();
-        moved = seconds();
+        moved = pl_live_seconds();
     }
-    for (over = seconds(); !ended && seconds() - over < patience; pause_ms(20))
-        ended = waitpid(run, &status, WNOHANG) == run;
-    died = count_words("run.log", "event=died");
+    for (over = pl_live_seconds(); !ended && pl_live_seconds() - over < patience; pl_live_pause(20))
+        ended = pl_live_over(&run, &status);
+    died = pl_live_count("run.log", "event=died");
     if (!ended)
         wrong += pl_torture_wrong("seed %llu: %d of %d steps, and no end %.0f s after the last "
                                   "write",
@@ -484,17 +384,9 @@ static void writers_end_no_program(void **state)
             wrong += pl_torture_wrong("seed %llu: other weights than undisturbed",
                                       (unsigned long long)first_seed);
     }
-    if (!ended) {
-        kill(run, SIGTERM);
-        for (over = seconds(); !ended && seconds() - over < 30.0; pause_ms(20))
-            ended = waitpid(run, &status, WNOHANG) == run;
-        if (!ended) {
-            kill(run, SIGKILL);
-            waitpid(run, &status, 0);
-        }
-    }
+    pl_live_end(&run);
     if (wrong > 0)
-        tell();
+        pl_live_tell("run.log", "run");
     for (size_t i = 0; i < USERS; i++) {
         char name[64];
 
@@ -521,12 +413,10 @@ static int set_up(void **state)
     }
     if (pl_scratch_setup(state) != 0)
         return -1;
-    setenv("PLAIT_SCRATCH", pl_scratch(""), 1);
     must(pl_redis_users_write(pl_scratch("acl"), "", none, &err));
     more[1] = pl_scratch("acl/users.acl");
     redis.more = more;
     pl_test_redis_start(&redis);
-    make_model();
     write_settings();
     return 0;
 }
@@ -543,7 +433,7 @@ int main(int argc, char **argv)
 
     if (argc < 2)
         return 2;
-    plait = argv[1];
+    pl_live_plait(argv[1]);
     if (argc > 2)
         first_seed = strtoull(argv[2], NULL, 10);
     return cmocka_run_group_tests(tests, set_up, tear_down);
