@@ -283,9 +283,9 @@ static void add_file(const struct node *node, enum pl_loss loss, uint64_t *state
         if (loss == PL_LOSS_ZEROS)
             for (size_t i = 0; i < b.len; i++)
                 b.data[i] = i < node->kept.len ? node->kept.data[i] : 0;
-        else if (loss == PL_LOSS_DRAWN &&
+        else if (loss == PL_LOSS_DRAWN && b.len > 0 &&
                  (node->kept.len != b.len || memcmp(node->kept.data, b.data, b.len) != 0))
-            b.len = b.len ? pl_torture_below(state, (uint32_t)b.len) : 0;
+            b.len = pl_torture_below(state, (uint32_t)b.len);
     }
     pl_tree_add(tree, name, b.data, b.len);
     free(b.data);
