@@ -11,27 +11,31 @@
 
 enum { JSON_BYTES_MAX = 1 << 16, ID_BYTES_MAX = 256 };
 
-/* The folder's run_id, where it has one. */
-static char *read_id(const char *dir)
+/* The folder's run_id; *ret_id is NULL where it has none. */
+static int read_id(const char *dir, char **ret_id, struct pl_error *err)
 {
-    char *path = pl_strf("%s/run_id", dir), *text = NULL;
+    char *path = pl_strf("%s/run_id", dir);
     size_t len = 0;
+    int rc = path ? pl_file_read(path, ID_BYTES_MAX, ret_id, &len, err)
+                  : pl_fail(err, PL_ENOMEM, "'%s': no memory for a name", dir);
 
-    if (path && pl_file_read(path, ID_BYTES_MAX, &text, &len, NULL) == PL_OK)
-        text[strcspn(text, "\r\n")] = '\0';
+    if (rc == PL_OK)
+        (*ret_id)[strcspn(*ret_id, "\r\n")] = '\0';
     free(path);
-    return text;
+    return rc == PL_ENOENT ? PL_OK : rc;
 }
 
 static int write_note(const struct pl_run_conf *conf, const char *folder, uint64_t step,
                       struct pl_error *err)
 {
-    char *path = pl_strf("%s/" PL_RESULT_FILE, folder), *id = read_id(conf->dir);
-    json_t *root = json_pack("{s:s, s:I}", "run", conf->name, "step", (json_int_t)step);
-    int rc = root && path ? PL_OK : pl_fail(err, PL_ENOMEM, "no memory for '%s'", folder);
+    char *path = pl_strf("%s/" PL_RESULT_FILE, folder), *id = NULL;
+    json_t *root = NULL;
+    int rc =
+        path ? read_id(conf->dir, &id, err) : pl_fail(err, PL_ENOMEM, "no memory for '%s'", folder);
 
-    if (rc == PL_OK && id && json_object_set_new(root, "run_id", json_string(id)) < 0)
-        rc = pl_fail(err, PL_EFORMAT, "'%s/run_id' is no text", conf->dir);
+    if (rc == PL_OK) /* one that is no text is left out, as one that is not there */
+        root = json_pack("{s:s, s:I, s:s*}", "run", conf->name, "step", (json_int_t)step, "run_id",
+                         id);
     if (rc == PL_OK)
         rc = pl_json_save(path, root, 2, err);
     json_decref(root);

@@ -197,6 +197,9 @@ static int decode_group(const struct pl_ready_group *from, const struct pl_rollo
     int rc = pl_rollout_group_decode(from->pb, from->pb_len, PL_STAGE_SCORED, &check->limits, group,
                                      err);
 
+    /* These bytes are a rewarder's, which had read the actor's. */
+    if (rc == PL_EFORMAT)
+        rc = PL_ENOENT;
     if (rc == PL_OK)
         rc = check_origin(group, check, err);
     if (rc == PL_OK)

@@ -66,9 +66,9 @@ struct pl_rollouts_check {
     int (*judge)(void *at, const struct pl_rollout_group *group, uint32_t index,
                  struct pl_error *err);
     /* Told of every group that is not as it must be, with the sentence, before reading fails; NULL:
-     * it fails with the first. `blameless`: it is of another life of the run, or was scored with
-     * other settings, which is no fault of its actor. What it returns other than PL_OK ends
-     * reading. */
+     * it fails with the first. `blameless`: it is no message, of another life of the run, or was
+     * scored with other settings, which is no fault of its actor. What it returns other than PL_OK
+     * ends reading. */
     int (*bad)(void *at, const struct pl_ready_group *group, const char *why, bool blameless,
                struct pl_error *err);
     void *at;

@@ -198,6 +198,36 @@ static void groups_that_stay_keep_their_places(void **state)
     pl_rollouts_release(&r);
 }
 
+static int note_blame(void *at, const struct pl_ready_group *group, const char *why, bool blameless,
+                      struct pl_error *err)
+{
+    (void)err;
+    assert_int_equal(group->index, 3);
+    assert_non_null(strstr(why, "no message"));
+    *(int *)at += blameless ? 1 : 100;
+    return PL_OK;
+}
+
+/* A score that cannot be read was written by a rewarder, or by somebody as one: that is nothing
+ * against the actor. */
+static void a_score_that_is_none_blames_no_actor(void **state)
+{
+    struct pl_ready_group group = {3, "nan", 3};
+    const struct pl_ready ready = {.batch = "0", .count = 1, .groups = &group};
+    struct pl_rollouts r = {0};
+    struct pl_error err = {0};
+    int blame = 0;
+    const struct pl_rollouts_check check = {
+        .limits = {.bytes = 1 << 20, .samples = 8, .tokens = 64, .vocab = 32},
+        .version = 1,
+        .bad = note_blame,
+        .at = &blame};
+
+    (void)state;
+    assert_int_equal(pl_rollouts_read(&ready, &check, &r, &err), PL_EFORMAT);
+    assert_int_equal(blame, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +236,7 @@ int main(void)
         cmocka_unit_test(segments_have_what_they_earned),
         cmocka_unit_test(what_is_left_at_the_end_has_no_traces_of_rounding),
         cmocka_unit_test(groups_that_stay_keep_their_places),
+        cmocka_unit_test(a_score_that_is_none_blames_no_actor),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,7 +25,7 @@ static const char *plait;
 
 void pl_live_plait(const char *path)
 {
-    plait = path;
+    plait = realpath(path, NULL);
 }
 
 double pl_live_seconds(void)

@@ -348,6 +348,7 @@ static void live_services_stand_garbage(void **state)
 
 struct liar {
     int listener;
+    const char *real; /* where a real Redis is */
     uint64_t seed, answers;
     uint32_t percent; /* of answers that are nonsense; others are +OK */
     atomic_bool stop;
@@ -445,6 +446,87 @@ static void *lie_on(void *at)
     return NULL;
 }
 
+/* Bytes of an answer that a real Redis gave, changed on their way. */
+static ssize_t change_answer(struct liar *l, char *b, ssize_t len, size_t room)
+{
+    const uint32_t most = (uint32_t)(len < 64 ? len : 64);
+
+    if (pl_torture_below(&l->seed, 1000) >= l->percent)
+        return len;
+    l->answers++;
+    switch (pl_torture_below(&l->seed, 4)) {
+    case 0:
+        return put_reply(b, room, &l->seed, 0);
+    case 1: /* another type, or another first digit */
+        b[pl_torture_below(&l->seed, 2) % most] =
+            "+-:$*_#,(0123456789"[pl_torture_below(&l->seed, 19)];
+        return len;
+    case 2:
+        b[pl_torture_below(&l->seed, most)] ^= (char)(1 << pl_torture_below(&l->seed, 7));
+        return len;
+    default: /* another number in it */
+        for (ssize_t i = 0; i < len; i++)
+            if (b[i] >= '0' && b[i] <= '9' && pl_torture_below(&l->seed, 8) == 0) {
+                b[i] = (char)('0' + pl_torture_below(&l->seed, 10));
+                break;
+            }
+        return len;
+    }
+}
+
+/* Between programs and a real Redis. */
+static void *stand_between(void *at)
+{
+    enum { PAIRS = 48 };
+    struct liar *l = at;
+    struct pollfd fds[1 + 2 * PAIRS] = {{.fd = l->listener, .events = POLLIN}};
+    static char b[1 << 16];
+    nfds_t n = 1;
+
+    while (!l->stop) {
+        if (poll(fds, n, 20) <= 0)
+            continue;
+        if (fds[0].revents && n + 2 <= 1 + 2 * PAIRS) {
+            const int client = accept(l->listener, NULL, NULL), server = dial_unix(l->real);
+
+            if (client >= 0 && server >= 0) {
+                fds[n++] = (struct pollfd){.fd = client, .events = POLLIN};
+                fds[n++] = (struct pollfd){.fd = server, .events = POLLIN};
+            }
+        }
+        for (nfds_t i = 1; i < n; i++) {
+            const bool is_server = i % 2 == 0;
+            const nfds_t first = is_server ? i - 1 : i;
+            ssize_t got, sent = 0, done;
+
+            if (!fds[i].revents)
+                continue;
+            got = recv(fds[i].fd, b, sizeof b, MSG_DONTWAIT);
+            if (got > 0 && is_server)
+                got = change_answer(l, b, got, sizeof b);
+            while (got > 0 && sent < got) {
+                done = send(fds[is_server ? first : first + 1].fd, b + sent, (size_t)(got - sent),
+                            MSG_NOSIGNAL);
+                if (done <= 0)
+                    got = 0;
+                else
+                    sent += done;
+            }
+            if (got <= 0) {
+                close(fds[first].fd);
+                close(fds[first + 1].fd);
+                fds[first] = fds[n - 2];
+                fds[first + 1] = fds[n - 1];
+                n -= 2;
+                i = first - 1;
+            }
+        }
+    }
+    for (nfds_t i = 1; i < n; i++)
+        close(fds[i].fd);
+    return NULL;
+}
+
 static int listen_at(const char *path)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
@@ -515,6 +597,56 @@ static void programs_stand_a_lying_redis(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* A whole run, again and again, some of whose answers are changed: a program may say that it cannot
+ * go on, but none is ended by a signal. */
+static void programs_stand_changed_answers(void **state)
+{
+    const double most_s = pl_torture_is_long() ? 120.0 : 4.0, start = pl_live_seconds();
+    struct liar liar = {.seed = first_seed, .percent = 5};
+    struct pl_test_redis redis = {.more = NULL};
+    uint64_t wrong = 0, runs = 0;
+    char path[200], words[600];
+    pthread_t thread;
+
+    (void)state;
+    pl_test_redis_start(&redis);
+    liar.real = redis.url + strlen("unix://");
+    snprintf(path, sizeof path, "%s", pl_scratch("between.sock"));
+    liar.listener = listen_at(path);
+    assert_int_equal(pthread_create(&thread, NULL, stand_between, &liar), 0);
+    for (; pl_live_seconds() - start < most_s && wrong == 0; runs++) {
+        const double began = pl_live_seconds();
+        char log[64], dir[64];
+        int status = 0;
+        pid_t up;
+
+        snprintf(log, sizeof log, "between-%d.log", (int)runs);
+        snprintf(dir, sizeof dir, "between-%d", (int)runs);
+        snprintf(words, sizeof words,
+                 "up run.yaml run.dir=%s run.name=b%d workers.learner_stays=false "
+                 "trainer.total_training_steps=40 link.redis=unix://%s",
+                 dir, (int)runs, path);
+        up = pl_live_start(log, words);
+        while (!pl_live_over(&up, &status) && pl_live_seconds() - began < 15.0 &&
+               pl_live_seconds() - start < most_s)
+            pl_live_pause(10);
+        pl_live_end(&up);
+        if (pl_live_count(log, "was ended by signal") > 0) {
+            wrong += pl_torture_wrong("seed %llu, run %d: a program was ended by a signal",
+                                      (unsigned long long)first_seed, (int)runs);
+            pl_live_tell(log, dir);
+        }
+    }
+    liar.stop = true;
+    pthread_join(thread, NULL);
+    close(liar.listener);
+    unlink(path);
+    pl_test_redis_end(&redis);
+    pl_torture_result("changed-answers", first_seed, liar.answers, wrong, ", \"runs\": %llu",
+                      (unsigned long long)runs);
+    assert_int_equal(wrong, 0);
+}
+
 static int set_up(void **state)
 {
     if (!pl_test_redis_there()) {
@@ -529,6 +661,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(live_services_stand_garbage),
         cmocka_unit_test(programs_stand_a_lying_redis),
+        cmocka_unit_test(programs_stand_changed_answers),
     };
 
     if (argc < 2)

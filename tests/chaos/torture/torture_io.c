@@ -29,6 +29,8 @@
 #include "common/base/log.h"
 #include "common/model/import.h"
 #include "common/text/tokenizer.h"
+#include "learner/identity.h"
+#include "learner/result.h"
 
 #include <errno.h>
 #include <omp.h>
@@ -90,6 +92,29 @@ static int write_model(struct pl_error *err)
     return pl_scene_write_model(&scene, 4, err);
 }
 
+static int write_result(struct pl_error *err)
+{
+    uint64_t step = 0;
+    int rc = pl_result_write(&scene.conf, 4, scene.models.weights, err);
+
+    if (rc == PL_OK)
+        rc = pl_result_step(scene.run, &step, err);
+    return rc == PL_OK && step != 4 ? pl_fail(err, PL_EINVAL, "the result is of another step") : rc;
+}
+
+/* Its run_id is drawn where it is not there. */
+static int open_identity(struct pl_error *err)
+{
+    static const struct pl_prompts none;
+    const struct pl_identity_opts opts = {
+        .conf = &scene.conf, .models = &scene.models, .train = &none, .val = &none};
+    struct pl_identity identity = {0};
+    const int rc = pl_identity_open(&identity, &opts, err);
+
+    pl_identity_close(&identity);
+    return rc;
+}
+
 static int load_model(struct pl_error *err)
 {
     struct pl_shape *shape = NULL;
@@ -141,6 +166,9 @@ static const struct operation {
     {"resume", resume, 2, true, 4, 4},
     {"keep the best policy", keep_best, 2, true, 4, 4},
     {"write the model", write_model, 2, true, 4, 4},
+    {"write the result", write_result, 2, true, 4, 4},
+    {"make the run's id", open_identity, 1, true, 2, 2},
+    {"read the run's id", open_identity, 2, true, 4, 4},
     {"load a model", load_model, 2, false, 4, 4},
     {"load the settings", load_settings, 2, false, 4, 4},
 };
@@ -273,7 +301,7 @@ static void torture(enum pl_fault fault, long step, long whole_every, struct sum
     for (size_t i = 0; i < OPERATIONS; i++) {
         const uint64_t before = sum->cases;
 
-        for (long at = 1 + (long)i % step;
+        for (long at = 1;
              one(&operations[i], fault, at, (long)(sum->cases % (uint64_t)whole_every) == 0, sum);
              at += step)
             continue;
@@ -336,6 +364,7 @@ static int set_up(void **state)
     assert_int_equal(save_first(&err), 0);
     assert_int_equal(pl_scene_keep_best(&scene, 2, 0.5, &err), 0);
     trees[1] = pl_tree_take(scene.run);
+    pl_scratch_text(pl_scratch_in(scene.run, "run_id"), "0123456789abcdef0123456789abcdef\n");
     pl_scene_set(&scene, 4);
     assert_int_equal(pl_scene_save(&scene, 2, 4, 0, &err), 0);
     trees[2] = pl_tree_take(scene.run);

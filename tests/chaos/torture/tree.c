@@ -115,7 +115,8 @@ struct pl_leaf *pl_tree_find(const struct pl_tree *tree, const char *name)
 
 static bool is_compared(const char *name)
 {
-    return !strstr(name, "events.out.tfevents") && strcmp(name, "plait.lock") != 0;
+    return !strstr(name, "events.out.tfevents") && strcmp(name, "plait.lock") != 0 &&
+           strcmp(name, "run_id") != 0;
 }
 
 const char *pl_tree_other(const struct pl_tree *a, const struct pl_tree *b)

@@ -26,7 +26,8 @@ void pl_tree_release(struct pl_tree *tree);
 struct pl_leaf *pl_tree_find(const struct pl_tree *tree, const char *name);
 void pl_tree_add(struct pl_tree *tree, const char *name, const void *bytes, size_t len);
 
-/* The first name in which the two differ, apart from lock and TensorBoard's events; NULL: none. */
+/* The first name in which the two differ, apart from lock, run_id (drawn) and TensorBoard's events;
+ * NULL: none. */
 const char *pl_tree_other(const struct pl_tree *a, const struct pl_tree *b);
 
 #endif
