@@ -101,11 +101,12 @@ int pl_result_step(const char *dir, uint64_t *ret_step, struct pl_error *err)
 
 bool pl_result_is_of(const char *dir, uint64_t step)
 {
-    char *own = read_id(dir);
+    char *own = NULL;
     json_t *root = NULL;
     uint64_t of = 0;
     const char *id;
-    const bool is = read_note(dir, &root, &of, &id, NULL) == PL_OK && of == step &&
+    const bool is = read_id(dir, &own, NULL) == PL_OK &&
+                    read_note(dir, &root, &of, &id, NULL) == PL_OK && of == step &&
                     strcmp(id, own ? own : "") == 0;
 
     json_decref(root);
