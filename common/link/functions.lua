@@ -845,6 +845,22 @@ local function retry(keys, argv)
     return 'DONE'
 end
 
+-- most: groups that are parked and their entries of dead. What is listed and is not parked, whoever wrote it, goes.
+local function parked_groups(keys, argv)
+    local prefix, most, list = keys[1], tonumber(argv[1]), {}
+    local all = redis.call('HGETALL', prefix .. 'parked')
+    for i = 1, #all, 2 do
+        local b, index = string.match(all[i], '^(%w+):(%d+)$')
+        if not b or redis.call('HGET', prefix .. 'groups:' .. b, index) ~= 'parked ' .. all[i + 1] then
+            redis.call('HDEL', prefix .. 'parked', all[i])
+        elseif #list < 2 * most then
+            list[#list + 1] = all[i]
+            list[#list + 1] = all[i + 1]
+        end
+    end
+    return list
+end
+
 -- entry of dead: the same of a group that is parked, as the learner does it after a pause. It is still suspicious:
 -- the next one that ends with it parks it again.
 local function unpark(keys, argv)
@@ -1278,6 +1294,7 @@ redis.register_function{function_name = 'plait1_give_back', callback = give_back
 redis.register_function{function_name = 'plait1_renew', callback = renew, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_retire', callback = retire, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_rewind', callback = rewind, flags = {'allow-oom'}}
+redis.register_function{function_name = 'plait1_parked', callback = parked_groups, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_release', callback = release, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_claim_run', callback = claim_run, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_leave_run', callback = leave_run, flags = {'allow-oom'}}

@@ -182,7 +182,8 @@ int pl_queues_rewind(struct pl_queues *stream, uint64_t step, bool purge,
 
 /*
  * A group whose workers ended too often while they computed it is parked: its batch waits, nobody
- * works on it, until it is put back. *ret_count may be more than `max`, of which `list` is filled.
+ * works on it, until it is put back. *ret_count is at most `max`. What is listed as parked and is
+ * not, because somebody else wrote it, goes.
  */
 struct pl_parked {
     char group[48], entry[48]; /* "12:3", its entry of `dead` */

@@ -259,12 +259,10 @@ int pl_queues_parked(struct pl_queues *stream, struct pl_parked *list, size_t ma
 {
     struct pl_redis_args args;
     redisReply *reply;
-    char key[160];
     int rc;
 
-    snprintf(key, sizeof key, "%sparked", stream->prefix);
-    pl_redis_begin(&args, "HGETALL");
-    pl_redis_word(&args, key);
+    pl_queues_begin(stream, &args, "plait1_parked");
+    pl_redis_count(&args, max);
     rc = pl_redis_call(stream->redis, &args, &reply, err);
     if (rc < 0)
         return rc;

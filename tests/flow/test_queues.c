@@ -486,6 +486,7 @@ static void what_nobody_can_do_is_parked(void **state)
 static void what_kills_its_workers_is_parked(void **state)
 {
     struct pl_ready ready = {0};
+    char words[128];
     struct pl_parked parked = {0};
     struct pl_queues *s, *a;
     bool done = false;
@@ -506,9 +507,13 @@ static void what_kills_its_workers_is_parked(void **state)
     assert_false(feed(s, "0", 0, 2, "", 0)); /* it is known */
     carry(a, 4);
     assert_int_equal(take(s, "0", &ready), PL_ENOENT);
+    /* what others write there would come before it, again and again */
+    snprintf(words, sizeof words, "HSET plait:{%s}:parked nonsense 1-1 0:1 2-2 7:0 3-3", run_name);
+    pl_test_redis_say(&redis, words);
     assert_int_equal(pl_queues_parked(s, &parked, 1, &count, NULL), PL_OK);
     assert_int_equal(count, 1);
     assert_string_equal(parked.group, "0:0");
+    assert_int_equal(ledger(s).parked, 1);
     assert_int_equal(pl_queues_unpark(s, &parked, &done, NULL), PL_OK);
     assert_true(done);
     assert_int_equal(pl_queues_unpark(s, &parked, &done, NULL), PL_OK);

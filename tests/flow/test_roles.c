@@ -599,6 +599,7 @@ static const struct {
     {"L", "HDEL plait:{demo}:parked a"},
     {"L", "FCALL plait1_reconcile 1 plait:{demo}: 0 1"},
     {"L", "FCALL plait1_release 1 plait:{demo}: nobody"},
+    {"L", "FCALL plait1_parked 1 plait:{demo}: 4"},
     {"L", "FCALL plait1_unpark 1 plait:{demo}: 0-1"},
     {"", "XGROUP SETID plait:{demo}:prompts actors 0"},
     {"", "SET plait:{demo}:run x"},

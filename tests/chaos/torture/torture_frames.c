@@ -275,7 +275,7 @@ static uint64_t send_messages(void *context, const char *path, uint64_t count, u
 
 static void live_services_stand_garbage(void **state)
 {
-    const uint64_t raw = pl_torture_is_long() ? 60000 : 1500;
+    const uint64_t raw = pl_torture_is_long() ? 60000 : 1200;
     const uint64_t messages = pl_torture_is_long() ? 480000 : 10000;
     uint64_t seed = first_seed, wrong = 0, count = 0;
     unsigned char bytes[BYTES_MAX];
@@ -546,7 +546,7 @@ static void programs_stand_a_lying_redis(void **state)
         "dead ls run.yaml run.dir=lied",    "quarantine ls run.yaml run.dir=lied",
         "redis init run.yaml run.dir=lied",
     };
-    const uint64_t rounds = pl_torture_is_long() ? 100 : 2;
+    const uint64_t rounds = pl_torture_is_long() ? 40 : 1;
     struct liar liar = {.seed = first_seed, .percent = 60};
     uint64_t wrong = 0;
     pthread_t thread;
@@ -580,7 +580,7 @@ static void programs_stand_a_lying_redis(void **state)
     }
     up = pl_live_start("lied.log", up_words);
     for (start = pl_live_seconds(); !pl_live_over(&up, &status) &&
-                                    pl_live_seconds() - start < (pl_torture_is_long() ? 60 : 3);)
+                                    pl_live_seconds() - start < (pl_torture_is_long() ? 60 : 2);)
         pl_live_pause(20);
     pl_live_end(&up);
     if (pl_live_count("lied.log", "was ended by signal") > 0) {
@@ -601,7 +601,7 @@ static void programs_stand_a_lying_redis(void **state)
  * go on, but none is ended by a signal. */
 static void programs_stand_changed_answers(void **state)
 {
-    const double most_s = pl_torture_is_long() ? 120.0 : 4.0, start = pl_live_seconds();
+    const double most_s = pl_torture_is_long() ? 120.0 : 3.0, start = pl_live_seconds();
     struct liar liar = {.seed = first_seed, .percent = 5};
     struct pl_test_redis redis = {.more = NULL};
     uint64_t wrong = 0, runs = 0;

@@ -28,7 +28,8 @@
 
 enum {
     SINKS_MAX = 32,
-    KEPT = 64, /* messages that may be sent again */
+    PEERS_MAX = 80, /* of the line: sinks that are there, and some that left */
+    KEPT = 64,      /* messages that may be sent again */
     VALUES_SHORT = 3000,
     VALUES_LONG = 540000, /* two blocks */
     PATIENCE_S = 120,     /* for one version */
@@ -62,7 +63,8 @@ struct line {
     struct {
         zmq_msg_t peer;
         void *dealer;
-    } peers[256];
+        uint64_t asked; /* when, in questions */
+    } peers[PEERS_MAX];
     size_t peer_count;
     struct {
         unsigned char *bytes[2];
@@ -70,7 +72,7 @@ struct line {
     } kept[KEPT]; /* answers, head and payload */
     unsigned char *announced[KEPT];
     size_t announced_len[KEPT];
-    uint64_t answers, announcements, broken, seed;
+    uint64_t answers, announcements, broken, questions, seed;
     uint32_t percent; /* of messages that are broken */
     atomic_bool stop;
 };
@@ -88,17 +90,30 @@ static void *socket_at(void *context, int type, const char *endpoint, bool bind)
     return s;
 }
 
+/* The connection that answers for a peer; who asked longest ago has left. */
 static void *backend_of(struct line *l, zmq_msg_t *peer)
 {
-    for (size_t i = 0; i < l->peer_count; i++)
+    size_t at = 0;
+
+    l->questions++;
+    for (size_t i = 0; i < l->peer_count; i++) {
         if (zmq_msg_size(&l->peers[i].peer) == zmq_msg_size(peer) &&
-            memcmp(zmq_msg_data(&l->peers[i].peer), zmq_msg_data(peer), zmq_msg_size(peer)) == 0)
+            memcmp(zmq_msg_data(&l->peers[i].peer), zmq_msg_data(peer), zmq_msg_size(peer)) == 0) {
+            l->peers[i].asked = l->questions;
             return l->peers[i].dealer;
-    assert_true(l->peer_count < 256);
-    zmq_msg_init(&l->peers[l->peer_count].peer);
-    zmq_msg_copy(&l->peers[l->peer_count].peer, peer);
-    l->peers[l->peer_count].dealer = socket_at(l->context, ZMQ_DEALER, source_serve, false);
-    return l->peers[l->peer_count++].dealer;
+        }
+        at = l->peers[i].asked < l->peers[at].asked ? i : at;
+    }
+    if (l->peer_count < PEERS_MAX) {
+        at = l->peer_count++;
+        zmq_msg_init(&l->peers[at].peer);
+    } else {
+        zmq_close(l->peers[at].dealer);
+    }
+    zmq_msg_copy(&l->peers[at].peer, peer);
+    l->peers[at].dealer = socket_at(l->context, ZMQ_DEALER, source_serve, false);
+    l->peers[at].asked = l->questions;
+    return l->peers[at].dealer;
 }
 
 static void keep(unsigned char **bytes, size_t *len, const void *data, size_t n)
@@ -281,20 +296,21 @@ static void *serve_line(void *at)
     struct line *l = at;
 
     while (!l->stop) {
-        zmq_pollitem_t items[258] = {{l->router, 0, ZMQ_POLLIN, 0}, {l->sub, 0, ZMQ_POLLIN, 0}};
+        zmq_pollitem_t items[2 + PEERS_MAX] = {{l->router, 0, ZMQ_POLLIN, 0},
+                                               {l->sub, 0, ZMQ_POLLIN, 0}};
         const size_t peers = l->peer_count;
 
         for (size_t i = 0; i < peers; i++)
             items[2 + i] = (zmq_pollitem_t){l->peers[i].dealer, 0, ZMQ_POLLIN, 0};
         if (zmq_poll(items, (int)(2 + peers), 20) <= 0)
             continue;
-        if (items[0].revents)
-            take_question(l);
-        if (items[1].revents)
-            take_announcement(l);
         for (size_t i = 0; i < peers; i++)
             if (items[2 + i].revents)
                 take_answer(l, i);
+        if (items[1].revents)
+            take_announcement(l);
+        if (items[0].revents) /* last: it may end a peer */
+            take_question(l);
     }
     return NULL;
 }
