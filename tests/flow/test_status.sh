@@ -64,6 +64,29 @@ status_of 2 runs/demo/config.yaml run.dir=runs/demo link.redis=redis://user:secr
 has err "name the user by 'redis.user' and by 'redis.password_file' a file"
 lacks err secret
 silent out
+# Nor does any other command take, show or write it, from wherever it comes.
+for words in 'up CONFIG --dry-run ADDRESS' 'up CONFIG ADDRESS' 'doctor CONFIG ADDRESS' 'plan CONFIG ADDRESS' \
+    'dead ls CONFIG --set=ADDRESS' 'redis init CONFIG ADDRESS'; do
+    for address in 'link.redis=rediss://bob:hunter2@queue:6380/1' 'link.redis=redis://hunter2@queue' \
+        'link.announce=tcp://bob:hunter2@queue:5' 'redis://bob:hunter2@queue' 'link.lease_s=redis://:hunter2@q'; do
+        # shellcheck disable=SC2046 # words
+        expect 2 "$plait" $(echo "$words" | sed "s,CONFIG,runs/demo/config.yaml,; s,ADDRESS,$address,")
+        has err 'stands in an address (not shown here)'
+        cat out err >said
+        lacks said hunter2
+    done
+done
+for variable in PLAIT_LINK_REDIS PLAIT_LINK_SERVE; do
+    expect 2 env "$variable=redis://bob:hunter2@queue" "$plait" up runs/demo/config.yaml
+    cat out err >said
+    has said "$variable: a user or a password stands in an address"
+    lacks said hunter2
+done
+{ cat runs/demo/config.yaml && echo 'link.redis: "redis://bob:hunter2@queue"'; } >secret.yaml
+expect 2 "$plait" up secret.yaml
+cat out err >said
+lacks said hunter2
+ok 'it is written nowhere' sh -c '! grep -rl hunter2 . | grep -v secret.yaml'
 : >runs/demo/model
 mkdir -p runs/done/model && cp runs/demo/config.yaml runs/done && : >runs/done/model/config.json
 sed 's/"training\/global_step": 1/"training\/global_step": 40/' runs/demo/metrics.jsonl \
