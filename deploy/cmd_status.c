@@ -39,7 +39,12 @@ static const struct pl_command command = {
              "gate       1: the batch made progress, so that intermediate answers are paid\n"
              "no signal  share of groups whose samples all have the same reward, from which\n"
              "           most algorithms learn nothing\n\n"
-             "Without Redis it tells what the run's folder shows.\n",
+             "Without Redis it tells what the run's folder shows.\n\n"
+             "State: running it comes any further; waiting it does not, and the last line says\n"
+             "why; gone the learner is, without a word; stopped, finished, starting, not begun;\n"
+             "not at work Redis does not answer.\n\n"
+             "Exit status: 0 the run is running, starting, stopped, finished or not begun; 1 it\n"
+             "does not come any further by itself; 2 RUN is none.\n",
 };
 
 static int print_text(const struct pl_overview *overview, int color, struct pl_error *err)
@@ -58,7 +63,8 @@ static int print_text(const struct pl_overview *overview, int color, struct pl_e
     return rc;
 }
 
-static int status_of(const struct conf *conf, const struct pl_run_conf *run, struct pl_error *err)
+static int status_of(const struct conf *conf, const struct pl_run_conf *run, bool *ret_needs_help,
+                     struct pl_error *err)
 {
     struct pl_overview *overview = calloc(1, sizeof *overview);
     struct pl_overview_source source = {0};
@@ -67,10 +73,13 @@ static int status_of(const struct conf *conf, const struct pl_run_conf *run, str
 
     if (rc == PL_OK) {
         pl_overview_catch_up(&source);
-        pl_overview_look(&source, overview);
+        pl_overview_look_well(&source, overview);
+        *ret_needs_help = pl_overview_needs_help(overview);
         rc = conf->json ? pl_run_arg_print(pl_overview_json(overview), err)
                         : print_text(overview, conf->color, err);
     }
+    if (overview)
+        pl_overview_release(overview);
     pl_overview_close(&source);
     free(overview);
     return rc;
@@ -80,6 +89,7 @@ int pl_cmd_status(int argc, char **argv)
 {
     struct pl_run_conf run;
     struct pl_error err = {0};
+    bool needs_help = false;
     struct conf conf;
     int status, rc;
 
@@ -89,9 +99,11 @@ int pl_cmd_status(int argc, char **argv)
     if (rc < 0) {
         status = pl_command_refused(&command, &err);
     } else {
-        rc = status_of(&conf, &run, &err);
+        rc = status_of(&conf, &run, &needs_help, &err);
         pl_run_conf_release(&run);
         status = pl_command_ended(&command, rc, &err);
+        if (status == PL_STATUS_OK && needs_help)
+            status = PL_STATUS_FAILED;
     }
     pl_options_release(&command, &conf);
     return status;

@@ -60,16 +60,25 @@ struct watcher {
     bool stop;
 };
 
+/* They own what they point to. */
+static void swap(struct pl_top *a, struct pl_top *b)
+{
+    const struct pl_top kept = *a;
+
+    *a = *b;
+    *b = kept;
+}
+
 static void *watch(void *at)
 {
     struct watcher *w = at;
-    struct pl_top *top = malloc(sizeof *top);
+    struct pl_top *top = calloc(1, sizeof *top);
     bool stop = !top;
 
     while (!stop) {
         pl_top_source_take(w->source, top);
         pthread_mutex_lock(&w->lock);
-        w->top = *top;
+        swap(&w->top, top);
         w->looks++;
         stop = w->stop;
         pthread_mutex_unlock(&w->lock);
@@ -80,6 +89,8 @@ static void *watch(void *at)
             pthread_mutex_unlock(&w->lock);
         }
     }
+    if (top)
+        pl_overview_release(&top->o);
     free(top);
     return NULL;
 }
@@ -190,7 +201,7 @@ static void show(struct watcher *w, struct pl_terminal *terminal, bool utf8, str
     while (again && key != PL_KEY_STOP) {
         pthread_mutex_lock(&w->lock);
         if (w->looks != shown) {
-            *top = w->top;
+            swap(top, &w->top);
             shown = w->looks;
             draw = true;
         }
@@ -243,8 +254,12 @@ static int live(const struct conf *conf, const struct pl_run_conf *run, struct p
         pthread_mutex_destroy(&w->lock);
     }
     pl_terminal_close(terminal);
-    if (w)
+    if (w) {
         pl_top_source_close(w->source);
+        pl_overview_release(&w->top.o);
+    }
+    if (top)
+        pl_overview_release(&top->o);
     free(screen);
     free(top);
     free(w);
@@ -279,6 +294,8 @@ static int once(const struct conf *conf, const struct pl_run_conf *run, struct p
         rc = conf->json ? pl_run_arg_print(pl_top_json(top), err) : print_text(top, err);
     }
     pl_top_source_close(source);
+    if (top)
+        pl_overview_release(&top->o);
     free(top);
     return rc;
 }

@@ -234,6 +234,7 @@ static void close_view(struct view *v)
     pl_log_before(NULL, NULL);
     pl_screen_hide(&v->screen);
     pl_progress_end(&v->progress);
+    pl_overview_release(v->overview);
     pl_overview_close(&v->source);
     free(v->overview);
 }

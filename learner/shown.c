@@ -375,6 +375,7 @@ void pl_shown_destroy(struct pl_shown *shown)
         return;
     pl_meters_forget(shown->meters, fill, shown);
     pl_surveyor_destroy(shown->surveyor);
+    pl_survey_release(&shown->survey);
     free(shown);
 }
 

@@ -110,6 +110,19 @@ void pl_test_redis_say(const struct pl_test_redis *redis, const char *command)
 
     assert_true(c && !c->err);
     reply = redisCommand(c, command); /* NOLINT: words, no user text */
+    if (!reply || reply->type == REDIS_REPLY_ERROR)
+        fail_msg("'%s': %s", command, reply ? reply->str : c->errstr);
+    freeReplyObject(reply);
+    redisFree(c);
+}
+
+void pl_test_redis_set(const struct pl_test_redis *redis, const char *key, const char *value)
+{
+    redisContext *c = dial(redis);
+    redisReply *reply;
+
+    assert_true(c && !c->err);
+    reply = redisCommand(c, "SET %s %s", key, value);
     assert_true(reply && reply->type != REDIS_REPLY_ERROR);
     freeReplyObject(reply);
     redisFree(c);

@@ -25,4 +25,7 @@ void pl_test_redis_end(struct pl_test_redis *redis);   /* and the folder goes */
 /* One command, words split at blanks, its answer dropped. */
 void pl_test_redis_say(const struct pl_test_redis *redis, const char *command);
 
+/* SET, of a value that holds blanks. */
+void pl_test_redis_set(const struct pl_test_redis *redis, const char *key, const char *value);
+
 #endif

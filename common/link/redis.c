@@ -520,3 +520,20 @@ int pl_redis_call(struct pl_redis *redis, const struct pl_redis_args *args, redi
             return rc;
     }
 }
+
+int pl_redis_ask_all(struct pl_redis *redis, const char *bytes, size_t len, size_t count,
+                     redisReply **replies, struct pl_error *err)
+{
+    struct pl_error met = {0};
+    int rc = redis->wire ? PL_OK : dial(redis, err);
+
+    if (rc < 0)
+        return rc;
+    rc = pl_redis_wire_ask_all(redis->wire, bytes, len, count, replies, &met);
+    if (rc < 0) {
+        hang_up(redis);
+        pl_fail(err, rc, "the connection to Redis at '%s' was lost: %s", redis->url.shown,
+                met.text);
+    }
+    return rc;
+}

@@ -79,6 +79,12 @@ int pl_redis_call(struct pl_redis *redis, const struct pl_redis_args *args, redi
 int pl_redis_try(struct pl_redis *redis, const struct pl_redis_args *args, redisReply **ret_reply,
                  struct pl_error *err);
 
+/* One try of commands that go together (redis_wire.h; redis_pipe.h makes them), over a connection
+ * that is made where there is none: nothing is repeated, and an answer that is an error is a reply.
+ */
+int pl_redis_ask_all(struct pl_redis *redis, const char *bytes, size_t len, size_t count,
+                     redisReply **replies, struct pl_error *err);
+
 /* Connections made so far: more than before means that what was known of Redis may be gone. */
 uint64_t pl_redis_connects(const struct pl_redis *redis);
 

@@ -220,6 +220,25 @@ int pl_redis_wire_ask(struct pl_redis_wire *wire, int count, const char *const *
     return rc < 0 ? pl_fail(err, rc, "%s", met.text) : PL_OK;
 }
 
+int pl_redis_wire_ask_all(struct pl_redis_wire *wire, const char *bytes, size_t len, size_t count,
+                          redisReply **replies, struct pl_error *err)
+{
+    size_t n = 0;
+    int rc;
+
+    wire->bytes = wire->elements = 0;
+    rc = send_all(wire, bytes, len, err);
+    while (rc == PL_OK && n < count) {
+        rc = read_reply(wire, &replies[n], err);
+        n += rc == PL_OK;
+    }
+    while (rc < 0 && n > 0) {
+        freeReplyObject(replies[--n]);
+        replies[n] = NULL;
+    }
+    return rc;
+}
+
 /* ---- opening ---- */
 
 static int connect_to(struct pl_redis_wire *w, const struct pl_redis_url *url, uint64_t connect_ms,

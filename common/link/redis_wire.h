@@ -40,4 +40,11 @@ void pl_redis_wire_close(struct pl_redis_wire *wire); /* NULL is fine */
 int pl_redis_wire_ask(struct pl_redis_wire *wire, int count, const char *const *words,
                       const size_t *lens, redisReply **ret_reply, struct pl_error *err);
 
+/*
+ * Commands one behind the other, `bytes` as redisFormatCommandArgv() makes them: they go together,
+ * and their answers, in the same order, are *replies: the caller's, one each. On failure none is.
+ */
+int pl_redis_wire_ask_all(struct pl_redis_wire *wire, const char *bytes, size_t len, size_t count,
+                          redisReply **replies, struct pl_error *err);
+
 #endif

@@ -411,6 +411,8 @@ static void check_workers(struct asker *a)
     }
     pl_surveyor_destroy(surveyor);
     free(url);
+    if (v)
+        pl_survey_release(v);
     free(v);
 }
 

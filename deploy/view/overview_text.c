@@ -19,16 +19,19 @@ static int put_number(struct pl_buf *buf, const char *name, int decimals, double
 static int print_head(const struct pl_overview *o, const struct pl_style *style, struct pl_buf *buf)
 {
     const bool at_work = o->redis && o->survey.learner && !o->finished;
-    char eta[PL_HUMAN_MAX], each[PL_HUMAN_MAX], tokens[PL_HUMAN_MAX];
+    char phase[64], eta[PL_HUMAN_MAX], each[PL_HUMAN_MAX], tokens[PL_HUMAN_MAX];
     int rc = pl_buf_printf(buf, "%s%s%s: %s, step %llu of %llu", style->bold, o->name, style->reset,
                            pl_overview_state(o), (unsigned long long)o->step,
                            (unsigned long long)o->steps);
 
+    pl_overview_phase(o, phase, sizeof phase);
+    if (rc == PL_OK && at_work && phase[0])
+        rc = pl_buf_printf(buf, " (%s)", phase);
     if (rc == PL_OK && isfinite(o->step_s))
         rc = pl_buf_printf(buf, ", %s a step", pl_human_seconds(each, o->step_s));
     if (rc == PL_OK && at_work && isfinite(o->eta_s) && o->step < o->steps)
         rc = pl_buf_printf(buf, ", ETA %s", pl_human_seconds(eta, o->eta_s));
-    if (rc == PL_OK && at_work && isfinite(o->tokens_per_s))
+    if (rc == PL_OK && o->moving && isfinite(o->tokens_per_s))
         rc = pl_buf_printf(buf, ", %s tok/s", pl_human_count(tokens, o->tokens_per_s));
     return rc == PL_OK ? pl_buf_puts(buf, "\n") : rc;
 }
@@ -152,6 +155,24 @@ static void spans(const struct pl_overview *o, enum pl_queue queue, char oldest[
     snprintf(silent, CELL, "%s", quiet < 0 ? "-" : pl_human_seconds(text, quiet));
 }
 
+/* fed = trained + dropped + in the queues + scored + parked. */
+static int print_ledger(const struct pl_overview *o, const struct pl_style *style,
+                        struct pl_buf *buf)
+{
+    const struct pl_ledger *l = &o->survey.ledger;
+    const bool wrong = o->survey.ledger_exact && !l->balanced;
+
+    return pl_buf_printf(
+        buf,
+        "groups: %llu fed = %llu trained or evaluated + %llu dropped + %llu queued + %llu scored + "
+        "%llu parked%s%s%s\nready batches: %llu\n",
+        (unsigned long long)l->fed, (unsigned long long)l->trained, (unsigned long long)l->dropped,
+        (unsigned long long)(l->queued + l->leased + l->rolled + l->scoring),
+        (unsigned long long)l->scored, (unsigned long long)l->parked, wrong ? style->red : "",
+        wrong ? ": it does not balance" : "", wrong ? style->reset : "",
+        (unsigned long long)l->ready);
+}
+
 static int print_queues(const struct pl_overview *o, const struct pl_style *style,
                         struct pl_buf *buf)
 {
@@ -179,10 +200,7 @@ static int print_queues(const struct pl_overview *o, const struct pl_style *styl
         rc = put_table(&table, style, buf);
     pl_table_release(&table);
     if (rc == PL_OK)
-        rc = pl_buf_printf(
-            buf, "groups: %llu fed, %llu trained or evaluated, %llu dropped; ready batches: %llu\n",
-            (unsigned long long)l->fed, (unsigned long long)l->trained,
-            (unsigned long long)l->dropped, (unsigned long long)l->ready);
+        rc = print_ledger(o, style, buf);
     for (size_t i = 0; rc == PL_OK && i < o->survey.reason_count; i++)
         rc = pl_buf_printf(buf, "%sdropped %llu: %s%s\n", style->red,
                            (unsigned long long)o->survey.reasons[i].count,
@@ -220,9 +238,12 @@ static int print_workers(const struct pl_overview *o, const struct pl_style *sty
     static const char *const heading[COLUMNS_MAX] = {"worker", "role",   "last beat", "version",
                                                      "lag",    "groups", "tok/s"};
     struct pl_table table;
+    size_t others = 0;
     int rc;
 
-    if (o->survey.worker_count == 0)
+    for (size_t i = 0; i < o->survey.worker_count; i++)
+        others += strcmp(o->survey.workers[i].role, "learner") != 0;
+    if (others == 0)
         return pl_buf_puts(buf, "\nNo actor and no rewarder is alive.\n");
     pl_table_init(&table, "llrrrrr");
     rc = pl_table_add(&table, heading);
@@ -257,6 +278,9 @@ int pl_overview_print(const struct pl_overview *overview, const struct pl_style 
         rc = print_queues(o, style, buf);
     if (rc == PL_OK && o->redis)
         rc = print_workers(o, style, buf);
+    for (size_t i = 0; rc == PL_OK && i < o->warning_count; i++)
+        rc = pl_buf_printf(buf, "%s%swarning: %s%s\n", i == 0 ? "\n" : "", style->red,
+                           o->warnings[i], style->reset);
     if (rc == PL_OK)
         rc = pl_buf_printf(buf, "\n%swaited for:%s %s\n", style->bold, style->reset, o->bottleneck);
     return rc;
@@ -308,12 +332,24 @@ static json_t *worker_json(const struct pl_overview *o, const struct pl_survey_w
         w->restarts < 0 ? json_null() : json_integer(w->restarts), "http", w->http);
 }
 
+static json_t *learner_json(const struct pl_survey *s)
+{
+    const struct pl_survey_learner *p = &s->presence;
+
+    if (!s->learner)
+        return json_null();
+    return json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:o}", "name", p->name, "host",
+                     p->host, "pid", count(p->pid), "phase", p->phase, "phase_s", real(p->phase_s),
+                     "step", count(p->step), "saved_step", count(p->saved_step), "saved_s",
+                     real(p->saved_s), "why", p->why, "beat", count(p->beat));
+}
+
 static json_t *survey_json(const struct pl_overview *o)
 {
     const struct pl_survey *s = &o->survey;
     const struct pl_ledger *l = &s->ledger;
     json_t *batches = json_array(), *holders = json_array(), *workers = json_array();
-    json_t *reasons = json_object(), *barred = json_object();
+    json_t *reasons = json_object(), *barred = json_object(), *parked = json_array();
 
     for (size_t i = 0; i < s->batch_count; i++)
         json_array_append_new(batches, batch_json(&s->batches[i]));
@@ -325,15 +361,20 @@ static json_t *survey_json(const struct pl_overview *o)
         json_object_set_new(reasons, s->reasons[i].text, count(s->reasons[i].count));
     for (size_t i = 0; i < s->barred_count; i++)
         json_object_set_new(barred, s->barred[i].actor, json_string(s->barred[i].reason));
+    for (size_t i = 0; i < s->parked_count; i++)
+        json_array_append_new(parked, json_string(s->parked[i].group));
     return json_pack(
-        "{s:s, s:b, s:o, s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}, s:o, s:o, s:o, s:o, "
-        "s:o}",
-        "state", s->state, "learner_connected", (int)s->learner, "version", count(s->version),
-        "groups", "fed", count(l->fed), "trained", count(l->trained), "dropped", count(l->dropped),
+        "{s:s, s:b, s:o, s:s, s:o, s:o, s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+        "s:o}, s:o, s:o, s:o, s:o, s:o, s:o}",
+        "state", s->state, "learner_connected", (int)s->learner, "learner", learner_json(s),
+        "run_id", s->run_id, "life", count(s->life), "version", count(s->version), "groups", "fed",
+        count(l->fed), "trained", count(l->trained), "dropped", count(l->dropped),
         "prompts_waiting", count(l->queued), "prompts_leased", count(l->leased), "rollouts_waiting",
         count(l->rolled), "rollouts_leased", count(l->scoring), "scored", count(l->scored),
-        "ready_batches", count(l->ready), "dead", count(l->dead), "dropped_because", reasons,
-        "quarantined", barred, "batches", batches, "leases", holders, "workers", workers);
+        "ready_batches", count(l->ready), "dead", count(l->dead), "parked", count(l->parked),
+        "astray", s->ledger_exact ? json_integer(s->astray) : json_null(), "parked", parked,
+        "dropped_because", reasons, "quarantined", barred, "batches", batches, "leases", holders,
+        "workers", workers);
 }
 
 static json_t *evals_json(const struct pl_overview *o)
@@ -351,16 +392,20 @@ static json_t *evals_json(const struct pl_overview *o)
 json_t *pl_overview_json(const struct pl_overview *overview)
 {
     const struct pl_overview *o = overview;
+    json_t *warnings = json_array();
 
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o}, s:o, s:O?, "
-                     "s:o, s:{s:s, s:s}}",
-                     "run", o->name, "dir", o->dir, "state", pl_overview_state(o), "step",
-                     count(o->step), "steps", count(o->steps), "finished",
-                     json_boolean(o->finished), "eta_s", real(o->eta_s), "tokens_per_s",
-                     real(o->tokens_per_s), "recent", "clock_s_per_step", real(o->step_s), "step_s",
-                     real(o->pace.step_s), "wait_s", real(o->pace.wait_s), "tokens",
-                     real(o->pace.tokens), "redis",
-                     o->redis ? survey_json(o) : json_pack("{s:s}", "error", o->redis_why),
-                     "last_step", o->last, "evaluations", evals_json(o), "bottleneck", "who",
-                     pl_overview_who_name(o->who), "sentence", o->bottleneck);
+    for (size_t i = 0; i < o->warning_count; i++)
+        json_array_append_new(warnings, json_string(o->warnings[i]));
+    return json_pack(
+        "{s:s, s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o}, "
+        "s:o, s:O?, s:o, s:{s:s, s:s}}",
+        "run", o->name, "dir", o->dir, "state", pl_overview_state(o), "moving", (int)o->moving,
+        "needs_help", (int)pl_overview_needs_help(o), "warnings", warnings, "step", count(o->step),
+        "steps", count(o->steps), "finished", json_boolean(o->finished), "eta_s", real(o->eta_s),
+        "tokens_per_s", real(o->tokens_per_s), "recent", "clock_s_per_step", real(o->step_s),
+        "step_s", real(o->pace.step_s), "wait_s", real(o->pace.wait_s), "tokens",
+        real(o->pace.tokens), "redis",
+        o->redis ? survey_json(o) : json_pack("{s:s}", "error", o->redis_why), "last_step", o->last,
+        "evaluations", evals_json(o), "bottleneck", "who", pl_overview_who_name(o->who), "sentence",
+        o->bottleneck);
 }

@@ -265,6 +265,8 @@ void pl_screen_compose(const struct pl_overview *overview, size_t columns, size_
         add(t, PL_SCREEN_RED, FIRST, "%s", overview->trouble);
     add(t, PL_SCREEN_PLAIN, FIFTH, "%s", "");
     add_evals(overview, wide, t);
+    for (size_t i = 0; i < overview->warning_count; i++)
+        add(t, PL_SCREEN_RED, SECOND, "%s", overview->warnings[i]);
     add_sentence(overview, wide, t);
     leave_out(t, rows > 2 ? rows - 1 : 1);
     for (size_t i = 0; i < t->count; i++)

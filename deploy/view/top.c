@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { BATCHES = 4, EVENTS_LEAST = 2, EVENTS_MOST = 8 };
+enum { BATCHES = 4, EVENTS_LEAST = 2, EVENTS_MOST = 8, WARNINGS = 3, ONCE_ROWS = 300 };
 
 static const char *human(char text[PL_HUMAN_MAX], double seconds)
 {
@@ -120,7 +120,7 @@ static void add_sparks(struct pl_top_draft *d)
 /* A sentence in as many lines as it takes, two at most. */
 static void add_sentence(struct pl_top_draft *d, enum pl_top_look look, const char *text)
 {
-    char rest[512];
+    char rest[700];
     size_t len, wide = d->columns;
 
     pl_top_copy(rest, sizeof rest, text);
@@ -138,7 +138,7 @@ static void add_sentence(struct pl_top_draft *d, enum pl_top_look look, const ch
 static void add_head(struct pl_top_draft *d)
 {
     const struct pl_overview *o = &d->top->o;
-    char text[600];
+    char text[700];
 
     add_title(d);
     add_bar(d);
@@ -149,7 +149,9 @@ static void add_head(struct pl_top_draft *d)
         add_sentence(d, o->finished ? PL_TOP_DIM : PL_TOP_RED, text);
     }
     snprintf(text, sizeof text, "waited for: %s", o->bottleneck);
-    add_sentence(d, PL_TOP_PLAIN, text);
+    add_sentence(d, o->moving || o->finished ? PL_TOP_PLAIN : PL_TOP_RED, text);
+    for (size_t i = 0; i < o->warning_count && i < WARNINGS; i++)
+        pl_top_add(d, PL_TOP_RED, "%s", o->warnings[i]);
 }
 
 /* ---- queues and batches, side by side ---- */
@@ -286,6 +288,8 @@ static void worker_row(const struct pl_overview *o, const struct pl_survey_worke
         snprintf(cells[3], PL_TOP_CELL, "quarantined");
     else if (beat_s > silent_s)
         snprintf(cells[3], PL_TOP_CELL, "silent %s", pl_human_seconds(text, beat_s));
+    else if (strcmp(w->role, "learner") == 0 && o->survey.presence.phase[0])
+        pl_top_copy(cells[3], PL_TOP_CELL, o->survey.presence.phase);
     else
         snprintf(cells[3], PL_TOP_CELL, "%s", leased > 0 || w->leased > 0 ? "at work" : "idle");
     for (size_t i = 4; i < WORKER_CELLS; i++)
@@ -308,13 +312,13 @@ static void worker_row(const struct pl_overview *o, const struct pl_survey_worke
         pl_top_copy(cells[12], PL_TOP_CELL, w->http);
 }
 
-/* The learner has no heartbeat of its own: it is connected, or not. */
+/* A learner that has no heartbeat (yet, or any more). */
 static void learner_row(const struct pl_overview *o, char cells[PL_TOP_CELLS][PL_TOP_CELL],
                         bool *ret_red)
 {
     strcpy(cells[0], "learner");
     strcpy(cells[1], "learner");
-    snprintf(cells[3], PL_TOP_CELL, "%s", o->survey.learner ? "connected" : "not there");
+    snprintf(cells[3], PL_TOP_CELL, "%s", o->survey.learner ? "at work" : "not there");
     for (size_t i = 4; i < WORKER_CELLS; i++)
         strcpy(cells[i], "-");
     strcpy(cells[2], "-");
@@ -429,15 +433,18 @@ static size_t scroll(struct pl_top_draft *d, size_t room, size_t all, size_t *fr
 
 static void compose_main(struct pl_top_draft *d)
 {
-    enum { ALL = PL_SURVEY_WORKERS_MAX + 1 };
-    char(*rows)[PL_TOP_CELLS][PL_TOP_CELL] = calloc(ALL, sizeof *rows);
+    const size_t most = d->top->o.survey.worker_count + 1; /* and a learner that is not there */
+    char(*rows)[PL_TOP_CELLS][PL_TOP_CELL] = calloc(most, sizeof *rows);
+    bool *red = calloc(most, sizeof *red);
     struct pl_top_sheet sheet = {.columns = worker_columns, .rows = rows};
     const size_t height = d->view->rows;
     size_t left, events, from = 0, n, shown_rows;
-    bool red[ALL];
 
-    if (!rows)
+    if (!rows || !red) {
+        free(rows);
+        free(red);
         return;
+    }
     add_head(d);
     pl_top_add(d, PL_TOP_PLAIN, "%s", "");
     if (d->top->o.redis) {
@@ -453,19 +460,22 @@ static void compose_main(struct pl_top_draft *d)
     events = events < EVENTS_LEAST ? (left >= 8 ? EVENTS_LEAST : 0) : events;
     events = events > d->top->event_count + 1 ? d->top->event_count + 1 : events;
     left = left > events + (events > 0) + 1 ? left - events - (events > 0) - 1 : 0;
-    shown_rows = height == 0 ? n : scroll(d, left, n, &from);
+    shown_rows = height > 0 ? scroll(d, left, n, &from) : n < ONCE_ROWS ? n : ONCE_ROWS;
     if (!d->top->o.redis)
         pl_top_add(d, PL_TOP_DIM, "workers are not known while Redis is away");
     else if (n == 0)
         pl_top_add(d, PL_TOP_DIM, d->view->filter[0] ? "no worker has that" : "no worker is there");
     else
         pl_top_add_sheet(d, &sheet, from, shown_rows + 1, red);
+    if (height == 0 && shown_rows < n)
+        pl_top_add(d, PL_TOP_DIM, "and %zu more; --json has them all", n - shown_rows);
     if (events > 0) {
         pl_top_add(d, PL_TOP_PLAIN, "%s", "");
         add_events(d, events);
     }
     add_foot(d, from, shown_rows, n);
     free(rows);
+    free(red);
 }
 
 static const struct pl_top_column dead_columns[] = {

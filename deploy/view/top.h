@@ -44,7 +44,8 @@ struct pl_top_dead {
     uint64_t deliveries;
 };
 
-/* What is shown: numbers and copies; what an overview borrows is NULL in it. */
+/* What is shown: numbers and copies; what an overview borrows is NULL in it, and the lists of its
+ * survey are its own. */
 struct pl_top {
     struct pl_overview o;
     struct pl_top_event events[PL_TOP_EVENTS]; /* the newest, in order */

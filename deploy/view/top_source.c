@@ -117,8 +117,10 @@ static void take_history(const struct pl_history *h, struct pl_survey *s)
 void pl_top_source_take(struct pl_top_source *source, struct pl_top *ret_top)
 {
     struct pl_top *t = ret_top;
+    const struct pl_overview kept = t->o; /* its lists go with the next look */
 
     memset(t, 0, sizeof *t);
+    t->o = kept;
     pl_overview_catch_up(&source->overview);
     pl_overview_look(&source->overview, &t->o);
     t->o.last = t->o.last_eval = NULL; /* they live until the source reads on */

@@ -14,7 +14,8 @@ int pl_top_source_open(const struct pl_run_conf *conf, struct pl_top_source **re
                        struct pl_error *err);
 void pl_top_source_close(struct pl_top_source *source); /* NULL is fine */
 
-/* What is there now. That Redis is away is no error: the overview says so. */
+/* What is there now. That Redis is away is no error: the overview says so. *ret_top: zeroed, or
+ * taken before; ended with pl_overview_release(&top.o). */
 void pl_top_source_take(struct pl_top_source *source, struct pl_top *ret_top);
 
 #endif

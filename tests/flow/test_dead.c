@@ -229,6 +229,7 @@ static uint64_t counted(const char *reason)
     for (size_t i = 0; i < survey->reason_count; i++)
         n += strcmp(survey->reasons[i].text, reason) == 0 ? survey->reasons[i].count : 0;
     pl_surveyor_destroy(surveyor);
+    pl_survey_release(survey);
     free(survey);
     return n;
 }

@@ -440,7 +440,9 @@ static void people_look_and_change(void **state)
     assert_int_equal(survey->barred_count, 1);
     assert_true(survey->worker_count >= 3 && survey->batch_count == 3);
     pl_surveyor_destroy(surveyor);
+    assert_true(survey->ledger_exact && survey->redis.known);
     learner_looks(survey);
+    pl_survey_release(survey);
     free(survey);
 
     must(pl_dead_open(redis.url, &whom, "viewer", run_name, &dead, &err));

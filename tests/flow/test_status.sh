@@ -49,7 +49,9 @@ at dir runs/demo
 at state 'not at work'
 at step 1
 at steps 40
-at eta_s 78.0
+at eta_s null
+at moving false
+at needs_help false
 at recent.wait_s 1.0
 at evaluations '[{"step":0,"accuracy":0.25,"format_rate":0.5,"ttfa":null}]'
 at last_step.critic/score/mean 1.5

@@ -17,6 +17,12 @@
 static struct pl_overview o;
 static const struct pl_style plain = {.bold = "", .dim = "", .red = "", .green = "", .reset = ""};
 
+static struct pl_survey_worker workers[8];
+static struct pl_survey_batch batches[8];
+static struct pl_survey_holder holders[8];
+static struct pl_survey_reason reasons[2];
+static struct pl_survey_barred barred[2];
+
 /* A run at work: step 40 of 100, half a second each, of which `wait_s` is waiting. */
 static void at_work(double wait_s)
 {
@@ -30,11 +36,16 @@ static void at_work(double wait_s)
         .pace = {.step_s = 0.5, .wait_s = wait_s, .tokens = 1000},
         .survey = {.state = "running", .version = 41, .learner = true, .step_s = 0.75},
     };
+    o.survey.workers = workers;
+    o.survey.batches = batches;
+    o.survey.holders = holders;
+    o.survey.reasons = reasons;
+    o.survey.barred = barred;
     o.survey.ledger = (struct pl_ledger){.fed = 700, .trained = 640, .queued = 12, .leased = 5};
     o.survey.workers[0] = (struct pl_survey_worker){
         .name = "actor-1", .role = "actor", .left_s = 178.5, .version = 40, .tokens_per_s = 800};
-    o.survey.workers[1] =
-        (struct pl_survey_worker){.name = "rewarder-1", .role = "rewarder", .tokens_per_s = NAN};
+    o.survey.workers[1] = (struct pl_survey_worker){
+        .name = "rewarder-1", .role = "rewarder", .left_s = 175, .tokens_per_s = NAN};
     o.survey.worker_count = 2;
 }
 
@@ -74,8 +85,12 @@ static void who_is_missing_is_named_first(void **state)
     at_work(0.4);
     o.survey.worker_count = 1;
     waits_for(PL_OVERVIEW_REWARDERS, "No rewarder is alive: 0 groups wait to be scored.");
-    o.survey.worker_count = 0;
+    workers[0] = workers[1];
+    strcpy(workers[0].role, "rewarder");
     waits_for(PL_OVERVIEW_ACTORS, "No actor is alive: 12 groups wait to be sampled.");
+    o.survey.worker_count = 0;
+    waits_for(PL_OVERVIEW_ACTORS, "Neither an actor nor a rewarder is alive: 12 groups wait to be "
+                                  "sampled, 0 to be scored.");
     o.survey.state[0] = '\0';
     o.survey.ledger.fed = 0;
     waits_for(PL_OVERVIEW_LEARNER, "The learner is starting.");
@@ -83,11 +98,40 @@ static void who_is_missing_is_named_first(void **state)
     waits_for(PL_OVERVIEW_LEARNER, "The learner is not there yet.");
     at_work(0.4);
     o.survey.learner = false;
-    waits_for(PL_OVERVIEW_LEARNER, "The learner is not there, and all others wait for it.");
+    waits_for(PL_OVERVIEW_LEARNER, "The learner is gone without a word, at step 40, and all others "
+                                   "wait for it: start it again.");
+    strcpy(o.survey.state, "stopped");
+    waits_for(PL_OVERVIEW_LEARNER,
+              "The learner was stopped at step 40; the same command goes on from there.");
     o.redis = false;
     waits_for(PL_OVERVIEW_UNKNOWN, "Not known: Redis does not answer, so nobody is at work.");
     o.finished = true;
     waits_for(PL_OVERVIEW_NOBODY, "Nobody: the run is finished.");
+}
+
+static void redis_and_the_disk_are_named(void **state)
+{
+    (void)state;
+    at_work(0.4);
+    o.survey.redis = (struct pl_survey_redis){.known = true, .file_failed = true};
+    waits_for(PL_OVERVIEW_REDIS,
+              "Redis could not write its file, and refuses hand-overs until it can "
+              "(MISCONF): make room on its disk.");
+    assert_true(pl_overview_needs_help(&o) && !o.moving);
+    o.survey.redis = (struct pl_survey_redis){
+        .known = true, .used_bytes = 1050000, .most_bytes = 1048576, .evicts = true};
+    waits_for(PL_OVERVIEW_REDIS,
+              "Redis is full, and refuses new work (OOM): it uses 1.0 of 1.0 MiB; "
+              "give it more (redis-cli CONFIG SET maxmemory BYTES).");
+    at_work(0.4);
+    o.disk_full = true;
+    waits_for(PL_OVERVIEW_PERSON, "The disk of 'runs/demo' is full: no checkpoint can be written; "
+                                  "make room on it.");
+    at_work(0.4);
+    o.clock_ahead_s = 3600.0;
+    pl_overview_conclude(&o);
+    assert_int_equal(o.warning_count, 1);
+    assert_string_equal(o.warnings[0], "the clock of Redis is 3600 s behind this machine's");
 }
 
 static void pace_and_rate_are_the_best_there_is(void **state)
@@ -98,9 +142,12 @@ static void pace_and_rate_are_the_best_there_is(void **state)
     assert_true(o.step_s == 0.75 && o.eta_s == 45.0); /* the clock of Redis, with what is between */
     assert_true(o.tokens_per_s == 800);
     o.survey.step_s = NAN;
-    o.survey.worker_count = 0;
+    workers[0].tokens_per_s = NAN;
     pl_overview_conclude(&o);
     assert_true(o.step_s == 0.5 && o.eta_s == 30.0 && o.tokens_per_s == 2000);
+    o.survey.worker_count = 0; /* nothing moves: there is no end in sight */
+    pl_overview_conclude(&o);
+    assert_true(isnan(o.eta_s) && !o.moving);
     o.step = 100;
     o.pace = (struct pl_history_pace){.step_s = NAN, .wait_s = NAN, .tokens = NAN};
     pl_overview_conclude(&o);
@@ -294,6 +341,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_bottleneck_is_found),
         cmocka_unit_test(who_is_missing_is_named_first),
+        cmocka_unit_test(redis_and_the_disk_are_named),
         cmocka_unit_test(pace_and_rate_are_the_best_there_is),
         cmocka_unit_test(text_for_people),
         cmocka_unit_test(json_for_scripts),

@@ -19,6 +19,9 @@
 
 static struct pl_overview o;
 static struct pl_history_eval evals[40];
+static struct pl_survey_worker workers[8];
+static struct pl_survey_batch batches[8];
+static struct pl_survey_reason reasons[2];
 
 static void add_batch(const char *name, const char *state, uint64_t rollouts, uint64_t scored)
 {
@@ -46,17 +49,24 @@ static void make_run(void)
                  .length = 60.2,
                  .gate = 0.8,
                  .no_signal = 0.25},
-        .survey = {.state = "running", .version = 41, .learner = true, .step_s = 0.75},
+        .survey = {.state = "running",
+                   .version = 41,
+                   .learner = true,
+                   .step_s = 0.75,
+                   .workers = workers,
+                   .batches = batches,
+                   .reasons = reasons},
+        .lease_s = 60,
         .evals = evals,
     };
     o.survey.ledger =
         (struct pl_ledger){.queued = 12, .leased = 5, .scoring = 1, .dropped = 1, .dead = 1};
     o.survey.workers[0] = (struct pl_survey_worker){
-        .name = "actor-1", .role = "actor", .version = 41, .tokens_per_s = 800};
+        .name = "actor-1", .role = "actor", .left_s = 180, .version = 41, .tokens_per_s = 800};
     o.survey.workers[1] = (struct pl_survey_worker){
-        .name = "actor-2", .role = "actor", .version = 40, .tokens_per_s = 500};
-    o.survey.workers[2] =
-        (struct pl_survey_worker){.name = "rewarder-1", .role = "rewarder", .tokens_per_s = NAN};
+        .name = "actor-2", .role = "actor", .left_s = 180, .version = 40, .tokens_per_s = 500};
+    o.survey.workers[2] = (struct pl_survey_worker){
+        .name = "rewarder-1", .role = "rewarder", .left_s = 180, .tokens_per_s = NAN};
     o.survey.worker_count = 3;
     add_batch("38", "ready", 0, 16); /* trained, and not yet in a checkpoint */
     add_batch("40", "open", 4, 8);

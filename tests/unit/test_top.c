@@ -14,6 +14,10 @@
 #include <string.h>
 
 static struct pl_top top;
+static struct pl_survey_worker workers[512];
+static struct pl_survey_batch batches[64];
+static struct pl_survey_holder holders[8];
+static struct pl_survey_barred barred[8];
 static struct pl_top_screen screen;
 static char text[PL_TOP_ROWS * PL_TOP_BYTES];
 
@@ -65,6 +69,10 @@ static void make_run(void)
                             .version = 41,
                             .step = 40,
                             .learner = true,
+                            .workers = workers,
+                            .batches = batches,
+                            .holders = holders,
+                            .barred = barred,
                             .step_s = 0.75,
                             .now_s = 1795583792.0,
                             .recent_count = 4,
@@ -144,6 +152,7 @@ static void all_of_it_on_80_by_24(void **state)
         "reward \u2581\u2584 \u2588 1.23   accuracy \u2585\u2585\u2585\u2585 0.250\n"
         "waited for: The learner waits 80 % of a step for samples: 5 groups are being\n"
         "sampled, 12 wait for an actor.\n"
+        "1 worker is not heard of any more: actor-2\n"
         "\n"
         "queue     waiting  leased  oldest   batch      rolled     scored  accuracy  gate\n"
         "prompts        12       5     12s   40          16/16      16/16     0.250  open\n"
@@ -152,7 +161,7 @@ static void all_of_it_on_80_by_24(void **state)
         "dead            2  dropped 3\n"
         "\n"
         "worker      role      host   state        lag  tok/s  lease   memory\n"
-        "learner     learner   -      connected      -      -      -        -\n"
+        "learner     learner   -      at work        -      -      -        -\n"
         "actor-1     actor     gpu-1  at work        0    800    12s  3.0 GiB\n"
         "actor-2     actor     -      silent 1:00    2      -  2.50s        -\n"
         "rewarder-1  rewarder  -      at work        -      -  0.25s        -\n"
@@ -161,7 +170,6 @@ static void all_of_it_on_80_by_24(void **state)
         "events\n"
         "05:16:30  buried       group=39:2 worker=actor-2 reason=\"delivered too often\"\n"
         "05:16:31  ready        batch=40 gate=open accuracy=0.25\n"
-        "\n"
         "q quit   d dead groups   / filter   ? help\n";
 
     (void)state;
@@ -169,10 +177,10 @@ static void all_of_it_on_80_by_24(void **state)
     assert_string_equal(
         composed(&(struct pl_top_view){.columns = 80, .rows = 24, .utf8 = true, .keys = true}),
         want);
-    assert_int_equal(screen.lines[15].look, PL_TOP_RED);
-    assert_int_equal(screen.lines[17].look, PL_TOP_RED);
-    assert_int_equal(screen.lines[14].look, PL_TOP_PLAIN);
-    assert_int_equal(screen.lines[20].look, PL_TOP_RED);
+    assert_int_equal(screen.lines[16].look, PL_TOP_RED);
+    assert_int_equal(screen.lines[18].look, PL_TOP_RED);
+    assert_int_equal(screen.lines[15].look, PL_TOP_PLAIN);
+    assert_int_equal(screen.lines[21].look, PL_TOP_RED);
     composed(&(struct pl_top_view){.columns = 80, .rows = 24});
     assert_says("reward _~ # 1.23   accuracy ==== 0.250\n"); /* where there is no UTF-8 */
     for (const char *at = text; *at; at++)
