@@ -285,12 +285,13 @@ static void reap(pid_t watcher, pid_t program, int exit_fd)
     int64_t left = WATCHER_LOOKS;
     int status;
 
-    while (left-- > 0) { /* its end of the pipe closes; a status may come before that */
+    kill(watcher, SIGCONT); /* the program may stop it */
+    while (left-- > 0) {    /* its end of the pipe closes; a status may come before that */
         if (poll(&gone, 1, WATCHER_LOOK_MS) > 0 && read(exit_fd, &status, sizeof status) == 0)
             break;
         pl_pulse();
     }
-    if (left < 0) /* somebody stopped it */
+    if (left < 0) /* somebody stops it again and again */
         kill(watcher, SIGKILL);
     while (waitpid(watcher, &status, 0) < 0 && errno == EINTR)
         ;

@@ -582,6 +582,10 @@ static void programs_that_stop(void **state)
     assert_int_equal(ask(exec, "x"), PL_VERDICT_NONE);
     assert_string_equal(pl_exec_why(exec), "verifier timed out after 0.2 s");
     pl_exec_destroy(exec);
+    exec = open_script("read -r line; kill -STOP $PPID; sleep 300", 0.2, 0);
+    assert_int_equal(ask(exec, "x"), PL_VERDICT_NONE);
+    assert_string_equal(pl_exec_why(exec), "verifier timed out after 0.2 s");
+    pl_exec_destroy(exec);
     exec = open_script("read -r line; kill -KILL $PPID; sleep 300", 20, 0);
     assert_int_equal(ask(exec, "x"), PL_VERDICT_NONE);
     assert_string_equal(pl_exec_why(exec), "verifier failed: it was killed, and what watches it");
