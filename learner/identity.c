@@ -452,12 +452,6 @@ void pl_identity_close(struct pl_identity *identity)
 
 /* ---- against Redis ---- */
 
-static void base_of(const struct pl_identity *id, char ret_base[64])
-{
-    snprintf(ret_base, 64, "%llu:%llu", (unsigned long long)id->from_life,
-             (unsigned long long)id->from_step);
-}
-
 static int refuse(const struct pl_identity *id, const struct pl_run_conf *conf,
                   const struct pl_run_note *note, struct pl_error *err)
 {
@@ -480,33 +474,33 @@ static int choose(struct pl_identity *id, const struct pl_run_conf *conf,
                         !(conf->rollout_mode == PL_ROLLOUT_LATEST && note->step > id->from_step);
     char base[64];
 
-    base_of(id, base);
+    snprintf(base, sizeof base, "%llu:%llu", (unsigned long long)id->from_life,
+             (unsigned long long)id->from_step);
     id->life.number = own;
+    snprintf(id->base, sizeof id->base, "%s", own == 1 ? "0:0" : base);
     *ret_purge = note->used;
     if (!note->there)
         return PL_OK;
     if (strcmp(note->life.run_id, id->life.run_id) != 0)
         return strcmp(conf->takeover, note->life.run_id) == 0 ? PL_OK : refuse(id, conf, note, err);
     *ret_purge = false;
-    if (usable && !id->changed && note->life.number == id->from_life)
-        return PL_OK;
-    if (usable && strcmp(note->base, base) == 0) { /* begun, and not come to a checkpoint */
+    if (usable && ((!id->changed && note->life.number == id->from_life) ||
+                   strcmp(note->base, base) == 0)) { /* begun, and not come to a checkpoint */
         id->life.number = note->life.number;
+        snprintf(id->base, sizeof id->base, "%s", note->base);
         return PL_OK;
     }
     *ret_purge = true;
+    snprintf(id->base, sizeof id->base, "%s", base);
     id->life.number = (note->life.number > id->from_life ? note->life.number : id->from_life) + 1;
     return PL_OK;
 }
 
 static int tell(const struct pl_identity *id, struct pl_queues *stream, struct pl_error *err)
 {
-    char base[64];
-
-    base_of(id, base);
     return pl_run_note_write(stream,
                              &(struct pl_run_said){.life = &id->life,
-                                                   .base = base,
+                                                   .base = id->base,
                                                    .agree = id->agree,
                                                    .settings = id->roles.data,
                                                    .dir = id->dir,
@@ -546,15 +540,15 @@ int pl_identity_settle(struct pl_identity *identity, const struct pl_run_conf *c
 int pl_identity_keep(const struct pl_identity *identity, struct pl_queues *stream,
                      struct pl_error *err)
 {
-    static const char *const names[] = {"run_id", "agree_sha256", "settings"};
-    char *values[3];
-    bool there;
-    int rc = pl_queues_recall(stream, "run", names, 3, values, err);
+    struct pl_run_note note;
+    bool said;
+    int rc = pl_run_note_read(stream, &note, err);
 
     if (rc < 0)
         return rc;
-    there = values[0] && values[1] && values[2];
-    for (int i = 0; i < 3; i++)
-        free(values[i]);
-    return there ? PL_OK : tell(identity, stream, err);
+    said = note.current && pl_life_same(&note.life, &identity->life) &&
+           strcmp(note.agree, identity->agree) == 0 &&
+           strcmp(note.settings, identity->roles.data) == 0;
+    pl_run_note_release(&note);
+    return said ? PL_OK : tell(identity, stream, err);
 }

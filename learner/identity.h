@@ -39,6 +39,7 @@
 struct pl_identity {
     struct pl_life life;
     json_t *rows;          /* what checkpoints keep */
+    char base[64];         /* where this life began: "<life>:<step>" of a checkpoint, or "0:0" */
     char agree[65];        /* of all that is fed, evaluations and the roles' settings too */
     struct pl_buf roles;   /* "name: value" lines that actors and rewarders depend on */
     uint64_t rewarder_sum; /* of those of rewarders: scores carry it */
@@ -72,7 +73,7 @@ void pl_identity_close(struct pl_identity *identity); /* zeroed is fine */
 int pl_identity_settle(struct pl_identity *identity, const struct pl_run_conf *conf,
                        struct pl_queues *stream, struct pl_error *err);
 
-/* Tell it again, if Redis has lost it. */
+/* Tell it again, if Redis has lost any of it. */
 int pl_identity_keep(const struct pl_identity *identity, struct pl_queues *stream,
                      struct pl_error *err);
 

@@ -183,7 +183,9 @@ int pl_member_look(struct pl_member *member, struct pl_queues *stream, struct pl
     rc = pl_run_note_read(stream, &note, err);
     if (rc < 0)
         return rc;
-    if (!note.there) {
+    if (!note.there && member->life.run_id[0]) {
+        /* Redis has lost it; its learner will say it again */
+    } else if (!note.there) {
         snprintf(member->why, sizeof member->why,
                  "no learner has said anything of this run to Redis yet");
     } else if (!pl_run_note_differs(note.settings, member->lines, differs, sizeof differs)) {

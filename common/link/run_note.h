@@ -63,10 +63,11 @@ struct pl_member {
 };
 
 /*
- * Look at what Redis says of the run. PL_OK: `why` is "" and life is the run's, which may be
- * another one than before; or it is to wait, and take no work: there is no run yet, or its learner
- * is not at work and had other settings. PL_EINVAL: a learner is at work, and the settings are
- * others; the sentence names the first that differs. Errors of pl_run_note_read().
+ * Look at what Redis says of the run; where it has lost that, all stays as it was. PL_OK: `why` is
+ * "" and life is the run's, which may be another one than before; or it is to wait, and take no
+ * work: there is no run yet, or its learner is not at work and had other settings. PL_EINVAL: a
+ * learner is at work, and the settings are others; the sentence names the first that differs.
+ * Errors of pl_run_note_read().
  */
 int pl_member_look(struct pl_member *member, struct pl_queues *stream, struct pl_error *err);
 

@@ -49,9 +49,13 @@ static void fill(void)
     }
 }
 
-static struct pl_weights_source *source(size_t versions_max)
+static const struct pl_life first = {"00112233445566778899aabbccddeeff", 1},
+                            second = {"00112233445566778899aabbccddeeff", 2};
+
+static struct pl_weights_source *source_of(const struct pl_life *life, size_t versions_max)
 {
     const struct pl_weights_source_opts opts = {.run = "r",
+                                                .life = *life,
                                                 .pub_bind = pub,
                                                 .serve_bind = serve,
                                                 .table = table,
@@ -62,6 +66,11 @@ static struct pl_weights_source *source(size_t versions_max)
     if (pl_weights_source_create(&opts, &s, &err) < 0)
         fail_msg("%s", err.text);
     return s;
+}
+
+static struct pl_weights_source *source(size_t versions_max)
+{
+    return source_of(&first, versions_max);
 }
 
 static struct pl_weights_sink *sink_at(const char *pub_at, const char *serve_at)
@@ -364,6 +373,41 @@ static void *lie_on(void *at)
     return NULL;
 }
 
+/* A run that goes on differently begins its versions once more, with others' numbers. */
+static void another_life_is_another_policy(void **state)
+{
+    unsigned char hash[PL_HASH_BYTES];
+    struct pl_weights_source *from;
+    struct pl_weights_sink *to;
+    struct pl_error err = {0};
+
+    (void)state;
+    use_ipc();
+    from = source(4);
+    to = sink_at(pub, serve);
+    publish(from, 1);
+    publish(from, 2);
+    expect(to, 2); /* the life that was announced is the one, until it is told */
+    pl_weights_sink_life(to, &first);
+    expect(to, 2);
+    pl_weights_source_destroy(from);
+    from = source_of(&second, 4);
+    for (uint64_t v = 1; v <= 3; v++)
+        if (pl_weights_source_publish(from, v, v - 1, values[3], hash, &err) < 0)
+            fail_msg("%s", err.text);
+    expect(to, 2); /* of its own life, as it was */
+    expect_none(to, 3, "the source has this version of another life of the run");
+    pl_weights_sink_life(to, &second);
+    for (uint64_t v = 1; v <= 3; v++) {
+        if (pl_weights_sink_get(to, v, 20000, &got, hash, &err) < 0)
+            fail_msg("%s", err.text);
+        assert_memory_equal(got, values[3], sizeof values[0]);
+    }
+    assert_int_equal(pl_weights_sink_stats(to).refused, 0);
+    pl_weights_sink_destroy(to);
+    pl_weights_source_destroy(from);
+}
+
 static void a_source_that_lies_is_refused(void **state)
 {
     static const char *const said[LIES] = {"not what its hash says",
@@ -476,6 +520,7 @@ int main(void)
         cmocka_unit_test(a_late_sink_takes_the_snapshot_it_asks_for),
         cmocka_unit_test(what_is_absent_is_said_and_waited_for),
         cmocka_unit_test(a_source_that_dies_and_comes_back_is_found_again),
+        cmocka_unit_test(another_life_is_another_policy),
         cmocka_unit_test(a_source_that_lies_is_refused),
         cmocka_unit_test(a_version_that_is_lent_stays),
         cmocka_unit_test(garbage_does_not_stop_a_source),

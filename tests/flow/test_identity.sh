@@ -1,10 +1,11 @@
 #!/bin/sh
 # A run knows who it is: what enters its bits must agree, for the learner that goes on, for the Redis that
 # knows more or less, for actors and rewarders; each disagreement is one sentence, and nobody is blamed.
-# Usage: test_identity.sh PLAIT LEARNER REWARDER ACTOR JSON
+# Usage: test_identity.sh PLAIT LEARNER REWARDER ACTOR JSON OTHER_BUILD
 set -u
 plait=$(readlink -f "$1") learner=$(readlink -f "$2") rewarder=$(readlink -f "$3")
 actor=$(readlink -f "$4") json=$(readlink -f "$5")
+other_build=$(readlink -f "$6") # an actor of another build
 . "$(dirname "$(readlink -f "$0")")/check.sh"
 trap 'end_all; rm -rf "$dir"' EXIT
 trap 'exit 143' TERM
@@ -253,7 +254,7 @@ role() {
     shift 2
     "$program" run.yaml run.dir="$dir/run-roles" "$shared" --name="$log" "$@" >"$log.log" 2>&1 &
 }
-role waiting "$actor"
+role waiting "$other_build"
 waiting=$!
 wait_for waiting.log 'run event=waiting reason="no learner has said anything of this run'
 role learner-r "$learner"
@@ -285,6 +286,7 @@ ok 'nobody has a strike' test "$(redis-cli -s run-redis/redis.sock EXISTS 'plait
 
 expect 0 "$plait" --version
 ok 'the build is said' grep -q '^build ' out
+ok 'a mix of builds is said, once' test "$(grep -c 'build event=mixed worker=waiting build=another' learner-r.log)" = 1
 ok 'by the learner too' test "$(note build)" = "$(sed -n 's/^build //p' out)"
 
 redis-cli -s run-redis/redis.sock SHUTDOWN NOSAVE 2>/dev/null

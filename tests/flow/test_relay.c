@@ -63,9 +63,10 @@ static struct ends ends(const char *name)
     return e;
 }
 
-static struct pl_weights_source *source(struct ends at)
+static struct pl_weights_source *source_of(uint64_t life, struct ends at)
 {
     const struct pl_weights_source_opts opts = {.run = "r",
+                                                .life = {"00112233445566778899aabbccddeeff", life},
                                                 .pub_bind = at.pub,
                                                 .serve_bind = at.serve,
                                                 .table = table,
@@ -76,6 +77,11 @@ static struct pl_weights_source *source(struct ends at)
     if (pl_weights_source_create(&opts, &s, &err) < 0)
         fail_msg("%s", err.text);
     return s;
+}
+
+static struct pl_weights_source *source(struct ends at)
+{
+    return source_of(1, at);
 }
 
 static struct pl_weights_sink *sink(struct ends at)
@@ -558,6 +564,28 @@ static void a_version_that_was_made_anew_is_another(void **state)
     pl_weights_source_destroy(from);
 }
 
+/* The same values in another life of the run: who belongs to that has them of it. */
+static void nothing_of_another_life_is_served(void **state)
+{
+    const struct ends up = ends("up"), at = ends("at");
+    struct pl_weights_source *from = source(up);
+    struct pl_relay *r = relay(up, at);
+    struct pl_weights_sink *to = sink(at);
+
+    (void)state;
+    publish(from, 1);
+    expect(to, 1);
+    pl_weights_source_destroy(from);
+    from = source_of(2, up);
+    publish(from, 1);
+    pl_weights_sink_life(to, &(struct pl_life){"00112233445566778899aabbccddeeff", 2});
+    expect(to, 1);
+    assert_int_equal(pl_weights_sink_stats(to).snapshots, 2);
+    pl_weights_sink_destroy(to);
+    pl_relay_destroy(r);
+    pl_weights_source_destroy(from);
+}
+
 static void what_is_corrupt_is_refused_and_asked_again(void **state)
 {
     const struct ends up = ends("up"), at = ends("at");
@@ -877,6 +905,7 @@ int main(void)
         cmocka_unit_test(a_relay_ends_in_the_middle_of_a_version),
         cmocka_unit_test(what_is_here_is_served_without_a_source),
         cmocka_unit_test(a_version_that_was_made_anew_is_another),
+        cmocka_unit_test(nothing_of_another_life_is_served),
         cmocka_unit_test(what_is_corrupt_is_refused_and_asked_again),
         cmocka_unit_test(a_manifest_that_is_wrong_is_refused),
         cmocka_unit_test(lost_and_senseless_answers_do_no_harm),

@@ -136,10 +136,11 @@ probe actor-1 /readyz 1 start
 probe actor-1 /livez 0 alive
 soon actor-1 /metrics 0 'plait_redis_up{run="t"} 0'
 
-# With Redis it takes leases; weights it has none yet.
+# With Redis it waits for the run that it is to agree with.
 redis_up
-soon actor-1 /readyz 0 ready
-probe actor-1 /startupz 1 'weights: none of the run have come yet'
+soon actor-1 /readyz 1 'run: no learner has said anything of this run to Redis yet'
+probe actor-1 /startupz 1 'run: no learner'
+probe actor-1 /livez 0 alive
 probe actor-1 /metrics 0 'plait_up{run="t",state="starting"} 1'
 lacks answer plait_weights_version
 

@@ -193,6 +193,28 @@ static void a_wait_sees_what_came_before_it(void **state)
     assert_int_not_equal(pl_errands_changes(&list), seen + 1);
 }
 
+/* What is of another life of the run: what is leased is refused, the jobs of what runs come up. */
+static void what_is_outlived_goes(void **state)
+{
+    static const struct pl_life next = {"00112233445566778899aabbccddeeff", 2};
+    struct pl_errand *running = add(1, 5), *leased = add(2, 5), *fresh = add(3, 5);
+    int job;
+
+    (void)state;
+    fresh->group.life = next;
+    assert_ptr_equal(pl_errands_begin(&list, &life, 5, false), running);
+    running->job = (struct pl_job *)(void *)&job;
+    assert_ptr_equal(pl_errands_outlived(&list, &next), (struct pl_job *)(void *)&job);
+    assert_null(pl_errands_outlived(&list, &next));
+    assert_ptr_equal(pl_errands_take(&list, PL_ERRAND_REFUSED), running);
+    assert_ptr_equal(pl_errands_take(&list, PL_ERRAND_REFUSED), leased);
+    assert_null(pl_errands_take(&list, PL_ERRAND_REFUSED));
+    assert_null(pl_errands_begin(&list, &life, 5, false)); /* it is not of that life */
+    assert_ptr_equal(pl_errands_begin(&list, &next, 5, false), fresh);
+    pl_errand_destroy(leased);
+    pl_errand_destroy(running);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +229,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_lost_lease_is_dropped_unless_it_is_begun, begin_list,
                                         end_list),
         cmocka_unit_test_setup_teardown(a_wait_sees_what_came_before_it, begin_list, end_list),
+        cmocka_unit_test_setup_teardown(what_is_outlived_goes, begin_list, end_list),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

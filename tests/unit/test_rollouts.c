@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -226,6 +227,50 @@ static void a_score_that_is_none_blames_no_actor(void **state)
     (void)state;
     assert_int_equal(pl_rollouts_read(&ready, &check, &r, &err), PL_EFORMAT);
     assert_int_equal(blame, 1);
+static int note_bad(void *at, const struct pl_ready_group *group, const char *why, bool blameless,
+                    struct pl_error *err)
+{
+    char *said = at;
+
+    (void)group;
+    (void)err;
+    snprintf(said, 300, "%s: %s", blameless ? "blameless" : "blamed", why);
+    return PL_OK;
+}
+
+/* What is of another life of the run, or was scored with other settings, is not its actor's fault,
+ * whatever else is wrong with it. */
+static void who_is_of_another_life_is_not_blamed(void **state)
+{
+    static const struct pl_score scores[2] = {
+        {.why = "", .first_answer = -1, .first_right = -1},
+        {.why = "", .first_answer = -1, .first_right = -1},
+    };
+    static const unsigned char other_hash[32] = {1};
+    struct pl_buf buf = encode(0, scores);
+    struct pl_ready_group group = {0, buf.data, buf.len};
+    struct pl_ready ready = {.groups = &group, .count = 1};
+    struct pl_rollouts rollouts = {0};
+    struct pl_error err = {0};
+    char said[300] = "";
+    struct pl_rollouts_check check = {
+        .limits = {.bytes = 1 << 16, .samples = 2, .tokens = LEN, .vocab = 100},
+        .version = 1,
+        .hash = other_hash,
+        .bad = note_bad,
+        .at = said};
+
+    (void)state;
+    assert_int_equal(pl_rollouts_read(&ready, &check, &rollouts, &err), PL_EFORMAT);
+    assert_non_null(strstr(said, "blamed: group 0:0: actor 'a' sampled with weights that are not"));
+    check.life = (struct pl_life){"00112233445566778899aabbccddeeff", 2};
+    assert_int_equal(pl_rollouts_read(&ready, &check, &rollouts, &err), PL_EFORMAT);
+    assert_non_null(strstr(said, "blameless: group 0:0 was fed in life 0 of run (none)"));
+    check.life.run_id[0] = '\0';
+    check.settings = 7;
+    assert_int_equal(pl_rollouts_read(&ready, &check, &rollouts, &err), PL_EFORMAT);
+    assert_non_null(strstr(said, "blameless: group 0:0 was scored by 'r' with other settings"));
+    pl_buf_release(&buf);
 }
 
 int main(void)
@@ -237,6 +282,7 @@ int main(void)
         cmocka_unit_test(what_is_left_at_the_end_has_no_traces_of_rounding),
         cmocka_unit_test(groups_that_stay_keep_their_places),
         cmocka_unit_test(a_score_that_is_none_blames_no_actor),
+        cmocka_unit_test(who_is_of_another_life_is_not_blamed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
