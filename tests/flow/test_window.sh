@@ -266,7 +266,7 @@ sed 's/"max_position_embeddings": 512/"max_position_embeddings": 8192/' config.j
 expect 0 "$plait" model init long.json long --tokenizer tokenizer
 sed -e 's/name: t,/name: d,/' -e "s,dir: $dir/run,dir: $dir/drain," \
     -e "s,model.path: .*,model.path: $dir/long," -e 's/max_response_length: 48/max_response_length: 6000/' \
-    -e 's/len: 47/len: 0/' -e 's/ppo_max_token_len: 1024/ppo_max_token_len: 8192/' run.yaml >drain.yaml
+    -e 's/len: 47, penalty_factor: 4/len: 0/' -e 's/ppo_max_token_len: 1024/ppo_max_token_len: 8192/' run.yaml >drain.yaml
 mv drain.yaml run.yaml
 begin learner learner
 learner=$pid
