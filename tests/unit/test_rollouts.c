@@ -227,6 +227,8 @@ static void a_score_that_is_none_blames_no_actor(void **state)
     (void)state;
     assert_int_equal(pl_rollouts_read(&ready, &check, &r, &err), PL_EFORMAT);
     assert_int_equal(blame, 1);
+}
+
 static int note_bad(void *at, const struct pl_ready_group *group, const char *why, bool blameless,
                     struct pl_error *err)
 {
