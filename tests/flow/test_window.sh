@@ -231,7 +231,7 @@ lacks answer plait_queue_depth
 redis_up
 for name in actor-1 rewarder-1; do
     soon $name /readyz 0 ready
-    probe $name /metrics 0 'plait_redis_up{run="t"} 1'
+    soon $name /metrics 0 'plait_redis_up{run="t"} 1'
     scrape $name
     ok "$name: it connected again" test \
         "$(value $name "plait_reconnects_total{$l,peer=\"redis\"}")" -ge 1
