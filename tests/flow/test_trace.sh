@@ -139,7 +139,7 @@ while running && ! LC_ALL=C "$plait" top run --once 2>/dev/null | grep -q "$lagg
 done
 expect 0 env LC_ALL=C "$plait" top run --once
 matches out '^t  running  step [0-9]* of 40  ETA '
-matches out '^learner  *learner  *-  *connected '
+matches out '^learner  *learner  *[^ ][^ ]*  *\(waiting\|training\|publishing\|saving\|evaluating\) '
 matches out "$lagging"
 ok 'no control characters, 80 columns' test -z "$(LC_ALL=C grep -n -e '[^ -~]' -e '.\{81\}' out)"
 over
