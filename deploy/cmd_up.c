@@ -256,6 +256,29 @@ static int try_keys(const struct pl_run_conf *run, struct pl_error *err)
     return rc;
 }
 
+/* What is wrong with a Redis that others look after, at once and not when the first step does not
+ * come. The programs wait for it; a person may mend it meanwhile. */
+static void say_redis(struct view *v, const struct pl_run_conf *run)
+{
+    const struct pl_overview *o = v->overview;
+    char text[300];
+
+    if (!run->redis[0])
+        return;
+    pl_overview_look(&v->source, v->overview);
+    if (!o->redis) {
+        snprintf(text, sizeof text, "warning: Redis is waited for: %s", o->redis_why);
+        say(v, text);
+        return;
+    }
+    snprintf(text, sizeof text, "warning: ");
+    pl_survey_redis_trouble(&o->survey.redis, text + strlen(text), sizeof text - strlen(text));
+    if (strcmp(text, "warning: ") == 0)
+        pl_survey_redis_risk(&o->survey.redis, text + strlen(text), sizeof text - strlen(text));
+    if (strcmp(text, "warning: ") != 0)
+        say(v, text);
+}
+
 /* What the folder holds by now, and how to go on. */
 static void say_stopped(const struct pl_crew *crew, const struct pl_run_conf *run)
 {
@@ -289,6 +312,7 @@ static int up(const struct conf *conf, const struct pl_run_conf *run, struct pl_
         crew->say = say;
         crew->doing = say_doing;
         crew->at = &view;
+        say_redis(&view, run);
         rc = pl_crew_start(crew, err);
     }
     if (rc == PL_OK) {

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
 
@@ -87,6 +88,7 @@ static const struct {
     {"rolled", offsetof(struct pl_ledger, rolled)},
     {"scoring", offsetof(struct pl_ledger, scoring)},
     {"scored", offsetof(struct pl_ledger, scored)},
+    {"parked", offsetof(struct pl_ledger, parked)},
 };
 
 enum { PARTS = sizeof parts / sizeof *parts, QUEUES = 2 };
@@ -112,7 +114,7 @@ struct pl_shown {
     uint64_t newest;
     struct pl_meter *surveyed;
     struct pl_meter *depth[QUEUES], *ready, *pending[QUEUES], *oldest[QUEUES];
-    struct pl_meter *dead, *ledger[PARTS], *workers[ROLES], *quarantined;
+    struct pl_meter *dead, *parked, *astray, *pace, *ledger[PARTS], *workers[ROLES], *quarantined;
     struct pl_meter *lag_max, *lag_mean;
 };
 
@@ -136,6 +138,18 @@ static void make_queues(struct pl_shown *s)
     s->ready = pl_meters_gauge(m, "plait_queue_depth", depth, "queue", "ready", NULL);
     s->dead = pl_meters_gauge(m, "plait_dead_groups",
                               "Groups that failed for good or were refused (plait dead).", NULL);
+    s->parked = pl_meters_gauge(m, "plait_parked_groups",
+                                "Groups that wait for another try because whoever computed them "
+                                "ended; their batches wait for them (plait dead).",
+                                NULL);
+    s->astray = pl_meters_gauge(m, "plait_ledger_astray_groups",
+                                "Groups that were fed and are nowhere in Redis; below 0: more are "
+                                "there than were fed. 0 where the ledger balances.",
+                                NULL);
+    s->pace = pl_meters_gauge(m, "plait_step_pace_seconds",
+                              "Time from one recent step to the next, by the clock of Redis; it "
+                              "outlives the learner.",
+                              NULL);
     for (size_t i = 0; i < PARTS; i++)
         s->ledger[i] = pl_meters_gauge(m, "plait_ledger_groups",
                                        "The run's ledger: fed, and what became of it.", "part",
@@ -171,6 +185,24 @@ static void make_weights(struct pl_shown *s)
         pl_meters_gauge(m, "plait_weights_versions_kept", "Versions that can be fetched.", NULL);
 }
 
+/*
+ * When the run came any further last, before this program has done a step: a learner that dies in
+ * each step must not look as if it had just made one. Its last checkpoint says so; without one, the
+ * file that was made with the folder.
+ */
+static double last_progress_s(const char *dir)
+{
+    char *latest = pl_strf("%s/checkpoints/latest", dir), *id = pl_strf("%s/run_id", dir);
+    struct stat st;
+    double at = (double)time(NULL);
+
+    if ((latest && stat(latest, &st) == 0) || (id && stat(id, &st) == 0))
+        at = (double)st.st_mtim.tv_sec;
+    free(latest);
+    free(id);
+    return at;
+}
+
 static void make(struct pl_shown *s)
 {
     static const double seconds[] = {0.1, 0.25, 0.5, 1,   2.5, 5,    10,   20,
@@ -193,9 +225,10 @@ static void make(struct pl_shown *s)
                                     "Time that a step waited for its batch.", seconds, n, NULL);
     s->last = pl_meters_gauge(m, "plait_last_step_timestamp_seconds",
                               "When the last step was done, in seconds since 1970; before the "
-                              "first: when the program began.",
+                              "first of this start: when the last checkpoint was written, or the "
+                              "run began.",
                               NULL);
-    pl_meter_set(s->last, (double)time(NULL));
+    pl_meter_set(s->last, last_progress_s(s->opts.conf->dir));
     s->disk_free = pl_meters_gauge(m, "plait_run_dir_free_bytes",
                                    "Bytes that can still be written to run.dir's disk.", NULL);
     s->disk_size = pl_meters_gauge(m, "plait_run_dir_size_bytes", "Size of run.dir's disk.", NULL);
@@ -248,6 +281,9 @@ static void forget_queues(struct pl_shown *s)
         pl_meter_unset(s->ledger[i]);
     for (size_t r = 0; r < ROLES; r++)
         pl_meter_unset(s->workers[r]);
+    pl_meter_unset(s->parked);
+    pl_meter_unset(s->astray);
+    pl_meter_unset(s->pace);
     pl_meter_unset(s->ready);
     pl_meter_unset(s->dead);
     pl_meter_unset(s->quarantined);
@@ -307,6 +343,11 @@ static void fill_queues(struct pl_shown *s)
         pl_meter_set(s->oldest[q], v->oldest_s[q]);
     pl_meter_set(s->ready, (double)l->ready);
     pl_meter_set(s->dead, (double)l->dead);
+    pl_meter_set(s->parked, (double)v->parked_count);
+    if (v->ledger_exact)
+        pl_meter_set(s->astray, (double)v->astray);
+    if (isfinite(v->step_s))
+        pl_meter_set(s->pace, v->step_s);
     pl_meter_set(s->quarantined, (double)v->barred_count);
     for (size_t i = 0; i < PARTS; i++) {
         uint64_t n;

@@ -154,6 +154,25 @@ static void check_functions(struct asker *a)
             own);
 }
 
+/* Whether it may take hand-overs at all. */
+static void check_role(struct asker *a)
+{
+    char text[64];
+
+    info(a, "role", text);
+    if (strcmp(text, "slave") == 0)
+        ADD(a, "redis.role", FAIL, "name the primary by link.redis, or a name that follows it",
+            "a replica: it takes no hand-overs (READONLY)");
+    else if (text[0])
+        ADD(a, "redis.role", OK, NULL, "a primary");
+    if (strcmp(info(a, "loading", text), "1") == 0)
+        ADD(a, "redis.loading", WARN, "wait: it answers when it has read its file",
+            "it is reading its data from the disk");
+    if (strcmp(info(a, "cluster_enabled", text), "1") == 0)
+        ADD(a, "redis.cluster", FAIL, "name a Redis without cluster-enabled",
+            "cluster mode: a run ends when its keys move to another node");
+}
+
 /* ---- what is kept ---- */
 
 static void check_file(struct asker *a)
@@ -482,6 +501,7 @@ void pl_check_redis(struct pl_checkup *checkup, const struct pl_run_conf *conf,
         check_way(&a);
         check_user(&a);
         check_version(&a);
+        check_role(&a);
         check_functions(&a);
         check_file(&a);
         check_sync(&a);

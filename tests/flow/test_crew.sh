@@ -292,6 +292,24 @@ over left "$run" 0
 has left.log "the Redis that an earlier plait up left (process $left) is stopped first"
 ok 'the queues are not thrown away' grep -q noeviction run-left/policy
 
+# A Redis that others look after, and that takes no hand-overs: said at once.
+mkdir -p run-apart elsewhere
+redis-server --port 0 --dir "$dir/elsewhere" --unixsocket "$dir/elsewhere/redis.sock" \
+    --save '' >elsewhere.log 2>&1 &
+ours="$ours $!"
+until_ok 'it is up' redis-cli -s elsewhere/redis.sock PING
+redis-cli -s elsewhere/redis.sock REPLICAOF 127.0.0.1 1 >/dev/null
+script apart learner <<'END'
+model 20
+exit 0
+END
+begin apart link.redis="unix://$dir/elsewhere/redis.sock"
+over apart "$run" 0
+has apart.log 'warning: Redis is a replica that has lost its primary, which takes no hand-overs (READONLY)'
+begin apart link.redis="unix://$dir/nowhere.sock"
+over apart "$run" 0
+has apart.log 'warning: Redis is waited for: '
+
 # ---- being told to stop ----
 
 script stop learner <<'END'

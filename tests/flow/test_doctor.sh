@@ -97,6 +97,14 @@ redis-cli -s poor.sock CONFIG SET maxmemory 4mb >/dev/null
 expect 0 "$plait" doctor run.yaml data.train_batch_size=4096
 says redis.maxmemory warn 'but the run wants'
 
+# A replica takes no hand-overs.
+says redis.role ok 'a primary'
+redis-cli -s poor.sock REPLICAOF 127.0.0.1 1 >/dev/null
+expect 1 "$plait" doctor run.yaml
+says redis.role fail 'a replica: it takes no hand-overs'
+todo redis.role 'name the primary by link.redis'
+redis-cli -s poor.sock REPLICAOF NO ONE >/dev/null
+
 # Functions of somebody else's version.
 redis-cli -s poor.sock FUNCTION LOAD "#!lua name=plait1
 redis.register_function{function_name='plait1_code', callback=function() return 'other' end, flags={'no-writes'}}" >/dev/null
@@ -106,7 +114,7 @@ says redis.functions ok 'those of another version'
 # Clocks: what workers say of theirs.
 now=$(date +%s)
 redis-cli -s poor.sock >/dev/null <<END
-HSET plait:{t}:worker:good role actor clock ${now}000
+HSET plait:{t}:worker:good role actor clock $(date +%s%3N)
 PEXPIRE plait:{t}:worker:good 180000
 HSET plait:{t}:worker:late role actor clock $((now - 20))000
 PEXPIRE plait:{t}:worker:late 180000
