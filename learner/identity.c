@@ -190,9 +190,11 @@ static int hash_weights(const struct pl_weights *weights, char ret_hex[HEX])
 {
     const struct pl_shape *shape = weights->shape;
     unsigned char(*hashes)[32] = pl_alloc(shape->count, sizeof *hashes);
-    int failed = hashes == NULL, rc;
+    int failed = 0, rc;
 
-#pragma omp parallel for schedule(dynamic) reduction(| : failed) if (!failed)
+    if (!hashes)
+        return PL_ENOMEM;
+#pragma omp parallel for schedule(dynamic) reduction(| : failed)
     for (size_t i = 0; i < shape->count; i++) {
         if (!failed)
             failed |= hash_tensor(weights, &shape->tensors[i], hashes[i]) < 0;
