@@ -28,12 +28,6 @@
 
 enum { PL_LEARNER_WAIT_MS = 200 };
 
-/* A worker that holds something, and since when its heartbeat stands still by this clock. */
-struct pl_learner_beat {
-    char consumer[80], beat[64];
-    double since, looked;
-};
-
 struct pl_learner {
     struct pl_daemon *daemon;
     const struct pl_run_conf *conf;
@@ -69,7 +63,6 @@ struct pl_learner {
     double save_s;                  /* what checkpoints took since the last line of metrics */
     double asked_s;                 /* when it first saw that it is to stop; 0: not yet */
     double unpark_at, unpark_pause; /* when parked groups are put back; 0: none is */
-    struct pl_learner_beat beats[PL_MISSING_HOLDERS];
 };
 
 double pl_learner_seconds(void); /* monotonic */

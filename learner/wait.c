@@ -134,41 +134,28 @@ static int unpark(struct pl_learner *l, struct pl_error *err)
 }
 
 /* Workers whose beat has not changed for long, by this clock, whatever Redis' clock says. */
-static int give_back(struct pl_learner *l, const struct pl_missing *missing, struct pl_error *err)
+static int give_back(struct pl_learner *l, struct pl_error *err)
 {
-    const double now = pl_learner_seconds(), patience = SILENT_LEASES * (double)l->conf->lease_s;
-    int rc = PL_OK;
+    size_t count = 0;
 
-    for (size_t i = 0; rc == PL_OK && i < missing->holder_count; i++) {
-        const struct pl_missing_holder *h = &missing->holders[i];
-        struct pl_learner_beat *b = NULL;
-        size_t count = 0;
+    return pl_queues_release_silent(l->stream, SILENT_LEASES * 1000 * l->conf->lease_s, &count,
+                                    err);
+}
 
-        for (size_t k = 0; k < PL_MISSING_HOLDERS; k++)
-            if (strcmp(l->beats[k].consumer, h->consumer) == 0)
-                b = &l->beats[k];
-        if (!b) { /* the place of the one that was looked at longest ago */
-            b = &l->beats[0];
-            for (size_t k = 1; k < PL_MISSING_HOLDERS; k++)
-                b = l->beats[k].looked < b->looked ? &l->beats[k] : b;
-            *b = (struct pl_learner_beat){.since = now};
-            snprintf(b->consumer, sizeof b->consumer, "%s", h->consumer);
-            snprintf(b->beat, sizeof b->beat, "%s", h->beat);
-        }
-        b->looked = now;
-        if (strcmp(b->beat, h->beat) != 0) {
-            snprintf(b->beat, sizeof b->beat, "%s", h->beat);
-            b->since = now;
-        }
-        if (now - b->since <= patience)
-            continue;
-        b->since = now;
-        rc = pl_queues_release(l->stream, h->consumer, &count, err);
-        if (rc == PL_OK && count > 0)
-            pl_warn("released worker=%s groups=%zu silent_s=%.0f reason=\"its heartbeat stands "
-                    "still\"",
-                    h->consumer, count, patience);
-    }
+/* What was fed and is nowhere any more counts as lost. */
+static int balance(struct pl_learner *l, struct pl_error *err)
+{
+    struct pl_reconciled reconciled = {0};
+    struct pl_ledger ledger;
+    int rc = pl_queues_ledger(l->stream, &ledger, err);
+
+    if (rc < 0 || ledger.balanced)
+        return rc;
+    rc = pl_queues_reconcile(l->stream, &reconciled, err);
+    if (rc == PL_OK)
+        pl_warn("ledger event=reconciled lost=%lld lists=%zu reason=\"Redis had lost some of the "
+                "run, or somebody has changed it\"",
+                (long long)reconciled.lost, reconciled.lists);
     return rc;
 }
 
@@ -249,7 +236,9 @@ static int look(struct wait *w, bool whole, struct pl_error *err)
     if (rc == PL_OK)
         rc = pl_missing_look(l->stream, w->name, &missing, err);
     if (rc == PL_OK)
-        rc = give_back(l, &missing, err);
+        rc = give_back(l, err);
+    if (rc == PL_OK)
+        rc = balance(l, err);
     if (rc == PL_OK && (whole || w->looked - w->start > LOOK_S))
         rc = pl_why_waiting(l->stream, w->name, &missing, why, sizeof why, err);
     else

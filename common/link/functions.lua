@@ -471,7 +471,7 @@ local function link(prefix, b, after, previous)
     if of[1] and of[3] ~= b then
         redis.call('HSET', before, 'next', b)
     end
-    if of[1] == 'ready' then
+    if of[1] == 'ready' and of[2] then
         redis.call('HSET', key, 'previous', of[2])
     end
 end

@@ -131,51 +131,6 @@ static void place_group(struct pl_queues *s, struct pl_missing *m, const char *b
     }
 }
 
-/* Heartbeats are of workers; a worker of several threads is a consumer for each, "NAME.THREAD". */
-static int read_beat(struct pl_queues *s, struct pl_missing_holder *holder, struct pl_error *err)
-{
-    static const char *const beat[] = {"beat", "clock"};
-    const char *dot = strrchr(holder->consumer, '.');
-    int rc = PL_OK;
-
-    for (int whole = 1; rc == PL_OK && whole >= (dot ? 0 : 1) && !holder->beat[0]; whole--) {
-        redisReply *reply;
-        char key[128];
-
-        snprintf(key, sizeof key, "worker:%.*s",
-                 (int)(whole ? strlen(holder->consumer) : (size_t)(dot - holder->consumer)),
-                 holder->consumer);
-        rc = ask(s, "HMGET", key, beat, 2, &reply, err);
-        if (rc < 0)
-            return rc;
-        snprintf(holder->beat, sizeof holder->beat, "%.24s%.32s", text_of(element(reply, 0)),
-                 text_of(element(reply, 1)));
-        freeReplyObject(reply);
-    }
-    return rc;
-}
-
-static int read_holders(struct pl_queues *s, redisReply *const pending[2], struct pl_missing *m,
-                        struct pl_error *err)
-{
-    int rc = PL_OK;
-
-    for (int q = 0; q < 2; q++)
-        for (size_t i = 0; rc == PL_OK && element(pending[q], i); i++) {
-            const char *consumer = text_of(element(element(pending[q], i), 1));
-            size_t k = 0;
-
-            while (k < m->holder_count && strcmp(m->holders[k].consumer, consumer) != 0)
-                k++;
-            if (k < m->holder_count || k == PL_MISSING_HOLDERS || !consumer[0])
-                continue;
-            snprintf(m->holders[k].consumer, sizeof m->holders[k].consumer, "%s", consumer);
-            m->holder_count++;
-            rc = read_beat(s, &m->holders[k], err);
-        }
-    return rc;
-}
-
 static int read_batch(struct pl_queues *s, const char *batch, struct pl_missing *m,
                       struct pl_error *err)
 {
@@ -225,8 +180,6 @@ int pl_missing_look(struct pl_queues *stream, const char *batch, struct pl_missi
     for (size_t i = 0; rc == PL_OK && element(groups, i + 1); i += 2, known++)
         place_group(stream, &m, batch, text_of(element(groups, i)), text_of(element(groups, i + 1)),
                     pending, now);
-    if (rc == PL_OK)
-        rc = read_holders(stream, pending, &m, err);
     if (m.expected > known)
         m.counts[PL_MISSING_UNFED] = m.expected - known;
     freeReplyObject(pending[0]);

@@ -7,8 +7,6 @@
 
 #include "common/link/queues.h"
 
-enum { PL_MISSING_HOLDERS = 64 };
-
 enum pl_missing_place {
     PL_MISSING_QUEUED,  /* a prompt that nobody holds */
     PL_MISSING_HELD,    /* by an actor */
@@ -27,12 +25,6 @@ struct pl_missing_group {
     uint64_t silent_s; /* held: since its holder last took or renewed it */
 };
 
-/* Who holds anything of either queue, of this batch or another. */
-struct pl_missing_holder {
-    char consumer[80];
-    char beat[64]; /* what changes with every heartbeat of its worker; "": it has none */
-};
-
 struct pl_missing {
     char
         state[16]; /* of the batch: "open", "complete" (its gate waits for the one before), "ready";
@@ -40,8 +32,6 @@ struct pl_missing {
     size_t expected, scored, dropped;
     size_t counts[PL_MISSING_PLACES];
     struct pl_missing_group first[PL_MISSING_PLACES]; /* the one that is there longest */
-    struct pl_missing_holder holders[PL_MISSING_HOLDERS];
-    size_t holder_count;
 };
 
 int pl_missing_look(struct pl_queues *stream, const char *batch, struct pl_missing *ret_missing,

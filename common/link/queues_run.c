@@ -5,6 +5,7 @@
 #include "common/link/queues_impl.h"
 
 #include "common/base/check.h"
+#include "common/base/logfmt.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -406,6 +407,20 @@ static int take_pulses(struct pl_queues *s, enum pl_queue queue, struct pl_error
     return rc;
 }
 
+static void tell_released(const struct pl_queues *s, const char *consumer, size_t count,
+                          uint64_t silent_ms)
+{
+    char line[256];
+
+    if (!s->opts.event)
+        return;
+    pl_logfmt_print(line, sizeof line,
+                    "released worker=%s groups=%zu silent_s=%llu reason=\"its heartbeat stands "
+                    "still\"",
+                    consumer, count, (unsigned long long)silent_ms / 1000);
+    s->opts.event(s->opts.at, line);
+}
+
 int pl_queues_release_silent(struct pl_queues *stream, uint64_t silent_ms, size_t *ret_count,
                              struct pl_error *err)
 {
@@ -426,6 +441,8 @@ int pl_queues_release_silent(struct pl_queues *stream, uint64_t silent_ms, size_
                 stream->pulses[q][kept++] = p;
             else if (p.seen)
                 rc = pl_queues_release(stream, p.consumer, &count, err);
+            if (count > 0)
+                tell_released(stream, p.consumer, count, silent_ms);
             *ret_count += count;
         }
         if (rc == PL_OK)

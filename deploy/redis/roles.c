@@ -86,7 +86,8 @@ static const struct {
     const struct rule *rules;
     size_t count;
 } roles[PL_REDIS_ROLES] = {
-    [PL_REDIS_LEARNER] = {"learner", "+fcall +scan +info +client|list", RULES(learner_rules)},
+    [PL_REDIS_LEARNER] = {"learner", "+fcall +fcall_ro +scan +info +client|list",
+                          RULES(learner_rules)},
     [PL_REDIS_ACTOR] = {"actor", "+fcall", RULES(actor_rules)},
     [PL_REDIS_REWARDER] = {"rewarder", "+fcall", RULES(rewarder_rules)},
     [PL_REDIS_RELAY] = {"relay", "+fcall", RULES(relay_rules)},

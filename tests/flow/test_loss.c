@@ -381,6 +381,18 @@ static void one_entry_that_is_deleted_is_fed_again(void **state)
     drain();
 }
 
+/* The batch behind is fed before the one whose field is gone. */
+static void a_batch_is_fed_behind_one_that_lost_what_it_came_to(void **state)
+{
+    (void)state;
+    feed("0", "");
+    while (sample() || score())
+        ;
+    say("HDEL", "batch:0", "accuracy");
+    assert_int_equal(feed("1", "0"), GROUPS);
+    drain();
+}
+
 /* What the reader's list still names is not given to anybody. */
 static void an_abandoned_entry_that_is_gone_is_let_go(void **state)
 {
@@ -460,6 +472,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whatever_is_deleted_or_written_is_made_good),
         cmocka_unit_test_setup_teardown(one_entry_that_is_deleted_is_fed_again, begin, end),
+        cmocka_unit_test_setup_teardown(a_batch_is_fed_behind_one_that_lost_what_it_came_to, begin,
+                                        end),
         cmocka_unit_test_setup_teardown(an_abandoned_entry_that_is_gone_is_let_go, begin, end),
         cmocka_unit_test_setup_teardown(a_foreign_entry_stops_nobody, begin, end),
         cmocka_unit_test_setup_teardown(leases_of_a_worker_without_a_pulse_end, begin, end),

@@ -539,8 +539,8 @@ static const struct {
     {"LV", "CLIENT LIST"}, /* the learner shows queues and workers where it has a window */
     {"LV", "SCAN 0"},
     {"LAWY", "FCALL plait1_code 0"},
-    {"V", "FCALL_RO plait1_code 0"},
-    {"V", "FCALL_RO plait1_ledger 1 plait:{demo}:"},
+    {"LV", "FCALL_RO plait1_code 0"},
+    {"LV", "FCALL_RO plait1_ledger 1 plait:{demo}:"},
     {"LAWY", "FCALL plait1_renew 1 plait:{demo}: prompts x"},
     {"L", "FCALL plait1_ledger 1 plait:{demo}:"},
     {"L", "FCALL plait1_retire 1 plait:{demo}: 77"},
