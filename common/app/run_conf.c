@@ -261,7 +261,7 @@ static const struct pl_option rows[] = {
          "MiB that trained batches may hold in Redis before the learner writes a checkpoint, with "
          "which they go, earlier than trainer.save_freq says"),
     SIZE(deliveries_max, "link.deliveries_max", "5", 1, 1000,
-         "times a group is tried before it goes to the dead"),
+         "workers that end while they compute a group before it is parked"),
 
     GROUP("Relay"),
     TEXT(relay_announce, "relay.announce", "ENDPOINT", "",

@@ -65,6 +65,8 @@ static void keep_field(struct pl_dead_entry *e, const char *name, const redisRep
         e->deliveries = strtoull(value->str, NULL, 10);
     else if (strcmp(name, "late") == 0)
         e->late = true;
+    else if (strcmp(name, "parked") == 0)
+        e->parked = true;
     else if (strcmp(name, "pb") == 0) {
         e->pb = value->str;
         e->pb_len = value->len;

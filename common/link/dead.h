@@ -26,6 +26,7 @@ struct pl_dead_entry {
     uint64_t deliveries;         /* how often it was leased */
     double at_s;                 /* since 1970, by the clock of Redis */
     bool late;                   /* its batch was over already: it counts nowhere */
+    bool parked;                 /* its batch waits for it, until it is put back */
     struct pl_field fields[PL_DEAD_FIELDS_MAX]; /* what stood beside its message */
     size_t field_count;
     const void *pb; /* NULL: it has none */

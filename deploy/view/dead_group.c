@@ -56,7 +56,10 @@ static int put_entry(const struct pl_dead_entry *e, struct pl_buf *buf)
 
     if (rc == PL_OK)
         rc = put(buf, "reason", e->reason);
-    snprintf(text, sizeof text, "%.40s%s", e->where, e->late ? "; its batch was over already" : "");
+    snprintf(text, sizeof text, "%.40s%s", e->where,
+             e->late     ? "; its batch was over already"
+             : e->parked ? "; parked, its batch waits for it"
+                         : "");
     if (rc == PL_OK)
         rc = put(buf, "where", text);
     if (rc == PL_OK)
@@ -251,13 +254,13 @@ json_t *pl_dead_group_json(const struct pl_dead_entry *entry, bool whole,
         json_object_set_new(fields, entry->fields[i].name,
                             text_json(entry->fields[i].value, strlen(entry->fields[i].value)));
     json = json_pack(
-        "{s:s, s:o, s:o, s:o, s:s, s:I, s:I, s:o, s:b, s:I, s:o}", "entry", entry->entry, "group",
-        text_json(entry->group, strlen(entry->group)), "reason",
+        "{s:s, s:o, s:o, s:o, s:s, s:I, s:I, s:o, s:b, s:b, s:I, s:o}", "entry", entry->entry,
+        "group", text_json(entry->group, strlen(entry->group)), "reason",
         text_json(entry->reason, strlen(entry->reason)), "where",
         text_json(entry->where, strlen(entry->where)), "at", pl_dead_when(when, entry->at_s),
         "at_ms", (json_int_t)(entry->at_s * 1e3 + 0.5), "deliveries", (json_int_t)entry->deliveries,
         "worker", text_json(entry->worker, strlen(entry->worker)), "late", (int)entry->late,
-        "bytes", (json_int_t)entry->pb_len, "fields", fields);
+        "parked", (int)entry->parked, "bytes", (json_int_t)entry->pb_len, "fields", fields);
     if (!json || !whole)
         return json;
     if (decode(entry, &group, &err) == PL_OK)

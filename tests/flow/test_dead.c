@@ -36,13 +36,10 @@ static void must(int rc, const struct pl_error *err)
         fail_msg("%s", err->text);
 }
 
-static int new_run(void **state)
+static void open_queues(void)
 {
-    static int runs;
     struct pl_error err = {0};
 
-    (void)state;
-    snprintf(run_name, sizeof run_name, "run-%d", ++runs);
     must(pl_queues_open(&(struct pl_queues_opts){.url = redis.url,
                                                  .run = run_name,
                                                  .worker = "actor-1",
@@ -52,6 +49,16 @@ static int new_run(void **state)
                                                  .patience_ms = 20000},
                         &s, &err),
          &err);
+}
+
+static int new_run(void **state)
+{
+    static int runs;
+    struct pl_error err = {0};
+
+    (void)state;
+    snprintf(run_name, sizeof run_name, "run-%d", ++runs);
+    open_queues();
     must(pl_dead_open(redis.url, NULL, "admin", run_name, &dead, &err), &err);
     return 0;
 }
@@ -166,7 +173,7 @@ static int take(const char *batch, struct pl_ready *ret)
 static struct {
     char entry[48], text[512], pb[64];
     size_t count, pb_len;
-    bool late;
+    bool late, parked;
 } last;
 
 static int keep(void *at, const struct pl_dead_entry *e)
@@ -175,6 +182,7 @@ static int keep(void *at, const struct pl_dead_entry *e)
     last.count++;
     memcpy(last.entry, e->entry, sizeof last.entry);
     last.late = e->late;
+    last.parked = e->parked;
     last.pb_len = e->pb_len;
     if (e->pb && e->pb_len <= sizeof last.pb)
         memcpy(last.pb, e->pb, e->pb_len);
@@ -419,6 +427,56 @@ static void what_is_over_is_refused(void **state)
     assert_int_equal(drop(last.entry, "looked at"), PL_DEAD_DONE);
     assert_int_equal(ledger().dropped, 1);
     assert_int_equal(ledger().dead, 1);
+}
+
+/* A group that five workers ended with is parked; by hand it is retried at once, or given up. */
+static void park(void)
+{
+    for (int i = 0; i < 5; i++) {
+        struct pl_lease l = lease(PL_QUEUE_PROMPTS);
+        enum pl_outcome outcome = PL_OUTCOME_LOST;
+        struct pl_error err = {0};
+
+        must(pl_queues_begin_work(s, PL_QUEUE_PROMPTS, &l, &outcome, &err), &err);
+        pl_lease_release(&l);
+        pl_queues_close(s);
+        open_queues();
+    }
+    assert_int_equal(pl_queues_lease(s, PL_QUEUE_PROMPTS, 0, &(struct pl_lease){0}, NULL),
+                     PL_ENOENT);
+    assert_int_equal(ledger().parked, 1);
+    assert_int_equal(look(), 1);
+    assert_true(last.parked);
+    assert_string_equal(last.text, "0:0|5 workers ended while they computed it: actor-1 actor-1 "
+                                   "actor-1 actor-1 actor-1|prompts|actor-1|5|version=3|source=kk");
+}
+
+static void a_parked_group_is_retried_or_given_up(void **state)
+{
+    struct pl_ready ready = {0};
+    struct pl_lease l;
+
+    (void)state;
+    feed("0", 1);
+    park();
+    assert_int_equal(retry(last.entry), PL_DEAD_DONE);
+    assert_int_equal(retry(last.entry), PL_DEAD_GONE);
+    assert_int_equal(ledger().parked, 0);
+    assert_int_equal(ledger().dropped, 0);
+    l = lease(PL_QUEUE_PROMPTS);
+    assert_int_equal(l.deliveries, 1); /* somebody has looked at it */
+    pl_queues_return(s, PL_QUEUE_PROMPTS, &l, NULL);
+    pl_lease_release(&l);
+    park();
+    assert_int_equal(take("0", &ready), PL_ENOENT);
+    assert_int_equal(drop(last.entry, "the task is wrong"), PL_DEAD_DONE);
+    assert_int_equal(drop(last.entry, "the task is wrong"), PL_DEAD_GONE);
+    assert_int_equal(ledger().parked, 0);
+    assert_int_equal(ledger().dropped, 1);
+    assert_int_equal(counted("the task is wrong"), 1);
+    assert_int_equal(take("0", &ready), PL_OK);
+    assert_int_equal(ready.dropped, 1);
+    pl_ready_release(&ready);
 }
 
 static void a_group_made_another_time_is_not_made_twice(void **state)
@@ -695,6 +753,7 @@ int main(int argc, char **argv)
         ON_A_RUN(the_gate_behind_it_is_decided_anew),
         ON_A_RUN(what_the_learner_may_have_stays),
         ON_A_RUN(what_is_over_is_refused),
+        ON_A_RUN(a_parked_group_is_retried_or_given_up),
         ON_A_RUN(a_group_made_another_time_is_not_made_twice),
         ON_A_RUN(a_dropped_one_is_counted_for_the_reason_given),
         cmocka_unit_test(a_group_is_shown_as_far_as_it_can_be_read),

@@ -39,7 +39,7 @@ actor: {optim.lr: 1e-3, ppo_max_token_len: 512, ppo_mini_batch_size: 2}
 critic: {optim: {lr: 1e-3, lr_warmup_steps: 2, lr_scheduler_type: linear}, ppo_epochs: 2}
 trainer: {total_training_steps: 6, save_freq: 2, critic_warmup: 2}
 workers.actor_slots: 16
-link: {lease_s: 1, deliveries_max: 50}
+link: {lease_s: 1}
 EOF
 
 expect 0 "$plait" up run.yaml run.dir=one

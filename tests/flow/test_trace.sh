@@ -88,7 +88,7 @@ rollout: {n: 4, staleness: 1}
 actor.ppo_max_token_len: 1024
 trainer: {total_training_steps: 40, save_freq: 2, test_freq: 5}
 workers: {actors: 2, actor_slots: 8}
-link: {lease_s: 1, deliveries_max: 50}
+link: {lease_s: 1}
 END
 [ $failures -eq 0 ] || finish # nothing to run
 

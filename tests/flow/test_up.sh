@@ -176,7 +176,7 @@ reward.unparsed: -0.5
 actor: {optim.lr: 1e-3, ppo_max_token_len: 1024, ppo_mini_batch_size: 3}
 trainer: {total_training_steps: $steps, save_freq: 2, test_freq: 5}
 workers.actor_slots: 16
-link: {lease_s: 1, deliveries_max: 50}
+link: {lease_s: 1}
 END
 
 expect 0 "$plait" up run.yaml run.dir=none --dry-run
