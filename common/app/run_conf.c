@@ -312,6 +312,7 @@ enum {
     ESTIMATOR_RPP,
     ESTIMATOR_RPP_BASELINE,
 };
+enum { KL_CTRL_FIXED, KL_CTRL_ADAPTIVE };
 
 /* Advantages are differences between the samples of a prompt: equal rewards make them zero. */
 static bool compares_samples(int estimator)
@@ -375,6 +376,19 @@ static int check(const struct pl_run_conf *c, struct pl_error *err)
     if (c->gdpo_weights.count != 3)
         return pl_fail(err, PL_EINVAL, "'algorithm.gdpo_reward_weights' needs 3 numbers, not %zu",
                        c->gdpo_weights.count);
+    if (c->kl_in_reward && c->kl_ctrl == KL_CTRL_ADAPTIVE && c->kl_target <= 0.0)
+        return pl_fail(err, PL_EINVAL,
+                       "'algorithm.kl_ctrl.target_kl' is %g; the adaptive 'algorithm.kl_ctrl.type' "
+                       "divides by it",
+                       c->kl_target);
+    if (c->kl_in_reward && c->kl_ctrl == KL_CTRL_ADAPTIVE &&
+        c->kl_horizon < 0.2 * (double)(c->batch_groups * c->samples))
+        return pl_fail(
+            err, PL_EINVAL,
+            "'algorithm.kl_ctrl.horizon' is %g; with 'data.train_batch_size' times "
+            "'rollout.n', %zu samples, expected at least a fifth of them, or a step turns "
+            "the coefficient's sign",
+            c->kl_horizon, c->batch_groups * c->samples);
     if (c->exec_command.count > 0 && 6 * c->exec_timeout_s > (double)c->lease_s)
         return pl_fail(
             err, PL_EINVAL,
