@@ -37,7 +37,7 @@ bool pl_judge_good(const struct pl_judge *j)
 
 json_t *pl_judge_json(const struct pl_judge *j)
 {
-    static const char *const words[] = {"good", "bad", "skipped"};
+    static const char *const words[] = {"good", "bad", "skipped", "known"};
     json_t *list = json_array();
 
     for (size_t i = 0; i < j->count; i++)
@@ -205,13 +205,13 @@ static void judge_queues(struct pl_judge *j, struct pl_nemesis *n)
     static const char *const patterns[] = {"groups:*", "scored:*", "batch:*"};
     struct pl_cluster *c = n->cluster;
     char left[300] = "";
-    long long entries = 0, keys = 0;
+    long long entries[3], keys = 0;
     size_t consumers = 0, known = 0;
     redisReply *reply;
 
     for (size_t i = 0; i < 3; i++) {
         reply = pl_cluster_ask(c, "XLEN plait:{t}:%s", kinds[i]);
-        entries += reply && reply->type == REDIS_REPLY_INTEGER ? reply->integer : 1000;
+        entries[i] = reply && reply->type == REDIS_REPLY_INTEGER ? reply->integer : -1;
         freeReplyObject(reply);
         reply = pl_cluster_ask(c, "KEYS plait:{t}:%s", patterns[i]);
         keys += reply && reply->type == REDIS_REPLY_ARRAY ? (long long)reply->elements : 1000;
@@ -227,8 +227,10 @@ static void judge_queues(struct pl_judge *j, struct pl_nemesis *n)
     }
     for (size_t i = 0; i < c->count; i++)
         known += c->members[i].part >= PL_PART_REWARDER;
-    pl_judge_add(j, "empty", entries == 0 && keys == 0 ? PL_FOUND_GOOD : PL_FOUND_BAD,
-                 "%lld entries in queues, %lld keys of batches%s", entries, keys, left);
+    pl_judge_add(j, "empty",
+                 !entries[0] && !entries[1] && !entries[2] && !keys ? PL_FOUND_GOOD : PL_FOUND_BAD,
+                 "%lld prompts, %lld rollouts, %lld ready, %lld keys of batches%s", entries[0],
+                 entries[1], entries[2], keys, left);
     /* A rewarder has a consumer for each of its threads. */
     pl_judge_add(j, "readers", consumers <= 4 * known ? PL_FOUND_GOOD : PL_FOUND_BAD,
                  "%zu consumers, %zu workers", consumers, known);
@@ -418,6 +420,10 @@ void pl_judge_all(struct pl_judge *j, struct pl_nemesis *n, uint64_t steps, size
     judge_versions(j, n);
     judge_logs(j, n);
     pl_judge_growth(j);
+    for (size_t i = 0; i < j->count; i++)
+        if (j->findings[i].found == PL_FOUND_BAD && n->plan->known &&
+            strstr(n->plan->known, j->findings[i].name))
+            j->findings[i].found = PL_FOUND_KNOWN;
 }
 
 void pl_judge_status(struct pl_cluster *c, char *ret, size_t size)

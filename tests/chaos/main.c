@@ -34,7 +34,7 @@ struct run_conf {
     const char *plan, *suite, *dir, *build;
     size_t seed, seeds, kills, steps;
     double minutes;
-    bool loud, keep;
+    bool loud, keep, cover;
 };
 
 static const struct pl_option run_rows[] = {
@@ -54,6 +54,8 @@ static const struct pl_option run_rows[] = {
     PL_OPTION_STRING(struct run_conf, build, "build", "DIR", "",
                      "folder of the build whose programs run; empty: the one this program is of"),
     PL_OPTION_FLAG(struct run_conf, loud, "verbose", 'v', "print each fault and each judgement"),
+    PL_OPTION_FLAG(struct run_conf, cover, "cover", 0,
+                   "fail where a failpoint was passed fewer than 20 times in all runs of DIR"),
     PL_OPTION_FLAG(struct run_conf, keep, "keep", 0, "keep the folders of good runs, too"),
 };
 
@@ -153,6 +155,8 @@ static int run(int argc, char **argv)
         rc = pl_cluster_prepare(build, dir, &err);
     for (; rc == PL_OK && rows->plan; rows++)
         rc = run_row(&conf, build, dir, rows, &bad, &err);
+    if (rc == PL_OK && conf.cover)
+        rc = pl_report_cover(dir, &err);
     if (rc == PL_OK && !conf.dir[0] && bad == 0 && !conf.keep)
         pl_chaos_remove(dir);
     else if (rc == PL_OK)

@@ -921,6 +921,11 @@ static const struct point points[] = {
     {PL_PART_REWARDER, "XREADGROUP.after"},
 };
 
+const char *pl_nemesis_point(size_t i)
+{
+    return i < sizeof points / sizeof *points ? points[i].name : NULL;
+}
+
 /* A member is killed and comes back with an order to die, or to fail, at a point. */
 static bool at_point(struct pl_nemesis *n, char *what, size_t size)
 {

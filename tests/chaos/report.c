@@ -11,7 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { REPORTS_MAX = 2048, BYTES_MAX = 16 << 20, TEXT_MAX = 1 << 20, SAMPLES_MAX = 65536 };
+enum {
+    COVERED = 20,
+    REPORTS_MAX = 2048,
+    BYTES_MAX = 16 << 20,
+    TEXT_MAX = 1 << 20,
+    SAMPLES_MAX = 65536
+};
 
 const char *pl_report_commit(const char *build)
 {
@@ -338,10 +344,13 @@ static void print_runs(const struct sums *s, struct pl_buf *out)
 
         json_array_foreach(json_object_get(s->reports[r], "findings"), i, finding)
         {
-            if (text_of(finding, "found")[0] == 'b')
-                (void)pl_buf_printf(out, "- `%s` seed %lld: %s: %.300s\n",
+            const char kind = text_of(finding, "found")[0];
+
+            if (kind == 'b' || kind == 'k')
+                (void)pl_buf_printf(out, "- `%s` seed %lld: %s%s: %.300s\n",
                                     text_of(s->reports[r], "plan"), count_of(s->reports[r], "seed"),
-                                    text_of(finding, "name"), text_of(finding, "detail"));
+                                    text_of(finding, "name"), kind == 'k' ? " (known)" : "",
+                                    text_of(finding, "detail"));
         }
     }
 }
@@ -375,6 +384,39 @@ static void print_points(const struct sums *s, struct pl_buf *out)
                                 (unsigned long long)slots[i].fired);
     }
     (void)pl_buf_printf(out, "\n%zu points, %zu of them passed fewer than 20 times.\n", used, rare);
+}
+
+int pl_report_cover(const char *dir, struct pl_error *err)
+{
+    static struct pl_failpoint_slot slots[PL_FAILPOINT_SLOTS];
+    char path[440];
+    FILE *file;
+    size_t rare = 0;
+    bool read;
+
+    snprintf(path, sizeof path, "%.400s/failpoints", dir);
+    file = fopen(path, "re");
+    read = file && fread(slots, sizeof *slots, PL_FAILPOINT_SLOTS, file) == PL_FAILPOINT_SLOTS;
+    if (file)
+        fclose(file);
+    if (!read)
+        return pl_fail(err, PL_ENOENT,
+                       "'%s' counts no failpoints: a build with -Dfailpoints=true "
+                       "writes it",
+                       path);
+    for (size_t p = 0; pl_nemesis_point(p); p++) {
+        unsigned long long hits = 0;
+
+        for (size_t i = 0; i < PL_FAILPOINT_SLOTS; i++)
+            if (slots[i].state == 2 && strcmp(slots[i].name, pl_nemesis_point(p)) == 0)
+                hits = slots[i].hits;
+        if (hits >= COVERED)
+            continue;
+        printf("failpoint %s: passed %llu times, at least %d are wanted\n", pl_nemesis_point(p),
+               hits, COVERED);
+        rare++;
+    }
+    return rare == 0 ? PL_OK : pl_fail(err, PL_EINVAL, "%zu failpoints are not covered", rare);
 }
 
 static void print_figures(const struct sums *s, struct pl_buf *out)

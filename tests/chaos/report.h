@@ -18,6 +18,10 @@
  */
 const char *pl_report_commit(const char *build);
 
+/* PL_EINVAL: a failpoint that is aimed at was passed fewer than 20 times in the runs of DIR; each
+ * is printed. */
+int pl_report_cover(const char *dir, struct pl_error *err);
+
 int pl_report_write(const char *dir, const char *bugs, const char *output, struct pl_error *err);
 
 #endif

@@ -309,7 +309,7 @@ static int write_report(const struct run *r, bool good, struct pl_error *err)
 
 static void say(const struct run *r, bool good)
 {
-    static const char *const words[] = {"good", "BAD", "skipped"};
+    static const char *const words[] = {"good", "BAD", "skipped", "known"};
     size_t killed = 0;
 
     for (size_t i = 0; i < r->cluster.count; i++)
