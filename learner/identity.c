@@ -539,11 +539,12 @@ int pl_identity_settle(struct pl_identity *identity, const struct pl_run_conf *c
     return rc;
 }
 
-int pl_identity_keep(const struct pl_identity *identity, struct pl_queues *stream,
+int pl_identity_keep(const struct pl_identity *identity, struct pl_queues *stream, uint64_t step,
                      struct pl_error *err)
 {
+    struct pl_rewound rewound = {0};
     struct pl_run_note note;
-    bool said;
+    bool said, older;
     int rc = pl_run_note_read(stream, &note, err);
 
     if (rc < 0)
@@ -551,6 +552,17 @@ int pl_identity_keep(const struct pl_identity *identity, struct pl_queues *strea
     said = note.current && pl_life_same(&note.life, &identity->life) &&
            strcmp(note.agree, identity->agree) == 0 &&
            strcmp(note.settings, identity->roles.data) == 0;
+    older = note.there && strcmp(note.life.run_id, identity->life.run_id) == 0 &&
+            note.life.number < identity->life.number;
     pl_run_note_release(&note);
-    return said ? PL_OK : tell(identity, stream, err);
+    /* It went back to a time before this life: nobody would work on what it holds of that one. */
+    if (older)
+        rc = pl_queues_rewind(stream, step, true, &rewound, err);
+    if (rc == PL_OK && older)
+        pl_warn(
+            "redis event=rewound step=%llu life=%llu batches=%zu groups=%zu reason=\"it went back "
+            "to an earlier life of the run\"",
+            (unsigned long long)step, (unsigned long long)identity->life.number, rewound.batches,
+            rewound.groups);
+    return rc < 0 || said ? rc : tell(identity, stream, err);
 }

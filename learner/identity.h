@@ -73,8 +73,9 @@ void pl_identity_close(struct pl_identity *identity); /* zeroed is fine */
 int pl_identity_settle(struct pl_identity *identity, const struct pl_run_conf *conf,
                        struct pl_queues *stream, struct pl_error *err);
 
-/* Tell it again, if Redis has lost any of it. */
-int pl_identity_keep(const struct pl_identity *identity, struct pl_queues *stream,
+/* Tell it again, if Redis has lost any of it; where Redis went back to an earlier life, what it
+ * holds from `step` on goes first. */
+int pl_identity_keep(const struct pl_identity *identity, struct pl_queues *stream, uint64_t step,
                      struct pl_error *err);
 
 #endif

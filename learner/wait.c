@@ -34,11 +34,11 @@ uint64_t pl_learner_feed_end(const struct pl_learner *l)
     return end < l->conf->steps ? end : l->conf->steps;
 }
 
-int pl_learner_feed(struct pl_learner *l, size_t *ret_new, struct pl_error *err)
+static int feed_all(struct pl_learner *l, size_t *ret_new, struct pl_error *err)
 {
     const uint64_t step = l->point.step, end = pl_learner_feed_end(l);
     size_t fresh = 0;
-    int rc = pl_identity_keep(&l->identity, l->stream, err);
+    int rc = pl_identity_keep(&l->identity, l->stream, step, err);
 
     *ret_new = 0;
     for (size_t i = 0; rc == PL_OK && i < l->point.eval_count; i++) {
@@ -50,6 +50,27 @@ int pl_learner_feed(struct pl_learner *l, size_t *ret_new, struct pl_error *err)
         *ret_new += fresh;
     }
     return rc;
+}
+
+/* A Redis that went back may be in a state in which it was ahead of a learner that itself has gone
+ * back since: what it calls retired is not, and is made. */
+int pl_learner_feed(struct pl_learner *l, size_t *ret_new, struct pl_error *err)
+{
+    struct pl_rewound rewound = {0};
+    struct pl_error met = {0};
+    int rc = feed_all(l, ret_new, &met);
+
+    if (rc == PL_EUNSUPPORTED) {
+        rc = pl_queues_rewind(l->stream, l->point.step, false, &rewound, &met);
+        if (rc == PL_OK) {
+            pl_warn(
+                "redis event=rewound step=%llu batches=%zu reason=\"Redis went back to a time when "
+                "it was ahead\"",
+                (unsigned long long)l->point.step, rewound.batches);
+            rc = feed_all(l, ret_new, &met);
+        }
+    }
+    return rc < 0 ? pl_fail(err, rc, "%s", met.text) : PL_OK;
 }
 
 struct pl_trust_open pl_learner_open_work(const struct pl_learner *l)

@@ -344,6 +344,19 @@ static bool redis_back(struct pl_nemesis *n, char *what, size_t size)
     return pl_member_start(n->cluster, m, NULL) == PL_OK && back;
 }
 
+/* What is under way is called retired, as in a Redis of a time before the learner went back. */
+static bool redis_ahead(struct pl_nemesis *n, char *what, size_t size)
+{
+    const unsigned long long step = n->cluster->progress.step;
+    redisReply *reply = pl_cluster_ask(n->cluster, "SADD plait:{t}:retired %llu %llu %llu", step,
+                                       step + 1, step + 2);
+    const bool done = reply && reply->type == REDIS_REPLY_INTEGER && reply->integer > 0;
+
+    freeReplyObject(reply);
+    snprintf(what, size, "batches %llu to %llu are called retired", step, step + 2);
+    return done;
+}
+
 /* What of a run's folder a backup would hold. */
 static const char *const kept[] = {"checkpoints", "metrics.jsonl", "best", "run_id", "config.yaml"};
 
@@ -968,6 +981,7 @@ const struct pl_fault pl_faults[] = {
     {"lose-field", PL_CLASS_LOSS, lose_field, false, "HDEL of one field"},
     {"lose-readers", PL_CLASS_LOSS, lose_readers, false, "XGROUP DESTROY"},
     {"redis-back", PL_CLASS_ROLLBACK, redis_back, false, "Redis' file as it was seconds ago"},
+    {"redis-ahead", PL_CLASS_ROLLBACK, redis_ahead, false, "it calls retired what is under way"},
     {"learner-back", PL_CLASS_ROLLBACK, learner_back, false, "its folder from a backup"},
     {"latest-back", PL_CLASS_ROLLBACK, latest_back, false, "`latest` names an older checkpoint"},
     {"file-cut", PL_CLASS_DAMAGE, file_cut, true, "a file of the newest checkpoint is cut"},

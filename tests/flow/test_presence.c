@@ -1,4 +1,7 @@
-/* Who is the run's learner, in a Redis that went back: one that died before is nobody. */
+/* A Redis that went back under a learner at work: who is the run's learner, and of which life its
+ * work is. */
+#include "common/link/queues.h"
+#include "learner/identity.h"
 #include "learner/presence.h"
 #include "tests/redis.h"
 
@@ -94,10 +97,50 @@ static void a_dead_claim_that_comes_back_is_nobodys(void **state)
     pl_presence_close(p);
 }
 
+/* Redis went back under a learner that had begun another life: what is queued there is of the
+ * former one, which no actor takes, and a feed would find it there for ever. */
+static void what_a_redis_of_an_earlier_life_holds_goes(void **state)
+{
+    struct pl_identity identity = {.life = {.number = 2}, .dir = (char *)"dir"};
+    const struct pl_queues_opts opts = {.url = redis.url,
+                                        .run = "t",
+                                        .worker = "learner",
+                                        .role = "learner",
+                                        .lease_ms = 60000,
+                                        .deliveries_max = 5,
+                                        .patience_ms = 20000};
+    const struct pl_feed feed = {
+        .batch = "7", .expected = 1, .after = "", .epsilon = 0.05, .pb = "x", .pb_len = 1};
+    struct pl_queues *s = NULL;
+    struct pl_error err = {0};
+    bool fresh;
+
+    (void)state;
+    memset(identity.life.run_id, 'a', 32);
+    strcpy(identity.agree, "sum");
+    pl_buf_init(&identity.roles, 1000);
+    assert_int_equal(pl_buf_puts(&identity.roles, "a: 1\n"), PL_OK);
+    if (pl_queues_open(&opts, &s, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(pl_identity_keep(&identity, s, 7, &err), PL_OK); /* told */
+    assert_int_equal(pl_queues_feed(s, &feed, &fresh, &err), PL_OK);
+    assert_true(fresh);
+    assert_int_equal(pl_identity_keep(&identity, s, 7, &err), PL_OK);
+    assert_int_equal(pl_queues_feed(s, &feed, &fresh, &err), PL_OK);
+    assert_false(fresh); /* of this life: it stays */
+    pl_test_redis_say(&redis, "HSET plait:{t}:run life 1");
+    assert_int_equal(pl_identity_keep(&identity, s, 7, &err), PL_OK);
+    assert_int_equal(pl_queues_feed(s, &feed, &fresh, &err), PL_OK);
+    assert_true(fresh);
+    pl_queues_close(s);
+    pl_buf_release(&identity.roles);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_dead_claim_that_comes_back_is_nobodys),
+        cmocka_unit_test(what_a_redis_of_an_earlier_life_holds_goes),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
