@@ -34,7 +34,8 @@ struct pl_redis {
     uint64_t jitter;
     int met;           /* enum answer: what the last error asked for */
     bool down;         /* said so already */
-    uint64_t said_ms;  /* when it was said last */
+    uint64_t said_ms;  /* when it was said last, and */
+    uint64_t said;     /* a hash of what */
     uint64_t answered; /* commands that Redis has ever carried out for this user, a bit for each */
 };
 
@@ -439,15 +440,21 @@ static bool may_help(struct pl_redis *r, bool *ret_at_once, int *ret_rc, struct 
     return answer != ANSWER_FINAL;
 }
 
+static uint64_t hash_of(const char *text)
+{
+    uint64_t hash = 14695981039346656037ull;
+
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * 1099511628211ull;
+    return hash;
+}
+
 /* One of 64, by the command, or by the function that it calls. */
 static uint64_t bit_of(const struct pl_redis_args *args)
 {
     const bool function = strcmp(args->words[0], "FCALL") == 0 && args->count > 1;
-    uint64_t hash = 14695981039346656037ull;
 
-    for (const char *at = args->words[function]; *at; at++)
-        hash = (hash ^ (unsigned char)*at) * 1099511628211ull;
-    return 1ull << (hash >> 58);
+    return 1ull << (hash_of(args->words[function]) >> 58);
 }
 
 /*
@@ -465,20 +472,22 @@ static bool is_mended_by_others(struct pl_redis *r, const struct pl_redis_args *
     return r->answered != 0;
 }
 
-/* Once, and then once a minute. */
+/* Once, then when there is another reason, and once a minute. */
 static void say_waiting(struct pl_redis *r, bool at_once, const char *reason)
 {
-    const uint64_t now = now_ms();
+    const uint64_t now = now_ms(), hash = hash_of(reason);
 
     if (at_once)
         return;
     if (!r->down)
         tell(r, "waiting", "reason", reason);
-    else if (now - r->said_ms >= SAY_MS)
+    else if (now - r->said_ms >= SAY_MS || hash != r->said)
         tell(r, "waits", "reason", reason);
-    if (!r->down || now - r->said_ms >= SAY_MS)
-        r->said_ms = now;
+    else
+        return;
     r->down = true;
+    r->said_ms = now;
+    r->said = hash;
 }
 
 int pl_redis_call(struct pl_redis *redis, const struct pl_redis_args *args, redisReply **ret_reply,

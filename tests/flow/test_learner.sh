@@ -1,0 +1,287 @@
+#!/bin/sh
+# The learner where things go wrong around it: what it waits for and says, what it saves and when.
+# With the lease and the retries that users have.
+# Usage: test_learner.sh PLAIT LEARNER ACTOR REWARDER
+set -u
+plait=$(readlink -f "$1")
+learner=$(readlink -f "$2")
+actor=$(readlink -f "$3")
+rewarder=$(readlink -f "$4")
+. "$(dirname "$(readlink -f "$0")")/check.sh"
+trap 'end_all; rm -rf "$dir"' EXIT
+trap 'exit 143' TERM
+trap 'exit 130' INT
+export OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1
+limit_s=${PLAIT_TEST_LIMIT_S:-120} # of one wait
+
+if ! command -v redis-server >/dev/null || ! command -v redis-cli >/dev/null; then
+    echo "skipped: redis-server is not installed (deploy/install-deps.sh installs it)"
+    exit 77
+fi
+
+end_all() {
+    for pid in $(pgrep -f "$dir/"); do
+        kill -9 "$pid" 2>/dev/null
+    done
+}
+
+# within WHAT COMMAND...: the command succeeds in time
+within() {
+    what=$1 said="$name: $1"
+    shift
+    checks=$((checks + 1))
+    deadline=$(($(date +%s) + limit_s))
+    until "$@" >/dev/null 2>&1; do
+        [ "$(date +%s)" -lt $deadline ] || {
+            wrong "$what"
+            tail -n 8 "$name"/*.log
+            say HGET "$run:run" why
+            return 1
+        }
+        sleep 0.05
+    done
+}
+
+# ---- a model of random weights ----
+
+cat >config.json <<'JSON'
+{"model_type": "qwen2", "hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2,
+ "num_key_value_heads": 1, "intermediate_size": 32, "vocab_size": 330, "rope_theta": 10000.0,
+ "max_position_embeddings": 512, "rms_norm_eps": 1e-6, "tie_word_embeddings": true}
+JSON
+expect 0 "$plait" data generate kk --people 2 --wording plain --names 4 --train 40 --test 4 \
+    --seed 3 --split puzzle --output tasks
+expect 0 "$plait" data generate kk --people 2 --wording plain --names 4 --count 40 --seed 4 \
+    --answers interleave --output sft.jsonl
+expect 0 "$plait" tokenizer train --size 320 --token '<think>' --token '</think>' \
+    --token '<answer>' --token '</answer>' --token '<|interleave|>' --field prompt \
+    --field response --output tokenizer sft.jsonl
+expect 0 "$plait" model init config.json base --tokenizer tokenizer
+printf '<|interleave|>\n' >instruction.txt
+cat >run.yaml <<'YAML'
+run: {name: t, dir: none, seed: 5}
+model.path: base
+data: {train_files: [tasks/train.jsonl], val_files: [tasks/test.jsonl],
+       instruction: instruction.txt, max_prompt_length: 128, max_response_length: 16,
+       train_batch_size: 4}
+rollout: {n: 4, staleness: 1}
+reward.overlong_buffer: {len: 15, penalty_factor: 4}
+actor: {optim.lr: 1e-3, ppo_max_token_len: 512}
+workers: {actor_slots: 16}
+YAML
+[ $failures -eq 0 ] || finish # nothing to run
+
+run='plait:{t}'
+say() {
+    redis-cli -s "$dir/$name/redis.sock" "$@" 2>/dev/null
+}
+
+# start NAME SETTING...: a Redis and the folder of a run
+start() {
+    name=$1
+    shift
+    settings=$*
+    mkdir "$name"
+    redis-server --port 0 --save '' --dir "$dir/$name" --unixsocket "$dir/$name/redis.sock" \
+        --daemonize no >"$name/redis.log" 2>&1 &
+    redis=$!
+    within 'Redis answers' say PING
+}
+
+# role ROLE [NAME]: a program of the run; its number is in $pid
+role() {
+    program=$(eval "echo \$$1")
+    # shellcheck disable=SC2086 # words
+    "$program" run.yaml run.dir="$dir/$name/run" link.redis="unix://$dir/$name/redis.sock" \
+        $settings --name="${2:-$1}" >>"$name/${2:-$1}.log" 2>&1 &
+    pid=$!
+}
+
+# all: every role, their numbers in $learner_pid, ...
+all() {
+    role learner
+    learner_pid=$pid
+    role actor actor-1
+    actor_pid=$pid
+    role rewarder rewarder-1
+    rewarder_pid=$pid
+}
+
+# over STATUS: the learner ends so; the others go too
+over() {
+    within 'the learner ends' sh -c "! kill -0 $learner_pid" || kill -9 $learner_pid
+    wait $learner_pid
+    status=$?
+    checks=$((checks + 1))
+    [ $status -eq "$1" ] || {
+        wrong "$name: exit status $status, not $1"
+        tail -n 5 "$name/learner.log"
+    }
+    stop
+}
+
+stop() {
+    # shellcheck disable=SC2086 # words
+    kill -9 ${actor_pid-} ${rewarder_pid-} $redis 2>/dev/null
+    wait ${actor_pid-} ${rewarder_pid-} $redis 2>/dev/null
+    actor_pid='' rewarder_pid=''
+}
+
+# lines FILE PATTERN: how many lines of FILE match
+lines() {
+    grep -c -- "$2" "$1"
+}
+
+why() {
+    say HGET "$run:run" why | grep -qF -- "$1"
+}
+
+step_is() {
+    [ "$(say HGET "$run:run" step)" -ge "$1" ]
+}
+
+same() {
+    ok "$1 and $2 end with the same weights" cmp "$1/run/model/model.safetensors" \
+        "$2/run/model/model.safetensors"
+}
+
+# ---- evaluations as often as one likes (D1): steps between evaluations, between checkpoints ----
+
+for ratio in '1 100' '1 20' '3 7'; do
+    every=${ratio% *} save=${ratio#* }
+    start "evals-$every-$save" trainer.total_training_steps=24 trainer.test_freq="$every" \
+        trainer.save_freq="$save"
+    all
+    over 0
+    want=$((24 / every + 1))
+    ok "$name: $want evaluations are reported" test \
+        "$(lines "$name/run/metrics.jsonl" '"val-core/acc"')" -eq $want
+    ok "$name: the result is of the last step" grep -q '"step": 24' "$name/run/model/plait_result.json"
+done
+ok 'it learned something' sh -c '! cmp evals-1-100/run/model/model.safetensors base/model.safetensors'
+same evals-1-100 evals-1-20
+same evals-1-100 evals-3-7
+
+# ---- what it waits for, in true words; a late evaluation that Redis loses (D2); another learner ----
+
+start late trainer.total_training_steps=24 trainer.save_freq=100
+role learner
+learner_pid=$pid
+within 'it says that nobody samples' why 'that nobody holds'
+ok 'and that no actor is there' why 'no actor has a heartbeat'
+ok 'the learner is named' sh -c "redis-cli -s $dir/$name/redis.sock GET '$run:learner' | grep -q '^learner .* $learner_pid '"
+within 'its phase is told' sh -c "redis-cli -s $dir/$name/redis.sock HGET '$run:worker:learner' phase | grep -qx waiting"
+before=$(say HGET "$run:worker:learner" beat)
+within 'and its heart beats' sh -c "[ \"\$(redis-cli -s $dir/$name/redis.sock HGET '$run:worker:learner' beat)\" -gt $before ]"
+# shellcheck disable=SC2086 # words
+expect 2 "$learner" run.yaml run.dir="$dir/$name/other" link.redis="unix://$dir/$name/redis.sock" \
+    $settings --name=second
+has err "run 't' has a learner already: 'learner', process $learner_pid"
+say XREADGROUP GROUP actors ghost COUNT 1 STREAMS "$run:prompts" '>' >ghost # a group of e0
+has ghost e0:
+role actor actor-1
+actor_pid=$pid
+within 'it says that nobody scores' why 'no rewarder has a heartbeat'
+role rewarder rewarder-1
+rewarder_pid=$pid
+within 'it waits for the evaluation that a ghost holds' why 'held by actors (e0:'
+ok 'it is named' why 'by ghost'
+ok 'it waited before its versions ran out' step_is 7
+say FLUSHALL
+over 0
+ok 'that evaluation is reported' test "$(grep '"training/global_step": 0,' late/run/metrics.jsonl | grep -c val-core)" -eq 1
+has late/learner.log 'fed event=again'
+same evals-1-100 late
+
+# ---- an evaluation that lacks a group is none (D12) ----
+
+start lacking trainer.total_training_steps=3 trainer.test_freq=2
+role learner
+learner_pid=$pid
+within 'e0 is fed' sh -c "redis-cli -s $dir/$name/redis.sock HLEN '$run:groups:e0' | grep -qx 4"
+say XREADGROUP GROUP actors ghost COUNT 1 STREAMS "$run:prompts" '>' >ghost
+entry=$(say HGET "$run:groups:e0" 0)
+say FCALL plait1_bury 1 "$run:" prompts e0 0 "${entry#prompt }" 'it was not to be' ghost 1 x >buried
+is buried DONE
+role actor actor-1
+actor_pid=$pid
+role rewarder rewarder-1
+rewarder_pid=$pid
+over 0
+has lacking/learner.log 'evaluated event=incomplete step=0 batch=e0 missing_groups=1 of=4'
+has lacking/learner.log 'finished event=incomplete'
+ok 'it is no figure' sh -c "! grep '\"training/global_step\": 0,' lacking/run/metrics.jsonl | grep -q val-core"
+ok 'it is told' grep -q '"val-aux/missing_groups": 1[,}]' lacking/run/metrics.jsonl
+ok 'it is not the best' sh -c "! grep -q '\"step\": 0' lacking/run/best/evaluation.json"
+
+# ---- the first signal saves the last finished step (D17) ----
+
+start told trainer.total_training_steps=100000 trainer.save_freq=100000
+all
+within 'some steps are done' step_is 5
+kill -STOP $actor_pid
+kill -TERM $learner_pid
+over 0
+last=$(sed -n 's/.*"training\/global_step": \([0-9]*\),.*pg_loss.*/\1/p' told/run/metrics.jsonl | tail -n 1)
+ok 'the checkpoint is of the last step' grep -qx "global_step_$last" told/run/checkpoints/latest
+lacks told/learner.log 'abandoned'
+
+# ---- a password that is changed under it (operations 2); by time, too ----
+
+start locked trainer.total_training_steps=24 trainer.save_freq=100000 trainer.save_seconds=1
+all
+within 'some steps are done' step_is 3
+say CONFIG SET requirepass secret
+say -a secret CLIENT KILL TYPE normal
+within 'the learner waits' grep -q 'redis event=wait.*NOAUTH' locked/learner.log
+ok 'and lives' kill -0 $learner_pid
+say -a secret CONFIG SET requirepass ''
+over 0
+same evals-1-100 locked
+start rejected trainer.total_training_steps=100000 trainer.save_freq=100000
+all
+within 'some steps are done' step_is 3
+say CONFIG SET requirepass secret
+say -a secret CLIENT KILL TYPE normal
+within 'the learner waits' grep -q 'redis event=wait.*NOAUTH' rejected/learner.log
+kill -TERM $learner_pid
+over 0
+last=$(sed -n 's/.*"training\/global_step": \([0-9]*\),.*pg_loss.*/\1/p' rejected/run/metrics.jsonl | tail -n 1)
+ok 'what is done is saved' grep -qx "global_step_$last" rejected/run/checkpoints/latest
+
+# ---- a Redis that is full (D5): what is trained goes with a checkpoint ----
+
+start roomy trainer.total_training_steps=24 data.train_batch_size=8 rollout.n=16
+all
+over 0
+held=$(grep -c '' roomy/run/metrics.jsonl)
+ok 'it has all its steps' test "$held" -ge 24
+start full trainer.total_training_steps=24 trainer.save_freq=100000 data.train_batch_size=8 rollout.n=16
+all
+within 'a step is done' step_is 1
+used=$(say INFO memory | sed -n 's/^used_memory:\([0-9]*\).*/\1/p')
+say CONFIG SET maxmemory $((used + 400000)) # metrics and what is under way, not all 24 batches
+over 0
+ok 'it saved early' grep -q 'saving event=early' full/learner.log
+same roomy full
+
+# ---- a disk that is full (operations 3), where one may be made ----
+
+mkdir small
+if mount -t tmpfs -o size=64m tmpfs small 2>/dev/null; then
+    start disk trainer.total_training_steps=24 trainer.save_freq=2 trainer.max_ckpt_to_keep=3
+    mkdir "$dir/small/run"
+    ln -s "$dir/small/run" "$dir/disk/run"
+    dd if=/dev/zero of=small/fill bs=1M count=50 2>/dev/null
+    all
+    within 'it waits for the disk' grep -q 'waiting event=disk' disk/learner.log
+    within 'and says so' why 'the disk of'
+    ok 'it lives' kill -0 $learner_pid
+    rm small/fill
+    over 0
+    same evals-1-100 disk
+    umount small
+else
+    echo "skipped: no file system may be mounted here: a full disk was not tried"
+fi
+finish
