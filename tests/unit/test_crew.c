@@ -172,7 +172,7 @@ static void processes_are_told_apart(void **state)
 
     for (int i = 0; i < 3; i++) { /* somebody who works */
         for (unsigned long k = 0; k < 3000000; k++)
-            spin += k;
+            spin = spin + k;
         assert_true(pl_process_still_s(&look, getpid()) < 1.0);
     }
     child = fork();
