@@ -318,6 +318,20 @@ static int loop(struct pl_learner *l, struct pl_error *err)
     return rc;
 }
 
+/* Behind a checkpoint of a step nobody would write its line of metrics any more: one that a disk
+ * did not take has the step made again. */
+static bool is_reported(const struct pl_learner *l)
+{
+    char *path = pl_strf("%s/metrics.jsonl", l->conf->dir);
+    struct pl_error met = {0};
+    bool found = false;
+
+    if (path && pl_metrics_find(path, l->point.step, "pg_loss", &found, &met) < 0)
+        pl_warn("metrics event=unreadable reason=\"%s\"", met.text);
+    free(path);
+    return found;
+}
+
 /*
  * Whatever ended the loop: a step that is done is not lost, unless its weights are half of another,
  * or another learner has the run.
@@ -336,6 +350,12 @@ static int save_last(struct pl_learner *l, int ended, struct pl_error *err)
                 (unsigned long long)l->saved);
     if (l->torn || l->point.step == 0 || pl_presence_check(l->presence, &other) < 0)
         return rc;
+    if (rc < 0 && l->point.step > l->saved && !is_reported(l)) {
+        pl_warn("abandoned step=%llu saved_step=%llu reason=\"its line of metrics could not be "
+                "written: the run goes on from the last checkpoint\"",
+                (unsigned long long)l->point.step, (unsigned long long)l->saved);
+        return rc;
+    }
     l->leaves = rc < 0; /* what Redis holds is the next start's */
     if (l->point.step > l->saved || rc == PL_OK) {
         const int saved = pl_learner_save(l, &met);

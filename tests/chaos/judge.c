@@ -276,7 +276,7 @@ static void judge_groups(struct pl_judge *j, struct pl_nemesis *n, uint64_t step
                          size_t samples)
 {
     static char line[1 << 16];
-    uint64_t lost = 0, twice = 0, torn = 0, total = 0;
+    uint64_t lost = 0, twice = 0, torn = 0, total = 0, unwritten = 0;
 
     for (uint64_t step = 1; step <= steps; step++) {
         size_t seen[256] = {0};
@@ -297,16 +297,23 @@ static void judge_groups(struct pl_judge *j, struct pl_nemesis *n, uint64_t step
         }
         if (file)
             fclose(file);
+        if (!file &&
+            n->plan->io) { /* for people: a disk that is full costs the file, not the run */
+            unwritten++;
+            continue;
+        }
         for (size_t i = 0; i < groups; i++) {
             lost += seen[i] < samples;
             twice += seen[i] > samples;
             total += seen[i] == samples;
         }
     }
-    pl_judge_add(j, "exactly-once", lost + twice + torn == 0 ? PL_FOUND_GOOD : PL_FOUND_BAD,
-                 "%llu groups trained; lost %llu, twice %llu, lines that cannot be read %llu",
-                 (unsigned long long)total, (unsigned long long)lost, (unsigned long long)twice,
-                 (unsigned long long)torn);
+    pl_judge_add(
+        j, "exactly-once", lost + twice + torn == 0 ? PL_FOUND_GOOD : PL_FOUND_BAD,
+        "%llu groups trained; lost %llu, twice %llu, lines that cannot be read %llu, files of "
+        "rollouts not written %llu",
+        (unsigned long long)total, (unsigned long long)lost, (unsigned long long)twice,
+        (unsigned long long)torn, (unsigned long long)unwritten);
 }
 
 static void judge_versions(struct pl_judge *j, struct pl_nemesis *n)

@@ -59,6 +59,7 @@ struct pl_plan {
     bool other_bits;   /* the final weights need not be those of the undisturbed run */
     bool proxied;      /* members reach Redis and the weights through a proxy */
     bool stub;         /* processes of stub.h: steps are batches of PL_STUB_GROUPS groups */
+    bool io;           /* writing fails: files that are for people may be missing */
     bool small_disk;   /* the run's folder is a file system of its own, of some MiB (root alone) */
     bool soak;         /* it goes on for --minutes, then is stopped; only growth is judged */
     bool clock;        /* Redis runs with a clock that can be put back and forth */
