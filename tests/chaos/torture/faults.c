@@ -463,25 +463,37 @@ static bool is_spared(const void *caller)
     return false;
 }
 
+/* Who asked for memory, behind what is said of calls that failed. */
+static void say_caller(const void *caller)
+{
+    const size_t len = strlen(met);
+    Dl_info where;
+
+    if (dladdr(caller, &where) && where.dli_fname)
+        snprintf(met + len, sizeof met - len, "%smemory, by %s +%#zx", len ? " and " : "",
+                 where.dli_fname, (size_t)((const char *)caller - (const char *)where.dli_fbase));
+    errno = ENOMEM;
+}
+
 static bool no_memory(const void *caller)
 {
-    Dl_info where;
+    static const void *first; /* whose call failed first */
+    bool fails;
 
     if (!counting || fault != PL_FAULT_MEMORY || is_spared(caller))
         return false;
     calls++;
-    if (again > 0 && calls == at + again)
-        return true;
-    if (again < 0 && calls > at)
-        return true;
-    if (calls != at)
-        return false;
-    if (dladdr(caller, &where) && where.dli_fname)
-        snprintf(met, sizeof met, "memory, by %s +%#zx %s", where.dli_fname,
-                 (size_t)((const char *)caller - (const char *)where.dli_fbase),
-                 where.dli_sname ? where.dli_sname : "");
-    errno = ENOMEM;
-    return true;
+    if (calls == at)
+        first = caller;
+    /* jansson, all of whose calls are one here, does not stand a second one. */
+    fails = calls == at || (again > 0 && calls == at + again && caller != first);
+    if (fails)
+        say_caller(caller);
+    if (again < 0 && calls > at) {
+        errno = ENOMEM;
+        fails = true;
+    }
+    return fails;
 }
 
 #define CALLER __builtin_return_address(0)

@@ -32,8 +32,9 @@ enum pl_fault {
 extern const char *const pl_fault_names[PL_FAULTS];
 
 void pl_faults_begin(enum pl_fault fault, long at); /* MEMORY counts calls for memory, else I/O */
-void pl_faults_again(long gap); /* and so does the call `gap` later; -1: each one from then on */
-long pl_faults_end(void);       /* calls since, of the kind that counted */
+void pl_faults_again(
+    long gap);            /* and so does the call `gap` later, by another; -1: all from then on */
+long pl_faults_end(void); /* calls since, of the kind that counted */
 
 /* What the call that failed was: "fsync '/tmp/x'"; "" while none has. */
 const char *pl_faults_met(void);
