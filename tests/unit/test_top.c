@@ -41,8 +41,9 @@ static struct pl_survey_worker *add_worker(const char *name, const char *role)
     struct pl_survey_worker *w = &top.o.survey.workers[top.o.survey.worker_count++];
 
     *w = (struct pl_survey_worker){.left_s = 180.0, .tokens_per_s = NAN, .restarts = -1};
-    strcpy(w->name, name);
-    strcpy(w->role, role);
+    assert_non_null(top.o.survey.workers);
+    snprintf(w->name, sizeof w->name, "%s", name);
+    snprintf(w->role, sizeof w->role, "%s", role);
     return w;
 }
 
