@@ -404,6 +404,7 @@ static void every_setting_of_memory_counts(void **state)
 
     (void)state;
     base.redis = "";
+    base.held_mb = 1024;
     assert_int_equal(pl_footprint_of(&base, &TOY, NULL, &less, NULL), PL_OK);
     for (int i = 0; i < 6; i++) {
         struct pl_run_conf conf = base;
@@ -426,6 +427,11 @@ static void every_setting_of_memory_counts(void **state)
         assert_int_equal(pl_footprint_of(&conf, &TOY, NULL, &more, NULL), PL_OK);
         assert_true(more.bytes[grows] > less.bytes[grows]);
     }
+    base.held_mb = 0; /* a checkpoint after each step: however long it is until the next */
+    assert_int_equal(pl_footprint_of(&base, &TOY, NULL, &less, NULL), PL_OK);
+    base.save_freq = 10;
+    assert_int_equal(pl_footprint_of(&base, &TOY, NULL, &more, NULL), PL_OK);
+    assert_true(more.bytes[PL_PROCESS_REDIS] == less.bytes[PL_PROCESS_REDIS]);
     base.recompute = true;
     assert_int_equal(pl_footprint_of(&base, &TOY, NULL, &more, NULL), PL_OK);
     assert_true(more.bytes[PL_PROCESS_LEARNER] < less.bytes[PL_PROCESS_LEARNER]);
