@@ -1215,6 +1215,22 @@ local function ledger(keys)
     return f
 end
 
+local OLDEST = 32
+
+-- Entries that no group knows and that nobody will be given, among the oldest of a queue, where such ones stay.
+local function sweep_out(prefix, queue)
+    local gone = 0
+    for _, found in ipairs(redis.call('XRANGE', prefix .. queue, '-', '+', 'COUNT', OLDEST)) do
+        local b, index = place_of(found)
+        if not (b and redis.call('HGET', prefix .. 'groups:' .. b, index) == STATE[queue] .. ' ' .. found[1]) and
+            is_stranded(prefix, queue, found[1]) then
+            bury_entry(prefix, queue, found, 'learner', 'its group does not know it')
+            gone = gone + 1
+        end
+    end
+    return gone
+end
+
 -- scored last batch...: what a truthful ledger says. scored: groups counted in calls before this one; last: '1' where
 -- these are the last of the batches. What is listed twice, in `ready` and `parked`, is listed as the batches have it;
 -- what was fed and is nowhere is dropped as lost, what is there and was never fed is fed. How many lists were wrong,
@@ -1254,6 +1270,7 @@ local function reconcile(keys, argv)
             wrong = wrong + 1
         end
     end
+    wrong = wrong + sweep_out(prefix, 'prompts') + sweep_out(prefix, 'rollouts')
     redis.call('HSET', prefix .. 'ledger', 'scored', scored)
     for _, name in ipairs({'fed', 'trained', 'dropped'}) do
         if not string.match(redis.call('HGET', prefix .. 'ledger', name) or '', '^%d+$') then

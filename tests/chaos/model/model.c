@@ -195,6 +195,7 @@ static struct world {
     char dead[48];
     struct id dead_id;
     enum stage dead_where;
+    bool dead_parked; /* it is the one that its group is parked by */
 } w;
 
 static redisContext *redis;
@@ -1357,6 +1358,7 @@ static void told_dead(unsigned arg, const redisReply *reply)
     where = field_text(entry->element[1], "where");
     snprintf(w.dead, sizeof w.dead, "%s", entry->element[0]->str);
     w.dead_id = id_from(field_text(entry->element[1], "id"));
+    w.dead_parked = field_text(entry->element[1], "parked")[0] != '\0';
     w.dead_where = strcmp(where, "prompts") == 0 ? PROMPT : ROLLOUT;
 }
 
@@ -1366,8 +1368,9 @@ static void told_person(const struct sent *s, const redisReply *reply)
 
     if (s->flag)
         told_back(w.dead_id, w.dead_where, reply);
-    else if (!met_error(reply) && strcmp(text_of(reply), "DONE") == 0 && g && g->stage == PARKED)
-        g->stage = DEAD; /* if it is that entry; else the books are compared */
+    else if (!met_error(reply) && strcmp(text_of(reply), "DONE") == 0 && g && g->stage == PARKED &&
+             w.dead_parked)
+        g->stage = DEAD;
     if (!s->lost)
         w.dead[0] = '\0';
 }
@@ -1742,6 +1745,14 @@ static size_t look_at_leases(bool write)
             memcpy(g->entry, entries[q][i].entry, sizeof g->entry);
         }
         orphans += list->elements - found;
+        for (size_t i = 0; i < pending->elements; i++) { /* held, and deleted */
+            bool there = false;
+
+            for (size_t k = 0; k < list->elements && !there; k++)
+                there = strcmp(list->element[k]->element[0]->str,
+                               pending->element[i]->element[0]->str) == 0;
+            orphans += !there;
+        }
         freeReplyObject(list);
         freeReplyObject(pending);
     }
@@ -1808,6 +1819,17 @@ static void heal(void)
     MUST(r->type == REDIS_REPLY_ARRAY, "reconcile says '%s'", text_of(r));
     freeReplyObject(r);
     MUST(ledger_balances(), "the ledger is reconciled and does not balance");
+    command(&a, "SMEMBERS", "retired");
+    r = ask(&a);
+    memset(w.retired, 0, sizeof w.retired);
+    for (size_t i = 0; i < r->elements; i++) {
+        const char *name = r->element[i]->str;
+        const int b = atoi(name + (name[0] == 'e'));
+
+        if (b < BATCHES)
+            w.retired[name[0] == 'e'][b] = true;
+    }
+    freeReplyObject(r);
     unhealed = look_at_groups(true);
     w.sure = look_at_leases(true) == 0 && unhealed == 0;
 }
