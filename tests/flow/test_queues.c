@@ -357,6 +357,34 @@ static void two_actors_with_the_same_lease_make_one_rollout(void **state)
     pl_queues_close(b);
 }
 
+/* The same of a score: it is taken from who has the rollout now. */
+static void two_rewarders_with_the_same_lease_make_one_score(void **state)
+{
+    struct pl_queues *a, *b;
+    struct pl_lease made, la, lb;
+
+    (void)state;
+    new_run();
+    a = worker_with("rewarder-a", 600000, 5);
+    b = worker_with("rewarder-b", 60, 5);
+    feed(a, "0", 0, 1, "", 0);
+    made = lease(a, PL_QUEUE_PROMPTS);
+    assert_int_equal(finish(a, &made), PL_OUTCOME_DONE);
+    la = lease(a, PL_QUEUE_ROLLOUTS);
+    lb = lease(b, PL_QUEUE_ROLLOUTS); /* a is silent for longer than its lease */
+    assert_string_equal(la.entry, lb.entry);
+    assert_int_equal(commit(a, &la, 4), PL_OUTCOME_LOST);
+    assert_int_equal(ledger(a).scoring, 1);
+    assert_int_equal(commit(b, &lb, 1), PL_OUTCOME_DONE);
+    assert_int_equal(commit(a, &la, 4), PL_OUTCOME_REPEATED);
+    assert_int_equal(ledger(a).scored, 1);
+    pl_lease_release(&made);
+    pl_lease_release(&la);
+    pl_lease_release(&lb);
+    pl_queues_close(a);
+    pl_queues_close(b);
+}
+
 static void a_restarted_worker_finds_its_own_work_first(void **state)
 {
     struct pl_queues *a;
@@ -1097,6 +1125,7 @@ int main(void)
         cmocka_unit_test(a_scored_group_is_made_once_more),
         cmocka_unit_test(a_late_call_leaves_what_has_its_entry_now),
         cmocka_unit_test(two_actors_with_the_same_lease_make_one_rollout),
+        cmocka_unit_test(two_rewarders_with_the_same_lease_make_one_score),
         cmocka_unit_test(a_restarted_worker_finds_its_own_work_first),
         cmocka_unit_test(what_is_given_back_is_anothers_at_once),
         cmocka_unit_test(what_kills_its_workers_is_parked),

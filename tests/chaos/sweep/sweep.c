@@ -941,6 +941,21 @@ static bool find_build(struct sweep *s)
     return snprintf(s->plait, sizeof s->plait, "%s/deploy/plait", self) < (int)sizeof s->plait;
 }
 
+/* A line for plait-chaos report, where PLAIT_CHAOS_RESULTS names the file. */
+static void note_result(const struct sweep *s)
+{
+    const char *path = getenv("PLAIT_CHAOS_RESULTS");
+    FILE *f = path && path[0] ? fopen(path, "ae") : NULL;
+
+    if (!f)
+        return;
+    fprintf(f,
+            "{\"area\": \"sweep\", \"name\": \"settings, %s\", \"seed\": %zu, \"count\": %u, "
+            "\"failures\": %u, \"refused\": %u}\n",
+            s->conf.all ? "long" : "short", s->conf.seed, s->runs, s->wrong, s->refused);
+    fclose(f);
+}
+
 static bool wants(const struct sweep *s, const char *part)
 {
     return !s->conf.only[0] || strcmp(s->conf.only, part) == 0;
@@ -951,6 +966,7 @@ int main(int argc, char **argv)
     static struct sweep s;
     const double from = seconds();
     struct pl_error err = {0};
+    char whole[PATH_MAX];
     int status;
 
     if (!pl_options_read(&command, argc, argv, &s.conf, &status))
@@ -962,13 +978,18 @@ int main(int argc, char **argv)
         printf("no folder for the runs\n");
         return PL_STATUS_FAILED;
     }
+    if (!realpath(s.dir, whole) || strlen(whole) >= sizeof s.dir) {
+        printf("'%s' is no folder for the runs\n", s.dir);
+        return PL_STATUS_FAILED;
+    }
+    strcpy(s.dir, whole);
     if (access("/usr/bin/redis-server", X_OK) != 0) {
         printf("skipped: redis-server is not installed (deploy/install-deps.sh installs it)\n");
         rmdir(s.dir);
         return 77;
     }
     snprintf(s.config, sizeof s.config, "%s/run.yaml", s.dir);
-    if (!prepare(&s) || chdir(s.dir) < 0 || !start_redis(&s))
+    if (!prepare(&s) || !start_redis(&s))
         return PL_STATUS_FAILED;
     if (pl_factors_make(s.config, s.conf.seed, s.factors, &s.count, &err) < 0) {
         printf("%s\n", err.text);
@@ -983,6 +1004,7 @@ int main(int argc, char **argv)
         sweep_pairs(&s);
     kill(s.redis, SIGTERM);
     (void)waitpid(s.redis, NULL, 0);
+    note_result(&s);
     printf("%u runs: %u good, %u refused, %u wrong; %.0f s%s%s\n", s.runs, s.good, s.refused,
            s.wrong, seconds() - from, s.wrong ? "; see " : "", s.wrong ? s.dir : "");
     pl_factors_release(s.factors, s.count);
