@@ -404,8 +404,18 @@ static void norm_is_summed_in_double(void **state)
             assert_true(pl_norm(x, sizes[i]) == first);
         }
     }
+    /* Many blocks: another order of few of them now and then comes to the same number. */
+    pl_test_fill(x, (size_t)48 << 16, 2);
+    for (size_t blocks = 16; blocks <= 48; blocks++) {
+        omp_set_num_threads(1);
+        first = pl_norm(x, blocks << 16);
+        for (int threads = 2; threads <= 4; threads++) {
+            omp_set_num_threads(threads);
+            assert_true(pl_norm(x, blocks << 16) == first);
+        }
+    }
     omp_set_num_threads(2);
-    memset(x, 0, 200003 * sizeof *x);
+    memset(x, 0, ((size_t)48 << 16) * sizeof *x);
     x[0] = 1e30f; /* its square is over the largest float */
     x[1 << 24] = -2e30f;
     x[MOST - 1] = 2e30f;
