@@ -298,6 +298,8 @@ static int step_on(struct pl_learner *l, struct pl_error *err)
         rc = pl_learner_save(l, err);
     if (rc == PL_OK)
         rc = pl_learner_take_evals(l, 0, err);
+    if (rc == PL_OK)
+        rc = pl_learner_keep_books(l, false, err);
     forget(l);
     return rc == PL_OK ? note_surely(l, "running", err) : rc;
 }

@@ -63,6 +63,7 @@ struct pl_learner {
     double save_s;                  /* what checkpoints took since the last line of metrics */
     double asked_s;                 /* when it first saw that it is to stop; 0: not yet */
     double unpark_at, unpark_pause; /* when parked groups are put back; 0: none is */
+    double books_at;                /* when the ledger was looked at last */
 };
 
 double pl_learner_seconds(void); /* monotonic */
@@ -93,6 +94,9 @@ int pl_learner_wait_batch(struct pl_learner *l, struct pl_ready *ret_ready, doub
                           struct pl_error *err);
 /* The same of evaluations, until at most `most` are left, and none before step `oldest`. */
 int pl_learner_wait_evals(struct pl_learner *l, size_t most, uint64_t oldest, struct pl_error *err);
+/* What Redis holds and what is said of it agree again: now and then, with `all` whatever there is.
+ */
+int pl_learner_keep_books(struct pl_learner *l, bool all, struct pl_error *err);
 /* After a call failed with PL_EFULL: a checkpoint, if that frees anything; else a pause. */
 int pl_learner_make_room(struct pl_learner *l, struct pl_error *err);
 

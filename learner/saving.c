@@ -253,6 +253,8 @@ int pl_learner_save(struct pl_learner *l, struct pl_error *err)
     }
     if (rc == PL_OK && !l->leaves)
         rc = retire_all(l, err);
+    if (rc == PL_OK && !l->leaves)
+        rc = pl_learner_keep_books(l, true, err);
     if (rc == PL_ECANCELED) { /* a Redis that is gone: the next start sees to it */
         pl_warn("retired event=later reason=\"%s\"", err ? err->text : "");
         rc = PL_OK;

@@ -163,21 +163,41 @@ static int give_back(struct pl_learner *l, struct pl_error *err)
                                     err);
 }
 
-/* What was fed and is nowhere any more counts as lost. */
-static int balance(struct pl_learner *l, struct pl_error *err)
+static int tidy(struct pl_learner *l, struct pl_error *err)
 {
+    const struct pl_queues_wanted wanted = {.saved = l->retired,
+                                            .step = l->point.step,
+                                            .steps = l->conf->steps,
+                                            .evals = l->point.evals,
+                                            .eval_count = l->point.eval_count,
+                                            .reported = l->evals_reported,
+                                            .reported_count = l->reported_count};
     struct pl_reconciled reconciled = {0};
-    struct pl_ledger ledger;
-    int rc = pl_queues_ledger(l->stream, &ledger, err);
+    size_t batches = 0;
+    const int rc = pl_queues_tidy(l->stream, &wanted, &batches, &reconciled, err);
 
-    if (rc < 0 || ledger.balanced)
-        return rc;
-    rc = pl_queues_reconcile(l->stream, &reconciled, err);
-    if (rc == PL_OK)
-        pl_warn("ledger event=reconciled lost=%lld lists=%zu reason=\"Redis had lost some of the "
-                "run, or somebody has changed it\"",
-                (long long)reconciled.lost, reconciled.lists);
+    if (rc == PL_OK && (batches > 0 || reconciled.lost != 0 || reconciled.lists > 0))
+        pl_warn("ledger event=reconciled batches=%zu lost=%lld lists=%zu reason=\"Redis had lost "
+                "some of the run, or went back, or somebody has changed it\"",
+                batches, (long long)reconciled.lost, reconciled.lists);
     return rc;
+}
+
+/* A ledger that does not balance tells of a loss; what it does not tell of is looked for with each
+ * checkpoint. */
+int pl_learner_keep_books(struct pl_learner *l, bool all, struct pl_error *err)
+{
+    const double now = pl_learner_seconds();
+    struct pl_ledger ledger;
+    int rc;
+
+    if (!all && now - l->books_at < LOOK_S)
+        return PL_OK;
+    l->books_at = now;
+    if (all)
+        return tidy(l, err);
+    rc = pl_queues_ledger(l->stream, &ledger, err);
+    return rc == PL_OK && !ledger.balanced ? tidy(l, err) : rc;
 }
 
 /* ---- waiting ---- */
@@ -259,7 +279,7 @@ static int look(struct wait *w, bool whole, struct pl_error *err)
     if (rc == PL_OK)
         rc = give_back(l, err);
     if (rc == PL_OK)
-        rc = balance(l, err);
+        rc = pl_learner_keep_books(l, fresh > 0, err);
     if (rc == PL_OK && (whole || w->looked - w->start > LOOK_S))
         rc = pl_why_waiting(l->stream, w->name, &missing, why, sizeof why, err);
     else

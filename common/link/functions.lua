@@ -16,6 +16,8 @@ All keys of a run share one hash tag and are named from their prefix, KEYS[1] = 
                       group from its finish on "<index>:actor", "<index>:asked" (the prompt as it was fed),
                       from its commit on "<index>:counts" (samples right formatted)
   ready               stream, one entry a batch that is complete and whose gate is decided
+  dropped:<b>         hash, index -> why a group is dead, by a rewarder or a person. What groups:<b> calls dead and
+                      this does not know is not dropped: actors may write there and not here
   dead                stream, groups that failed or are parked, with the reason and the fields of their entry
   parked              hash, group -> its entry of dead: its batch waits for it, nobody works on it
   learner             the token of the learner that is at work; it expires
@@ -193,6 +195,16 @@ local function decide(prefix, b)
     end
 end
 
+-- Whether a group that is called dead was dropped by somebody who may.
+local function is_dropped(prefix, b, index)
+    return redis.call('HEXISTS', prefix .. 'dropped:' .. b, index) == 1
+end
+
+-- Whether the caller may drop a group of this batch: an actor, where roles have users of their own, may not.
+local function may_drop(prefix, b, index)
+    return redis.acl_check_cmd('HSET', prefix .. 'dropped:' .. b, index, '')
+end
+
 local function accuracy_of(samples, right)
     return number(samples > 0 and right / samples or 0)
 end
@@ -268,7 +280,7 @@ local function recount(prefix, b)
             for k = 1, n and 3 or 0 do
                 sum[k] = sum[k] + n[k]
             end
-        elseif kind == 'dead' then
+        elseif kind == 'dead' and is_dropped(prefix, b, list[i]) then
             dropped = dropped + 1
         end
     end
@@ -383,17 +395,22 @@ local function bury_entry(prefix, queue, found, worker, reason)
 end
 
 -- The batch waits, but nobody takes the group any more until it is put back.
-local function park(prefix, queue, b, index, found, ended, reason)
+local function set_aside(prefix, queue, b, index, found, worker, ended, reason)
     local id = b .. ':' .. index
-    reason = string.format('%d workers %s it: %s', #ended, reason and 'failed with' or 'ended while they computed',
-        table.concat(ended, ' ')) .. (reason and '; the last one: ' .. reason or '')
-    local made = to_dead(prefix, {'id', id, 'reason', reason, 'where', queue, 'worker', ended[#ended], 'deliveries',
-        #ended, 'parked', 1}, found)
+    local made = to_dead(prefix, {'id', id, 'reason', reason, 'where', queue, 'worker', worker, 'deliveries', #ended,
+        'parked', 1}, found)
     done_with(prefix, queue, found[1])
     note_ended(prefix, b, index, ended)
     redis.call('HSET', prefix .. 'groups:' .. b, index, 'parked ' .. made)
     redis.call('HSET', prefix .. 'parked', id, made)
     note(prefix, 'event', 'parked', 'group', id, 'queue', queue, 'ended', #ended)
+end
+
+-- The same of a group that too many workers ended or failed with.
+local function park(prefix, queue, b, index, found, ended, reason)
+    reason = string.format('%d workers %s it: %s', #ended, reason and 'failed with' or 'ended while they computed',
+        table.concat(ended, ' ')) .. (reason and '; the last one: ' .. reason or '')
+    set_aside(prefix, queue, b, index, found, ended[#ended], ended, reason)
 end
 
 -- Whether what is said of a group is there: its entry, its score.
@@ -416,7 +433,7 @@ local function is_there(prefix, b, index, kind, held)
         local scored = prefix .. 'scored:' .. b
         return redis.call('HEXISTS', scored, index) == 1 and counts_of(redis.call('HGET', scored, index .. ':counts'))
     end
-    return kind == 'dead'
+    return kind == 'dead' and is_dropped(prefix, b, index)
 end
 
 local function is_behind(entry, last) -- 12-3 is behind 12-4
@@ -453,6 +470,7 @@ local function lose(prefix, b, index, kind, held)
     forget(prefix, b, index)
     unbegin(prefix, b, index, true)
     redis.call('HDEL', prefix .. 'groups:' .. b, index)
+    redis.call('HDEL', prefix .. 'dropped:' .. b, index)
     add(prefix .. 'ledger', 'dropped', 1)
     count_dropped(prefix, 'lost', 1)
     recount(prefix, b)
@@ -537,6 +555,7 @@ local function whole(keys, argv)
     end
     return n.prompt <= redis.call('XLEN', prefix .. 'prompts') and n.rollout <= redis.call('XLEN', prefix .. 'rollouts')
         and n.parked <= redis.call('HLEN', prefix .. 'parked')
+        and n.dead <= redis.call('HLEN', prefix .. 'dropped:' .. b)
         and n.scored <= redis.call('HLEN', prefix .. 'scored:' .. b) and 1 or 0
 end
 
@@ -633,7 +652,8 @@ local function commit(keys, argv)
     return settle(prefix, b) and 'COMPLETE' or 'DONE'
 end
 
--- queue batch index entry reason worker deliveries pb
+-- queue batch index entry reason worker deliveries pb: its batch goes on without it, or, where the caller may not
+-- drop a group, waits for somebody to look at it
 local function bury(keys, argv)
     local prefix, queue, b, index, entry = keys[1], argv[1], argv[2], argv[3], argv[4]
     local groups = prefix .. 'groups:' .. b
@@ -657,6 +677,10 @@ local function bury(keys, argv)
     local found = redis.call('XRANGE', prefix .. queue, entry, entry)
     -- A Redis that was emptied gives ids out once more: what is there may be another group's.
     local own = #found > 0 and id_of(found[1]) == b .. ':' .. index and found[1] or nil
+    if state and own and not may_drop(prefix, b, index) then
+        set_aside(prefix, queue, b, index, own, argv[6], ended_of(prefix, b, index), argv[5])
+        return 'DONE'
+    end
     if not state then -- its batch is over or unknown: it counts nowhere
         list[#list + 1] = 'late'
         list[#list + 1] = '1'
@@ -669,6 +693,7 @@ local function bury(keys, argv)
     end
     unbegin(prefix, b, index, true)
     redis.call('HSET', groups, index, 'dead ' .. made)
+    redis.call('HSET', prefix .. 'dropped:' .. b, index, argv[5])
     add(prefix .. 'batch:' .. b, 'dropped', 1)
     add(prefix .. 'ledger', 'dropped', 1)
     count_dropped(prefix, argv[5], 1)
@@ -836,6 +861,7 @@ local function retry(keys, argv)
     end
     if kind == 'dead' then
         reopen(prefix, b)
+        redis.call('HDEL', prefix .. 'dropped:' .. b, index)
         add(key, 'dropped', -1)
         add(prefix .. 'ledger', 'dropped', -1)
         count_dropped(prefix, f.reason or '', -1)
@@ -908,6 +934,7 @@ local function drop(keys, argv)
     end
     if state == 'dead ' .. entry or state == 'parked ' .. entry then
         redis.call('HSET', prefix .. 'groups:' .. b, index, 'dead')
+        redis.call('HSET', prefix .. 'dropped:' .. b, index, reason)
         settle(prefix, b)
     end
     redis.call('XDEL', prefix .. 'dead', entry)
@@ -1088,12 +1115,12 @@ local function clear(prefix, b)
             redis.call('HDEL', prefix .. 'parked', b .. ':' .. list[i])
         end
         scored = scored + (kind == 'scored' and 1 or 0)
-        alive = alive + (kind == 'dead' and 0 or 1)
+        alive = alive + (kind == 'dead' and is_dropped(prefix, b, list[i]) and 0 or 1)
     end
     if is_entry(entry) then
         redis.call('XDEL', prefix .. 'ready', entry)
     end
-    redis.call('DEL', key, groups, prefix .. 'scored:' .. b, prefix .. 'begun:' .. b)
+    redis.call('DEL', key, groups, prefix .. 'scored:' .. b, prefix .. 'begun:' .. b, prefix .. 'dropped:' .. b)
     add(prefix .. 'ledger', 'scored', -scored)
     return alive
 end
@@ -1108,15 +1135,24 @@ local function wipe(prefix, b)
 end
 
 -- batch: after the checkpoint that contains it is durable. It is trained, whatever is known of it here:
--- Redis may have gone back a little when it was started again. What is left of it in queues goes.
+-- Redis may have gone back a little when it was started again. What is left of it in queues goes; what somebody
+-- wrote of it since it was retired counts nowhere.
 local function retire(keys, argv)
     local prefix, b = keys[1], argv[1]
     if redis.call('SISMEMBER', prefix .. 'retired', b) == 1 then
+        clear(prefix, b)
         return 'REPEATED'
     end
     add(prefix .. 'ledger', 'trained', clear(prefix, b))
     redis.call('SADD', prefix .. 'retired', b)
     note(prefix, 'event', 'retired', 'batch', b)
+    return 'DONE'
+end
+
+-- batch: the run has no such one. What there is of it goes, and counts nowhere until the ledger is reconciled.
+local function forsake(keys, argv)
+    clear(keys[1], argv[1])
+    note(keys[1], 'event', 'forsaken', 'batch', argv[1])
     return 'DONE'
 end
 
@@ -1217,13 +1253,13 @@ end
 
 local OLDEST = 32
 
--- Entries that no group knows and that nobody will be given, among the oldest of a queue, where such ones stay.
+-- Entries that no group knows, among the oldest of a queue, where such ones stay. Whoever has one leased finds it
+-- LOST, as he would if he handed it on.
 local function sweep_out(prefix, queue)
     local gone = 0
     for _, found in ipairs(redis.call('XRANGE', prefix .. queue, '-', '+', 'COUNT', OLDEST)) do
         local b, index = place_of(found)
-        if not (b and redis.call('HGET', prefix .. 'groups:' .. b, index) == STATE[queue] .. ' ' .. found[1]) and
-            is_stranded(prefix, queue, found[1]) then
+        if not (b and redis.call('HGET', prefix .. 'groups:' .. b, index) == STATE[queue] .. ' ' .. found[1]) then
             bury_entry(prefix, queue, found, 'learner', 'its group does not know it')
             gone = gone + 1
         end
@@ -1310,6 +1346,7 @@ redis.register_function{function_name = 'plait1_quarantine', callback = quaranti
 redis.register_function{function_name = 'plait1_give_back', callback = give_back, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_renew', callback = renew, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_retire', callback = retire, flags = {'allow-oom'}}
+redis.register_function{function_name = 'plait1_forsake', callback = forsake, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_rewind', callback = rewind, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_parked', callback = parked_groups, flags = {'allow-oom'}}
 redis.register_function{function_name = 'plait1_release', callback = release, flags = {'allow-oom'}}

@@ -829,21 +829,36 @@ static int fetch_hash(struct pl_queues *s, const char *kind, const char *batch,
     return rc;
 }
 
-/* Of all groups of the batch, those that count as scored. */
-static int list_scored(struct pl_queues *s, const struct pl_ready *ready, bool *scored,
-                       struct pl_error *err)
+/* Of all groups of the batch, those that count as scored; and as dropped, where somebody who may
+ * has said so (dropped:<b>), whatever is written of them elsewhere. */
+static int list_groups(struct pl_queues *s, const struct pl_ready *ready, bool *scored,
+                       size_t *ret_dropped, struct pl_error *err)
 {
-    redisReply *reply;
+    redisReply *groups, *dropped = NULL;
     size_t index;
-    int rc = fetch_hash(s, "groups", ready->batch, &reply, err);
+    int rc = fetch_hash(s, "groups", ready->batch, &groups, err);
 
+    if (rc == PL_OK && ready->dropped > 0) {
+        rc = fetch_hash(s, "dropped", ready->batch, &dropped, err);
+        if (rc < 0)
+            freeReplyObject(groups);
+    }
     if (rc < 0)
         return rc;
-    for (size_t i = 0; i + 1 < reply->elements; i += 2)
-        if (number_of(reply->element[i], ready->expected, &index) && index < ready->expected &&
-            reply->element[i + 1]->str)
-            scored[index] = strcmp(reply->element[i + 1]->str, "scored") == 0;
-    freeReplyObject(reply);
+    *ret_dropped = 0;
+    for (size_t i = 0; i + 1 < groups->elements; i += 2) {
+        const char *at = groups->element[i + 1]->str;
+
+        if (!at || !number_of(groups->element[i], ready->expected, &index) ||
+            index >= ready->expected)
+            continue;
+        scored[index] = strcmp(at, "scored") == 0;
+        if (dropped && (strcmp(at, "dead") == 0 || strncmp(at, "dead ", 5) == 0))
+            *ret_dropped += field_of(dropped, groups->element[i]->str) != NULL;
+    }
+    freeReplyObject(groups);
+    if (dropped)
+        freeReplyObject(dropped);
     return PL_OK;
 }
 
@@ -853,11 +868,12 @@ static int fetch_groups(struct pl_queues *s, struct pl_ready *ready, struct pl_e
 {
     bool *scored = calloc(ready->expected + 1, sizeof *scored);
     redisReply *reply;
+    size_t dropped = 0;
     int rc;
 
     ready->groups = calloc(ready->expected + 1, sizeof *ready->groups);
     rc = scored && ready->groups
-             ? list_scored(s, ready, scored, err)
+             ? list_groups(s, ready, scored, &dropped, err)
              : pl_fail(err, PL_ENOMEM, "no memory for the groups of batch %s", ready->batch);
     if (rc == PL_OK)
         rc = fetch_hash(s, "scored", ready->batch, &reply, err);
@@ -874,7 +890,7 @@ static int fetch_groups(struct pl_queues *s, struct pl_ready *ready, struct pl_e
         ready->groups[ready->count++] =
             (struct pl_ready_group){(uint32_t)index, value->str, (size_t)value->len};
     }
-    rc = ready->count + ready->dropped == ready->expected ? PL_OK : PL_ENOENT;
+    rc = dropped == ready->dropped && ready->count + dropped == ready->expected ? PL_OK : PL_ENOENT;
     qsort(ready->groups, ready->count, sizeof *ready->groups, by_index);
 out:
     free(scored);

@@ -201,10 +201,26 @@ int pl_queues_unpark(struct pl_queues *stream, const struct pl_parked *parked, b
  */
 struct pl_reconciled {
     int64_t lost;
-    size_t lists; /* entries of `ready` and `parked` that were wrong */
+    size_t lists; /* entries of `ready`, `parked` and the queues that were wrong */
 };
 int pl_queues_reconcile(struct pl_queues *stream, struct pl_reconciled *ret_reconciled,
                         struct pl_error *err);
+
+/* What the learner has still to do with. */
+struct pl_queues_wanted {
+    uint64_t saved; /* batches before it are trained and in a checkpoint */
+    uint64_t step;  /* batches trained; evaluations up to it are done with, but for these: */
+    uint64_t steps; /* batches of the run */
+    const uint64_t *evals, *reported; /* that are open; that are in no checkpoint yet */
+    size_t eval_count, reported_count;
+};
+/*
+ * Batches that a Redis which went back holds once more, or that somebody wrote, go: those that are
+ * trained and in a checkpoint as retired, those that the run does not have as if they had never
+ * been there. Then all is reconciled, until nothing is wrong. *ret_batches: how many went.
+ */
+int pl_queues_tidy(struct pl_queues *stream, const struct pl_queues_wanted *wanted,
+                   size_t *ret_batches, struct pl_reconciled *ret_reconciled, struct pl_error *err);
 
 /* A consumer, "actor-3" or "rewarder-1.2", is gone: what it holds of either queue is anybody's at
  * once. *ret_count: how many entries that were. */
@@ -287,7 +303,8 @@ int pl_queues_commit(struct pl_queues *stream, const struct pl_lease *lease, uin
                      size_t pb_len, enum pl_outcome *ret_outcome, struct pl_error *err);
 /* Whether the group of the last commit was the one that its batch still waited for. */
 bool pl_queues_completed(const struct pl_queues *stream);
-/* To `dead`, with a reason; the batch goes on without it (expected - 1, dropped + 1). */
+/* To `dead`, with a reason; the batch goes on without it (expected - 1, dropped + 1). Where this
+ * user of Redis may not drop groups, as an actor's, it is parked instead: its batch waits. */
 int pl_queues_bury(struct pl_queues *stream, enum pl_queue queue, const struct pl_lease *lease,
                    const char *reason, struct pl_error *err);
 

@@ -11,7 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCAN_COUNT = 1000, RECALL_MAX = 64 };
+enum {
+    SCAN_COUNT = 1000,
+    RECALL_MAX = 64,
+    ROUNDS_MAX = 1000, /* each looks at the oldest entries of a queue */
+};
 
 /* ---- what is noted of the run ---- */
 
@@ -117,7 +121,7 @@ static int batches_add(struct batches *b, const char *name, struct pl_error *err
 
 static int batches_of_key(struct batches *b, const char *key, struct pl_error *err)
 {
-    static const char *const kinds[] = {"batch:", "groups:", "scored:", "begun:"};
+    static const char *const kinds[] = {"batch:", "groups:", "scored:", "begun:", "dropped:"};
 
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strncmp(key, kinds[i], strlen(kinds[i])) == 0)
@@ -234,23 +238,121 @@ static int reconcile_some(struct pl_queues *s, const struct batches *b, size_t f
     return rc;
 }
 
+static int reconcile_all(struct pl_queues *s, const struct batches *b, struct pl_reconciled *sum,
+                         struct pl_error *err)
+{
+    uint64_t scored = 0;
+    size_t from = 0;
+    int rc = PL_OK;
+
+    while (rc == PL_OK && (from == 0 || from < b->count)) {
+        rc = reconcile_some(s, b, from, &scored, sum, err);
+        from += BATCHES_AT_ONCE;
+    }
+    return rc;
+}
+
 int pl_queues_reconcile(struct pl_queues *stream, struct pl_reconciled *ret_reconciled,
                         struct pl_error *err)
 {
     struct pl_reconciled sum = {0};
     struct batches batches = {0};
-    uint64_t scored = 0;
-    size_t from = 0;
     int rc = batches_find(stream, &batches, err);
 
-    while (rc == PL_OK && (from == 0 || from < batches.count)) {
-        rc = reconcile_some(stream, &batches, from, &scored, &sum, err);
-        from += BATCHES_AT_ONCE;
-    }
+    if (rc == PL_OK)
+        rc = reconcile_all(stream, &batches, &sum, err);
     free(batches.list);
     if (rc == PL_OK)
         *ret_reconciled = sum;
     return rc;
+}
+
+/* ---- batches whose time is over ---- */
+
+enum fate { KEPT, TRAINED, NOBODYS };
+
+static bool is_listed(const uint64_t *list, size_t count, uint64_t number)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i] == number)
+            return true;
+    return false;
+}
+
+/* Batches and evaluations that are still to come are kept: a Redis that was ahead has some. */
+static enum fate fate_of(const struct pl_queues_wanted *w, const char *name)
+{
+    const bool eval = name[0] == 'e';
+    const char *digits = name + (eval ? 1 : 0);
+    const size_t len = strlen(digits);
+    uint64_t number;
+
+    if (len == 0 || len > 18 || digits[strspn(digits, "0123456789")] ||
+        (digits[0] == '0' && len > 1))
+        return NOBODYS;
+    number = strtoull(digits, NULL, 10);
+    if (eval && (is_listed(w->evals, w->eval_count, number) ||
+                 is_listed(w->reported, w->reported_count, number)))
+        return KEPT;
+    if (eval ? number <= w->step : number < w->saved)
+        return TRAINED;
+    return eval ? (number <= w->steps ? KEPT : NOBODYS) : (number < w->steps ? KEPT : NOBODYS);
+}
+
+static int forsake(struct pl_queues *s, const char *batch, struct pl_error *err)
+{
+    enum pl_outcome outcome;
+    struct pl_redis_args args;
+
+    pl_queues_begin(s, &args, "plait1_forsake");
+    pl_redis_word(&args, batch);
+    return pl_queues_outcome(s, &args, &outcome, err);
+}
+
+/* What is kept stays in the list. */
+static int part_with(struct pl_queues *s, const struct pl_queues_wanted *w, struct batches *b,
+                     size_t *ret_gone, struct pl_error *err)
+{
+    size_t kept = 0;
+    int rc = PL_OK;
+
+    for (size_t i = 0; rc == PL_OK && i < b->count; i++) {
+        const enum fate fate = fate_of(w, b->list[i]);
+
+        if (fate == TRAINED)
+            rc = pl_queues_retire(s, b->list[i], err);
+        else if (fate == NOBODYS)
+            rc = forsake(s, b->list[i], err);
+        else
+            memmove(b->list[kept++], b->list[i], sizeof b->list[0]);
+    }
+    *ret_gone = b->count - kept;
+    b->count = kept;
+    return rc;
+}
+
+int pl_queues_tidy(struct pl_queues *stream, const struct pl_queues_wanted *wanted,
+                   size_t *ret_batches, struct pl_reconciled *ret_reconciled, struct pl_error *err)
+{
+    struct pl_reconciled sum = {0}, now = {0};
+    struct batches batches = {0};
+    size_t gone = 0;
+    int rc = batches_find(stream, &batches, err);
+
+    if (rc == PL_OK)
+        rc = part_with(stream, wanted, &batches, &gone, err);
+    for (int i = 0; rc == PL_OK && i < ROUNDS_MAX && (i == 0 || now.lists > 0); i++) {
+        now = (struct pl_reconciled){0};
+        rc = reconcile_all(stream, &batches, &now, err);
+        sum.lost += now.lost;
+        sum.lists += now.lists;
+    }
+    free(batches.list);
+    if (rc < 0)
+        return rc;
+    *ret_batches = gone;
+    *ret_reconciled = sum;
+    return PL_OK;
 }
 
 /* ---- what is parked ---- */

@@ -356,6 +356,7 @@ static void read_redis(struct pl_survey_redis *r, const char *all)
         .file_failed =
             (info_is(all, "aof_enabled", "1") && info_is(all, "aof_last_write_status", "err")) ||
             info_is(all, "rdb_last_bgsave_status", "err"),
+        .no_replicas = info_is(all, "min_slaves_good_slaves", "0"), /* is there where it counts */
         .evicted = info_count(all, "evicted_keys"),
         .used_bytes = info_count(all, "used_memory"),
         .most_bytes = info_count(all, "maxmemory"),
@@ -380,6 +381,10 @@ void pl_survey_redis_trouble(const struct pl_survey_redis *redis, char *text, si
         snprintf(text, size,
                  "Redis could not write its file, and refuses hand-overs until it can (MISCONF): "
                  "make room on its disk");
+    else if (redis->no_replicas)
+        snprintf(text, size,
+                 "Redis has no replica that keeps up, and refuses hand-overs without one "
+                 "(NOREPLICAS): start it again, or lower min-replicas-to-write");
     else if (redis->most_bytes > 0 && (double)redis->used_bytes >= 0.99 * (double)redis->most_bytes)
         snprintf(
             text, size,

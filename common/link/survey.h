@@ -89,6 +89,7 @@ struct pl_survey_redis {
     bool known; /* one may ask */
     bool replica, primary_lost, cluster;
     bool file_failed; /* it could not write its file, and refuses hand-overs */
+    bool no_replicas; /* it is to have some, has none, and refuses hand-overs */
     bool evicts;      /* at its limit it throws keys away */
     uint64_t evicted, used_bytes, most_bytes; /* keys; memory, 0: no limit */
 };

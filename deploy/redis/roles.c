@@ -31,12 +31,13 @@ static const struct rule learner_rules[] = {
     {"+get +set", "RW:learner"},
 };
 
-/* It writes prompts' groups, but neither reads what others rolled nor writes what is quarantined.
- * batch, ready and ledger are in it because a group that it buries may complete its batch; dead and
- * parked because it meets entries that are nobody's, and groups that others ended with. */
+/* It writes prompts' groups, but neither reads what others rolled nor writes what is quarantined,
+ * nor says that a group is dropped: one that it buries is parked. dead and parked are in it for
+ * that, and because it meets entries that are nobody's and groups that others ended with; ledger
+ * because it counts a group that came to nothing. */
 static const struct rule actor_rules[] = {
     {QUEUE, "RW:prompts"},
-    {"+xadd", "W:rollouts W:dead W:ready W:events"},
+    {"+xadd", "W:rollouts W:dead W:events"},
     {"+hget +hset", "RW:groups:*"},
     {"+hget +hmget +hset +hdel", "RW:begun:*"},
     {"+hset", "W:parked"},
@@ -44,8 +45,7 @@ static const struct rule actor_rules[] = {
     {"+hget +hexists", "R:quarantine"},
     {"+hmget", "R:run"},
     {"+get", "R:learner"},
-    {"+hmget +hset +hincrby", "RW:batch:*"},
-    {"+hincrby +hdel", "RW:ledger"},
+    {"+hincrby", "RW:ledger"},
     {"+hset +hdel +pexpire", "W:worker:*"},
 };
 
@@ -54,6 +54,7 @@ static const struct rule rewarder_rules[] = {
     {"+xadd", "W:dead W:events"},
     {"+xadd +xdel", "W:ready"},
     {"+hget +hset +hdel", "RW:groups:*"},
+    {"+hset", "W:dropped:*"},
     {"+hget +hmget +hset +hdel", "RW:begun:*"},
     {"+hset", "W:parked"},
     {"+hget +hmget +hset +hdel", "RW:scored:*"},

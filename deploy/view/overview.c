@@ -512,13 +512,13 @@ static void warn_of_groups(struct pl_overview *o)
     if (s->ledger_exact && s->astray > 0)
         warn(o,
              "the ledger does not balance: %lld groups that were fed are nowhere. Redis lost them; "
-             "the "
-             "learner feeds them again when it waits for them",
+             "the learner counts them as lost, and feeds them again, after its step or while it "
+             "waits",
              (long long)s->astray);
     else if (s->ledger_exact && s->astray < 0)
         warn(o,
              "the ledger does not balance: %lld groups more are there than were fed. The learner "
-             "counts them again when it waits",
+             "counts them again after its step or while it waits",
              -(long long)s->astray);
     if (s->parked_count > 0) {
         char names[160] = "";

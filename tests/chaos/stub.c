@@ -175,6 +175,17 @@ static int write_file(const struct learner *l, const char *name, const char *tex
     return rc;
 }
 
+/* As the learner does it, with its checkpoints and while it waits. */
+static int tidy(struct learner *l, struct pl_error *err)
+{
+    const struct pl_queues_wanted wanted = {
+        .saved = l->saved, .step = l->step, .steps = l->batches};
+    struct pl_reconciled reconciled;
+    size_t batches;
+
+    return pl_queues_tidy(l->q, &wanted, &batches, &reconciled, err);
+}
+
 static int save(struct learner *l, struct pl_error *err)
 {
     char hex[2 * HASH + 1], text[160];
@@ -188,7 +199,7 @@ static int save(struct learner *l, struct pl_error *err)
         snprintf(text, sizeof text, "%llu", (unsigned long long)l->saved);
         rc = pl_queues_retire(l->q, text, err);
     }
-    return rc;
+    return rc == PL_OK ? tidy(l, err) : rc;
 }
 
 static int load(struct learner *l, struct pl_error *err)
@@ -290,7 +301,10 @@ static int step(struct learner *l, struct pl_error *err)
     rc = pl_queues_take(l->q, name, WAIT_MS, &ready, err);
     if (rc == PL_ENOENT) {
         rc = pl_queues_whole(l->q, name, &whole, err);
-        return rc == PL_OK && (!whole || seconds() - l->fed_s > 5.0) ? feed(l, l->step, err) : rc;
+        if (rc < 0 || (whole && seconds() - l->fed_s <= 5.0))
+            return rc;
+        rc = feed(l, l->step, err);
+        return rc == PL_OK ? tidy(l, err) : rc;
     }
     if (rc < 0)
         return rc;

@@ -203,21 +203,51 @@ static void check_batch(const char *batch, double previous)
     pl_ready_release(&ready);
 }
 
+/* With a checkpoint of so many steps of two: what the learner does. */
+static struct pl_reconciled reconciled;
+
+static size_t tidy(uint64_t saved)
+{
+    const struct pl_queues_wanted wanted = {.saved = saved, .step = saved, .steps = 2};
+    size_t batches;
+
+    must(pl_queues_tidy(learner, &wanted, &batches, &reconciled, &err));
+    return batches;
+}
+
+static void nothing_is_left(void)
+{
+    static const char *const kinds[] = {"batch", "groups", "scored", "begun", "dropped"};
+    redisContext *c = redisConnectUnix(redis.url + strlen("unix://"));
+
+    assert_true(c && !c->err);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        redisReply *reply = redisCommand(c, "KEYS plait:{%s}:%s:*", run_name, kinds[i]);
+
+        assert_true(reply && reply->type == REDIS_REPLY_ARRAY);
+        if (reply->elements > 0)
+            fail_msg("%s is left", reply->element[0]->str);
+        freeReplyObject(reply);
+    }
+    redisFree(c);
+    assert_int_equal(ledger().queued + ledger().leased + ledger().rolled + ledger().scoring, 0);
+    assert_int_equal(ledger().ready, 0);
+    assert_true(ledger().balanced);
+}
+
 /* What the learner does while it waits, and others do their work. */
 static void drain(void)
 {
-    struct pl_reconciled reconciled;
-
     for (int round = 0; round < 4; round++) {
         feed("0", "");
         feed("1", "0");
-        must(pl_queues_reconcile(learner, &reconciled, &err));
+        tidy(0);
         while (sample() || score())
             ;
     }
     feed("0", "");
     feed("1", "0");
-    must(pl_queues_reconcile(learner, &reconciled, &err));
+    tidy(0);
     assert_int_equal(reconciled.lost, 0);
     assert_int_equal(reconciled.lists, 0);
     check_batch("0", 0.5);
@@ -231,6 +261,8 @@ static void drain(void)
     assert_int_equal(ledger().ready, 0);
     assert_int_equal(ledger().scored, 0);
     assert_true(ledger().balanced);
+    tidy(2);
+    nothing_is_left();
 }
 
 /* Groups at every stage: of batch 0 one prompt waits, one is leased, one rollout waits, one is
@@ -301,6 +333,7 @@ static const char *const deletions[][3] = {
     {"HDEL", "scored:0", "0:counts"},
     {"HDEL", "scored:0", "1:asked 2:asked"},
     {"HDEL", "scored:1", "3"},
+    {"DEL", "dropped:0", ""},
     {"HDEL", "ledger", "fed"},
     {"HDEL", "ledger", "scored trained"},
     /* and what somebody with a right to write there can write */
@@ -315,6 +348,14 @@ static const char *const deletions[][3] = {
     {"HSET", "groups:0", "1 what"},
     {"HSET", "groups:0", "2 prompt"},
     {"HSET", "groups:0", "77 scored"},
+    {"HSET", "groups:0", "0 dead"},
+    {"HSET", "groups:0", "1 dead_7-7 4 dead"},
+    {"HSET", "groups:1", "0 dead 1 dead 2 dead 3 dead 4 dead"},
+    {"HSET", "batch:0", "dropped 5 arrived 0 state ready gate 1 accuracy 0 previous 0"},
+    {"HSET", "groups:9", "0 scored"},
+    {"HSET", "groups:e7", "0 what"},
+    {"HSET", "batch:07", "state ready"},
+    {"HSET", "scored:x", "0 y"},
     {"HSET", "groups:1", "0 scored 1 scored 2 scored"},
     {"HSET", "scored:0", "'' x"},
     {"HSET", "scored:1", "7 x -1 x 1x x 00 x"},
@@ -353,6 +394,54 @@ static void whatever_is_deleted_or_written_is_made_good(void **state)
                 drain();
                 end(NULL);
             }
+}
+
+/* A replica that lags takes over: batches that are trained and in a checkpoint are there once more,
+ * one whole, one half way, and nobody retires them again. */
+static void a_redis_that_went_back_is_tidied(void **state)
+{
+    struct pl_lease l;
+
+    (void)state;
+    feed("0", "");
+    while (sample() || score())
+        ;
+    feed("1", "0");
+    sample();
+    assert_true(lease(actor, PL_QUEUE_PROMPTS, &l));
+    assert_int_equal(tidy(0), 0); /* neither is in a checkpoint */
+    assert_int_equal(ledger().ready, 1);
+    assert_int_equal(tidy(1), 1);
+    assert_int_equal(ledger().trained, GROUPS);
+    assert_int_equal(ledger().ready, 0);
+    assert_int_equal(ledger().leased, 1);
+    assert_int_equal(tidy(2), 1);
+    assert_int_equal(ledger().trained, 2 * GROUPS);
+    assert_int_equal(ledger().dropped, 0);
+    nothing_is_left();
+    assert_int_equal(finish(actor, &l), PL_OUTCOME_RETIRED);
+    pl_lease_release(&l);
+    say("HSET", "groups:0", "0 scored"); /* and what is written of it later goes as well */
+    assert_int_equal(tidy(2), 1);
+    nothing_is_left();
+}
+
+/* More than are looked at in one call, of both queues and of `ready`. */
+static void entries_of_nobody_go(void **state)
+{
+    (void)state;
+    feed("0", "");
+    for (int i = 0; i < 100; i++) {
+        say("XADD", "prompts", "* id 0:0 pb x");
+        say("XADD", "rollouts", "* foo bar");
+        say("XADD", "ready", "* batch 0");
+    }
+    tidy(0);
+    assert_int_equal(ledger().queued, GROUPS);
+    assert_int_equal(ledger().rolled, 0);
+    assert_int_equal(ledger().ready, 0);
+    assert_true(ledger().balanced);
+    drain();
 }
 
 /* As it was seen: one entry by hand, and the learner started another time. */
@@ -471,6 +560,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whatever_is_deleted_or_written_is_made_good),
+        cmocka_unit_test_setup_teardown(a_redis_that_went_back_is_tidied, begin, end),
+        cmocka_unit_test_setup_teardown(entries_of_nobody_go, begin, end),
         cmocka_unit_test_setup_teardown(one_entry_that_is_deleted_is_fed_again, begin, end),
         cmocka_unit_test_setup_teardown(a_batch_is_fed_behind_one_that_lost_what_it_came_to, begin,
                                         end),

@@ -322,6 +322,7 @@ static void each_does_its_work(void **state)
     struct pl_queues *rewarder = worker("rewarder", "rewarder-1");
     struct pl_queues *relay = worker("relay", "relay-1");
     char why[64];
+    struct pl_parked parked[2];
     struct pl_ledger ledger;
     struct pl_ready ready;
     size_t leases = 0, groups = 0;
@@ -368,7 +369,7 @@ static void each_does_its_work(void **state)
     commit(rewarder);
     must(pl_queues_retire(learner, "1", &err));
 
-    /* both roles bury the last group of a batch, which completes it */
+    /* what a rewarder buries is dropped; what an actor does waits for somebody to look at it */
     feed(learner, "2", 0);
     feed(learner, "2", 1);
     bury(actor, PL_QUEUE_PROMPTS);
@@ -379,6 +380,8 @@ static void each_does_its_work(void **state)
     finish(actor);
     commit(rewarder);
     bury(actor, PL_QUEUE_PROMPTS);
+    must(pl_queues_parked(learner, parked, 2, &groups, &err));
+    assert_int_equal(groups, 2);
 
     /* a rewarder refuses, and that quarantines */
     feed(learner, "4", 0);
@@ -406,6 +409,69 @@ static void each_does_its_work(void **state)
     pl_queues_close(rewarder);
     pl_queues_close(actor);
     pl_queues_close(learner);
+}
+
+/* An actor may write what its hand-overs write. What it calls dead is not dropped by that: it is
+ * fed again, and trained. What a rewarder drops is. */
+static void an_actor_drops_nothing(void **state)
+{
+    struct pl_queues *learner, *actor, *rewarder;
+    struct pl_reconciled reconciled;
+    struct pl_ready ready = {0};
+    struct pl_ledger ledger;
+    struct pl_lease l;
+    bool whole = true;
+    redisContext *c;
+
+    (void)state;
+    snprintf(run_name, sizeof run_name, "dropping");
+    learner = worker("learner", "learner");
+    actor = worker("actor", "actor-1");
+    rewarder = worker("rewarder", "rewarder-1");
+    feed(learner, "1", 0);
+    feed(learner, "1", 1);
+    finish(actor);
+    commit(rewarder);
+    c = as("actor");
+    assert_string_equal(answer(c, "HSET plait:{dropping}:groups:1 1 dead"), "");
+    assert_string_equal(
+        answer(c, "XADD plait:{dropping}:dead 7-7 id 1:0 reason no where prompts pb x"), "");
+    freeReplyObject(redisCommand(c, "HSET plait:{dropping}:groups:1 0 %s", "dead 7-7"));
+    redisFree(c);
+    must(pl_queues_whole(learner, "1", &whole, &err));
+    assert_false(whole); /* the learner looks at once */
+    assert_int_equal(pl_queues_take(learner, "1", 0, &ready, &err), PL_ENOENT);
+    feed(learner, "1", 0);
+    feed(learner, "1", 1);
+    must(pl_queues_reconcile(learner, &reconciled, &err));
+    must(pl_queues_ledger(learner, &ledger, &err));
+    assert_true(ledger.balanced);
+    assert_int_equal(ledger.queued, 2);
+    finish(actor);
+    finish(actor);
+    commit(rewarder);
+    commit(rewarder);
+    ready = take(learner, "1");
+    assert_int_equal(ready.count, 2);
+    assert_int_equal(ready.dropped, 0);
+    pl_ready_release(&ready);
+
+    feed(learner, "2", 0);
+    feed(learner, "2", 1);
+    finish(actor);
+    finish(actor);
+    l = lease(rewarder, PL_QUEUE_ROLLOUTS);
+    must(pl_queues_bury(rewarder, PL_QUEUE_ROLLOUTS, &l, "nobody can read it", &err));
+    pl_lease_release(&l);
+    commit(rewarder);
+    ready = take(learner, "2");
+    assert_int_equal(ready.count, 1);
+    assert_int_equal(ready.dropped, 1);
+    pl_ready_release(&ready);
+    pl_queues_close(rewarder);
+    pl_queues_close(actor);
+    pl_queues_close(learner);
+    snprintf(run_name, sizeof run_name, "demo");
 }
 
 /* The learner looks as itself, for what it shows to Prometheus. */
@@ -598,6 +664,14 @@ static const struct {
     {"L", "XGROUP DELCONSUMER plait:{demo}:prompts actors nobody"},
     {"LAW", "HSET plait:{demo}:begun:4 a b"},
     {"LAW", "HSET plait:{demo}:parked a b"},
+    {"LAW", "HSET plait:{demo}:groups:4 a b"},
+    {"LW", "HSET plait:{demo}:dropped:4 a b"},
+    {"L", "HDEL plait:{demo}:dropped:4 a"},
+    {"LW", "HSET plait:{demo}:batch:4 a b"},
+    {"LW", "XADD plait:{demo}:ready * a b"},
+    {"LAW", "HINCRBY plait:{demo}:ledger failed 1"},
+    {"LW", "HDEL plait:{demo}:ledger a"},
+    {"L", "FCALL plait1_forsake 1 plait:{demo}: 78"},
     {"L", "HDEL plait:{demo}:parked a"},
     {"L", "FCALL plait1_reconcile 1 plait:{demo}: 0 1"},
     {"L", "FCALL plait1_release 1 plait:{demo}: nobody"},
@@ -782,6 +856,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_admin_loads),
         cmocka_unit_test(each_does_its_work),
+        cmocka_unit_test(an_actor_drops_nothing),
         cmocka_unit_test(people_look_and_change),
         cmocka_unit_test(nobody_but_admin),
         cmocka_unit_test(to_each_its_own),

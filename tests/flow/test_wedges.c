@@ -15,6 +15,7 @@
 #include "deploy/view/overview.h"
 #include "tests/redis.h"
 
+#include <hiredis/hiredis.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -389,6 +390,137 @@ static void the_words_are_true(void **state)
     }
 }
 
+/* ---- a Redis that refuses whatever is written ---- */
+
+/* Whether it does, with this error; nothing is left of it where it does not. */
+static bool refuses(redisContext *c, const char *code)
+{
+    redisReply *reply = redisCommand(c, "HSET refused a b");
+    bool refused;
+
+    assert_non_null(reply);
+    refused = reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, code, strlen(code)) == 0;
+    freeReplyObject(reply);
+    return refused;
+}
+
+static void until_info_says(redisContext *c, const char *line)
+{
+    const struct timespec pause = {0, 5000000};
+
+    for (int i = 0; i < 4000; i++) {
+        redisReply *reply = redisCommand(c, "INFO persistence");
+        bool said;
+
+        assert_true(reply && reply->type == REDIS_REPLY_STRING);
+        said = strstr(reply->str, line) != NULL;
+        freeReplyObject(reply);
+        if (said)
+            return;
+        nanosleep(&pause, NULL);
+    }
+    fail_msg("Redis does not say '%s'", line);
+}
+
+/* A folder is where its file is to be. */
+static void file_fails(redisContext *c)
+{
+    char path[160];
+
+    snprintf(path, sizeof path, "%s/dump.rdb", redis.dir);
+    (void)remove(path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/dump.rdb/x", redis.dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    freeReplyObject(redisCommand(c, "CONFIG SET save %s", "3600 1"));
+    freeReplyObject(redisCommand(c, "BGSAVE"));
+    until_info_says(c, "rdb_last_bgsave_status:err");
+}
+
+static void file_is_written(redisContext *c)
+{
+    char path[160];
+
+    snprintf(path, sizeof path, "%s/dump.rdb/x", redis.dir);
+    assert_int_equal(remove(path), 0);
+    snprintf(path, sizeof path, "%s/dump.rdb", redis.dir);
+    assert_int_equal(remove(path), 0);
+    freeReplyObject(redisCommand(c, "SAVE"));
+    until_info_says(c, "rdb_last_bgsave_status:ok");
+    freeReplyObject(redisCommand(c, "CONFIG SET save %s", ""));
+}
+
+static void no_replica(redisContext *c)
+{
+    freeReplyObject(redisCommand(c, "CONFIG SET min-replicas-to-write 1"));
+}
+
+static void none_needed(redisContext *c)
+{
+    freeReplyObject(redisCommand(c, "CONFIG SET min-replicas-to-write 0"));
+}
+
+static void is_full(redisContext *c)
+{
+    freeReplyObject(redisCommand(c, "CONFIG SET maxmemory 1000000"));
+}
+
+static void has_room(redisContext *c)
+{
+    freeReplyObject(redisCommand(c, "CONFIG SET maxmemory 0"));
+}
+
+static void is_replica(redisContext *c)
+{
+    freeReplyObject(redisCommand(c, "REPLICAOF 127.0.0.1 1"));
+}
+
+static void is_primary(redisContext *c)
+{
+    freeReplyObject(redisCommand(c, "REPLICAOF NO ONE"));
+}
+
+/*
+ * Why the learner waits cannot be put into such a Redis: what stands there is from before, or
+ * nothing. The refusal itself is seen, and is what is said.
+ */
+static void a_refusal_is_said_though_nobody_can_write_it(void **state)
+{
+    static const struct {
+        void (*begin)(redisContext *c), (*end)(redisContext *c);
+        const char *code, *says;
+    } ways[] = {
+        {is_full, has_room, "OOM", "Redis is full, and refuses new work (OOM)"},
+        {is_replica, is_primary, "READONLY", "takes no hand-overs (READONLY)"},
+        {file_fails, file_is_written, "MISCONF", "refuses hand-overs until it can (MISCONF)"},
+        {no_replica, none_needed, "NOREPLICAS", "without one (NOREPLICAS)"}};
+    static const char *const stood[] = {"", "batch_4_waits_for_2_of_2_groups"};
+
+    (void)state;
+    for (size_t i = 0; i < 2 * (sizeof ways / sizeof *ways); i++) {
+        redisContext *c = redisConnectUnix(redis.url + strlen("unix://"));
+
+        assert_true(c && !c->err);
+        begin_run();
+        learner_says("waiting", 90.0, stood[i % 2], 7);
+        assert_false(refuses(c, ways[i / 2].code));
+        ways[i / 2].begin(c);
+        assert_true(refuses(c, ways[i / 2].code));
+        pl_overview_look(&source, &o);
+        if (!strstr(o.bottleneck, ways[i / 2].says))
+            fail_msg("%s: '%s'", ways[i / 2].code, o.bottleneck);
+        assert_string_equal(pl_overview_state(&o), "waiting");
+        assert_int_equal(o.who, PL_OVERVIEW_REDIS);
+        assert_true(!o.moving && pl_overview_needs_help(&o));
+        ways[i / 2].end(c);
+        assert_false(refuses(c, ways[i / 2].code));
+        pl_overview_look(&source, &o); /* and nothing of it is said when it is over */
+        assert_true(o.who != PL_OVERVIEW_REDIS);
+        end_run();
+        redisFree(c);
+    }
+}
+
 /* A learner whose thread hangs keeps its heartbeat and its claim; only its beat stands still. */
 static void a_learner_that_hangs_is_found(void **state)
 {
@@ -468,6 +600,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_words_are_true),
+        cmocka_unit_test(a_refusal_is_said_though_nobody_can_write_it),
         cmocka_unit_test(a_learner_that_hangs_is_found),
         cmocka_unit_test(runs_are_told_apart),
         cmocka_unit_test(lists_have_no_end),

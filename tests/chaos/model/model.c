@@ -73,12 +73,12 @@ enum kind {
     REDO,
     QUARANTINE,
     LIFT,
-    PERSON, /* retries or drops a dead group */
-    DELETE, /* a key */
-    CUT,    /* an entry of a stream */
-    STRIP,  /* a field of a hash */
-    UNREAD, /* readers of a queue are destroyed, or one of them */
-    FOREIGN,
+    PERSON,  /* retries or drops a dead group */
+    DELETE,  /* a key */
+    CUT,     /* an entry of a stream */
+    STRIP,   /* a field of a hash */
+    UNREAD,  /* readers of a queue are destroyed, or one of them */
+    FOREIGN, /* what nobody of the run has written */
     FLUSH,
     KINDS
 };
@@ -1239,6 +1239,14 @@ static void send_fault(struct sent *s, enum kind kind, unsigned arg)
             word(&a, "%s",
                  w.workers[q == PL_QUEUE_PROMPTS ? arg / 4 % ACTORS : ACTORS + arg / 4 % REWARDERS]
                      .name);
+    } else if (kind == FOREIGN && arg % 16 == 15) { /* as an actor may, who may not drop it */
+        snprintf(key, sizeof key, "groups:%s", batch);
+        command(&a, "HSET", key);
+        word(&a, "%u", arg / 16 % GROUPS);
+        word(&a, "dead");
+    } else if (kind == FOREIGN && arg % 16 == 14) {
+        snprintf(key, sizeof key, "dropped:%s", batch);
+        command(&a, "DEL", key);
     } else if (kind == FOREIGN) {
         command(&a, "XADD", queue);
         word(&a, "*");
