@@ -90,7 +90,11 @@ start() {
 
 # role ROLE [NAME]: a program of the run; its number is in $pid
 role() {
-    program=$(eval "echo \$$1")
+    case $1 in
+    learner) program=$learner ;;
+    actor) program=$actor ;;
+    rewarder) program=$rewarder ;;
+    esac
     # shellcheck disable=SC2086 # words
     "$program" run.yaml run.dir="$dir/$name/run" link.redis="unix://$dir/$name/redis.sock" \
         $settings --name="${2:-$1}" >>"$name/${2:-$1}.log" 2>&1 &
