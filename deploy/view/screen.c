@@ -190,20 +190,22 @@ static void add_sides(const struct pl_overview *o, struct pl_screen_text *t)
 static void add_evals(const struct pl_overview *o, size_t columns, struct pl_screen_text *t)
 {
     char list[PL_SCREEN_COLUMNS_MAX + 1] = "", best_text[48] = "";
-    const struct pl_history_eval *best = o->evals;
+    const struct pl_history_eval *best;
     size_t room;
 
     if (o->eval_count == 0)
         return;
-    for (size_t i = 1; i < o->eval_count; i++)
-        best = o->evals[i].accuracy > best->accuracy ? &o->evals[i] : best;
-    snprintf(best_text, sizeof best_text, "  best %.3f at %llu", best->accuracy, num(best->step));
+    best = pl_overview_best(o);
+    if (best)
+        snprintf(best_text, sizeof best_text, "  best %.3f at %llu", best->accuracy,
+                 num(best->step));
     room = columns < PL_SCREEN_COLUMNS_MAX ? columns : PL_SCREEN_COLUMNS_MAX;
     room = room > strlen(best_text) + 13 ? room - strlen(best_text) - 13 : 0;
     for (size_t i = o->eval_count; i-- > 0;) {
-        char one[48], more[PL_SCREEN_COLUMNS_MAX + 1];
+        char one[48], more[PL_SCREEN_COLUMNS_MAX + 1], accuracy[CELL];
 
-        snprintf(one, sizeof one, "  %.3f at %llu", o->evals[i].accuracy, num(o->evals[i].step));
+        put(accuracy, 3, o->evals[i].accuracy);
+        snprintf(one, sizeof one, "  %.16s at %llu", accuracy, num(o->evals[i].step));
         if (strlen(one) + strlen(list) > room)
             break;
         snprintf(more, sizeof more, "%s%.*s", one, (int)(sizeof more - sizeof one), list);

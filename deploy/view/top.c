@@ -40,7 +40,7 @@ static const char *spark(const struct pl_top_draft *d, const double *list, size_
     text[0] = '\0';
     for (size_t i = from; i < n; i++) {
         const double at = most > least ? (list[i] - least) / (most - least) : 0.5;
-        const int level = (int)fmin(7.0, fmax(0.0, floor(8.0 * at)));
+        const int level = isfinite(at) ? (int)fmin(7.0, fmax(0.0, floor(8.0 * at))) : 0;
 
         strcat(text, !isfinite(list[i]) ? " " : (d->view->utf8 ? blocks : plain)[level]);
     }
@@ -100,12 +100,23 @@ static void add_bar(struct pl_top_draft *d)
     pl_top_add(d, PL_TOP_PLAIN, "[%s] %3.0f %%%s", bar, 100.0 * done, tail);
 }
 
+/* "-" for a figure that the step does not have: its rewards were lost, or it had no task that is
+ * right or wrong. */
+static const char *figure(char text[PL_TOP_CELL], int decimals, double value)
+{
+    if (isfinite(value))
+        snprintf(text, PL_TOP_CELL, "%.*f", decimals, value);
+    else
+        snprintf(text, PL_TOP_CELL, "-");
+    return text;
+}
+
 static void add_sparks(struct pl_top_draft *d)
 {
     const struct pl_survey *s = &d->top->o.survey;
     const size_t n = s->recent_count, fixed = strlen("reward   1234.56   accuracy   0.123");
     const size_t cells = d->columns > fixed + 8 ? (d->columns - fixed) / 2 : 4;
-    char reward[PL_TOP_BYTES], accuracy[PL_TOP_BYTES];
+    char reward[PL_TOP_BYTES], accuracy[PL_TOP_BYTES], paid[PL_TOP_CELL], right[PL_TOP_CELL];
 
     if (n == 0) {
         pl_top_add(d, PL_TOP_DIM, "no step is done yet");
@@ -113,8 +124,8 @@ static void add_sparks(struct pl_top_draft *d)
     }
     spark(d, s->reward, n, cells, reward);
     spark(d, s->accuracy, n, cells, accuracy);
-    pl_top_add(d, PL_TOP_PLAIN, "reward %s %.2f   accuracy %s %.3f", reward, s->reward[n - 1],
-               accuracy, s->accuracy[n - 1]);
+    pl_top_add(d, PL_TOP_PLAIN, "reward %s %s   accuracy %s %s", reward,
+               figure(paid, 2, s->reward[n - 1]), accuracy, figure(right, 3, s->accuracy[n - 1]));
 }
 
 /* A sentence in as many lines as it takes, two at most. */

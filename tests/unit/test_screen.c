@@ -127,6 +127,27 @@ static void all_of_it_on_80_by_24(void **state)
     end_run();
 }
 
+static void a_figure_that_is_not_known_is_a_dash(void **state)
+{
+    struct pl_screen_text t;
+    char text[8192];
+
+    (void)state;
+    make_run();
+    evals[0].accuracy = evals[39].accuracy = NAN;
+    pl_screen_compose(&o, 80, 24, &t);
+    joined(&t, text);
+    assert_non_null(
+        strstr(text, "\nevaluation  0.037 at 370  0.038 at 380  - at 390  best 0.500 at 70\n"));
+    for (size_t i = 0; i < 40; i++)
+        evals[i].accuracy = NAN;
+    pl_screen_compose(&o, 80, 24, &t);
+    joined(&t, text);
+    assert_non_null(strstr(text, "  - at 390\nwaited for:"));
+    assert_null(strstr(text, "nan"));
+    end_run();
+}
+
 static void before_anything_is_known(void **state)
 {
     struct pl_screen_text t;
@@ -380,6 +401,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_of_it_on_80_by_24),
+        cmocka_unit_test(a_figure_that_is_not_known_is_a_dash),
         cmocka_unit_test(before_anything_is_known),
         cmocka_unit_test(it_fits_any_terminal),
         cmocka_unit_test(it_is_drawn_in_place_below_what_is_said),

@@ -230,6 +230,16 @@ static void redis_is_away(void **state)
     assert_int_equal(screen.count, 24);
 }
 
+static void a_step_without_rewards_has_a_dash(void **state)
+{
+    (void)state;
+    make_run();
+    top.o.survey.reward[3] = top.o.survey.accuracy[3] = NAN;
+    composed(&(struct pl_top_view){.columns = 80, .rows = 24});
+    assert_says("reward _#   -   accuracy ===  -\n");
+    assert_false(says("nan"));
+}
+
 static void nobody_is_there_yet(void **state)
 {
     (void)state;
@@ -384,6 +394,7 @@ int main(void)
         cmocka_unit_test(more_columns_where_there_is_room),
         cmocka_unit_test(what_is_set_is_warned_of),
         cmocka_unit_test(redis_is_away),
+        cmocka_unit_test(a_step_without_rewards_has_a_dash),
         cmocka_unit_test(nobody_is_there_yet),
         cmocka_unit_test(many_workers_scroll),
         cmocka_unit_test(the_filter_is_of_workers_and_events),
