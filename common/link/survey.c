@@ -163,6 +163,7 @@ static void read_run(struct pl_survey *v, const redisReply *run, const redisRepl
     pl_reply_text(v->run_id, sizeof v->run_id, field(run, "run_id"));
     pl_reply_text(v->why, sizeof v->why, field(run, "why"));
     v->life = count(run, "life");
+    pl_reply_text(v->build, sizeof v->build, field(run, "build"));
     v->step = count(run, "step");
     v->insecure = strcmp(field(run, "insecure"), "yes") == 0;
     v->version = count(policy, "version");

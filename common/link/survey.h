@@ -101,6 +101,7 @@ struct pl_survey {
     double step_s;    /* from one recent step to the next, by the clock of Redis; NaN: not known */
     char run_id[65];  /* of the folder whose run it is; "": none is said */
     uint64_t life;
+    char build[48];                    /* the learner's, as it noted it; "": it did not */
     char why[512];                     /* as the learner noted it last */
     bool learner;                      /* one is at work: its claim is there */
     struct pl_survey_learner presence; /* with it */

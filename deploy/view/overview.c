@@ -257,6 +257,19 @@ void pl_overview_leases(const struct pl_overview *overview, enum pl_queue queue,
     }
 }
 
+const struct pl_history_eval *pl_overview_best(const struct pl_overview *overview)
+{
+    const struct pl_history_eval *best = NULL;
+
+    for (size_t i = 0; i < overview->eval_count; i++) {
+        const struct pl_history_eval *eval = &overview->evals[i];
+
+        if (isfinite(eval->accuracy) && (!best || eval->accuracy > best->accuracy))
+            best = eval;
+    }
+    return best;
+}
+
 double pl_overview_beat_s(const struct pl_overview *overview, const struct pl_survey_worker *worker)
 {
     const double age = 3.0 * (double)overview->lease_s - worker->left_s;
@@ -505,6 +518,28 @@ static void warn_of_workers(struct pl_overview *o)
              first, silent > 1 ? ", ..." : "");
 }
 
+/* Roles agree on what they depend on before they take work; two builds may agree, and be what a
+ * difference between workers comes from all the same. */
+static void warn_of_builds(struct pl_overview *o)
+{
+    const struct pl_survey *s = &o->survey;
+    const struct pl_survey_worker *first = NULL;
+    size_t others = 0;
+
+    for (size_t i = 0; i < s->worker_count; i++) {
+        const struct pl_survey_worker *w = &s->workers[i];
+
+        if (!s->build[0] || !w->build[0] || is_silent(o, w) || strcmp(w->build, s->build) == 0)
+            continue;
+        if (others++ == 0)
+            first = w;
+    }
+    if (first)
+        warn(o, "%zu worker%s of another build than the learner, which is '%s': %s is '%s'%s",
+             others, others == 1 ? " is" : "s are", s->build, first->name, first->build,
+             others > 1 ? ", ..." : "");
+}
+
 static void warn_of_groups(struct pl_overview *o)
 {
     const struct pl_survey *s = &o->survey;
@@ -548,6 +583,7 @@ static void warn_all(struct pl_overview *o)
     if (o->finished)
         return;
     warn_of_workers(o);
+    warn_of_builds(o);
     warn_of_groups(o);
 }
 

@@ -104,6 +104,9 @@ void pl_overview_phase(const struct pl_overview *overview, char *text, size_t si
 void pl_overview_leases(const struct pl_overview *overview, enum pl_queue queue,
                         double *ret_oldest_s, double *ret_silent_s);
 
+/* The evaluation with the highest accuracy, the first of equals; NULL: none has one. */
+const struct pl_history_eval *pl_overview_best(const struct pl_overview *overview);
+
 /* Seconds since a worker's last heartbeat. */
 double pl_overview_beat_s(const struct pl_overview *overview,
                           const struct pl_survey_worker *worker);

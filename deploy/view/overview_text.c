@@ -10,7 +10,7 @@
 
 enum { CELL = 96, COLUMNS_MAX = 8 };
 
-/* " 0.43", or " -" where there is none. */
+/* "  reward 0.43", or nothing where it is not known. */
 static int put_number(struct pl_buf *buf, const char *name, int decimals, double value)
 {
     return isfinite(value) ? pl_buf_printf(buf, "  %s %.*f", name, decimals, value) : PL_OK;
@@ -33,6 +33,8 @@ static int print_head(const struct pl_overview *o, const struct pl_style *style,
         rc = pl_buf_printf(buf, ", ETA %s", pl_human_seconds(eta, o->eta_s));
     if (rc == PL_OK && o->moving && isfinite(o->tokens_per_s))
         rc = pl_buf_printf(buf, ", %s tok/s", pl_human_count(tokens, o->tokens_per_s));
+    if (rc == PL_OK && o->redis && o->survey.life > 1)
+        rc = pl_buf_printf(buf, ", life %llu", (unsigned long long)o->survey.life);
     return rc == PL_OK ? pl_buf_puts(buf, "\n") : rc;
 }
 
@@ -65,9 +67,8 @@ static int print_evals(const struct pl_overview *o, struct pl_buf *buf)
 
     if (o->eval_count == 0)
         return PL_OK;
-    last = best = &o->evals[o->eval_count - 1];
-    for (size_t i = 0; i < o->eval_count; i++)
-        best = o->evals[i].accuracy > best->accuracy ? &o->evals[i] : best;
+    last = &o->evals[o->eval_count - 1];
+    best = pl_overview_best(o);
     rc = pl_buf_printf(buf, "evaluation  after step %llu", (unsigned long long)last->step);
     if (rc == PL_OK)
         rc = put_number(buf, "accuracy", 3, last->accuracy);
@@ -75,7 +76,7 @@ static int print_evals(const struct pl_overview *o, struct pl_buf *buf)
         rc = put_number(buf, "format", 3, last->format);
     if (rc == PL_OK)
         rc = put_number(buf, "ttfa", 3, last->ttfa);
-    if (rc == PL_OK && best != last)
+    if (rc == PL_OK && best && best->accuracy != last->accuracy)
         rc = pl_buf_printf(buf, "  (best %.3f, after step %llu)", best->accuracy,
                            (unsigned long long)best->step);
     return rc == PL_OK ? pl_buf_puts(buf, "\n") : rc;
@@ -320,16 +321,17 @@ static json_t *worker_json(const struct pl_overview *o, const struct pl_survey_w
 {
     const uint64_t newest = o->survey.version;
 
-    return json_pack(
-        "{s:s, s:s, s:f, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s}", "worker", w->name,
-        "role", w->role, "last_beat_s", pl_overview_beat_s(o, w), "version",
-        w->version ? count(w->version) : json_null(), "lag",
-        w->version ? count(newest > w->version ? newest - w->version : 0) : json_null(), "groups",
-        count(w->groups), "tokens_per_s", real(w->tokens_per_s), "host", w->host, "pid",
-        w->pid ? count(w->pid) : json_null(), "rss_bytes",
-        w->rss_bytes ? count(w->rss_bytes) : json_null(), "up_s",
-        w->since_s > 0.0 ? real(fmax(0.0, o->survey.now_s - w->since_s)) : json_null(), "restarts",
-        w->restarts < 0 ? json_null() : json_integer(w->restarts), "http", w->http);
+    return json_pack("{s:s, s:s, s:f, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:s}",
+                     "worker", w->name, "role", w->role, "last_beat_s", pl_overview_beat_s(o, w),
+                     "version", w->version ? count(w->version) : json_null(), "lag",
+                     w->version ? count(newest > w->version ? newest - w->version : 0)
+                                : json_null(),
+                     "groups", count(w->groups), "tokens_per_s", real(w->tokens_per_s), "host",
+                     w->host, "pid", w->pid ? count(w->pid) : json_null(), "rss_bytes",
+                     w->rss_bytes ? count(w->rss_bytes) : json_null(), "up_s",
+                     w->since_s > 0.0 ? real(fmax(0.0, o->survey.now_s - w->since_s)) : json_null(),
+                     "restarts", w->restarts < 0 ? json_null() : json_integer(w->restarts), "http",
+                     w->http, "build", w->build);
 }
 
 static json_t *learner_json(const struct pl_survey *s)
@@ -364,17 +366,17 @@ static json_t *survey_json(const struct pl_overview *o)
     for (size_t i = 0; i < s->parked_count; i++)
         json_array_append_new(parked, json_string(s->parked[i].group));
     return json_pack(
-        "{s:s, s:b, s:o, s:s, s:o, s:o, s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-        "s:o}, s:o, s:o, s:o, s:o, s:o, s:o}",
+        "{s:s, s:b, s:o, s:s, s:o, s:s, s:o, s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+        "s:o, s:o}, s:o, s:o, s:o, s:o, s:o, s:o}",
         "state", s->state, "learner_connected", (int)s->learner, "learner", learner_json(s),
-        "run_id", s->run_id, "life", count(s->life), "version", count(s->version), "groups", "fed",
-        count(l->fed), "trained", count(l->trained), "dropped", count(l->dropped),
-        "prompts_waiting", count(l->queued), "prompts_leased", count(l->leased), "rollouts_waiting",
-        count(l->rolled), "rollouts_leased", count(l->scoring), "scored", count(l->scored),
-        "ready_batches", count(l->ready), "dead", count(l->dead), "parked", count(l->parked),
-        "astray", s->ledger_exact ? json_integer(s->astray) : json_null(), "parked", parked,
-        "dropped_because", reasons, "quarantined", barred, "batches", batches, "leases", holders,
-        "workers", workers);
+        "run_id", s->run_id, "life", count(s->life), "build", s->build, "version",
+        count(s->version), "groups", "fed", count(l->fed), "trained", count(l->trained), "dropped",
+        count(l->dropped), "prompts_waiting", count(l->queued), "prompts_leased", count(l->leased),
+        "rollouts_waiting", count(l->rolled), "rollouts_leased", count(l->scoring), "scored",
+        count(l->scored), "ready_batches", count(l->ready), "dead", count(l->dead), "parked",
+        count(l->parked), "astray", s->ledger_exact ? json_integer(s->astray) : json_null(),
+        "parked", parked, "dropped_because", reasons, "quarantined", barred, "batches", batches,
+        "leases", holders, "workers", workers);
 }
 
 static json_t *evals_json(const struct pl_overview *o)

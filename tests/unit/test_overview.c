@@ -224,6 +224,62 @@ static void text_for_people(void **state)
     pl_buf_release(&buf);
 }
 
+static void an_evaluation_without_an_accuracy_is_not_the_best(void **state)
+{
+    static struct pl_history_eval evals[3] = {
+        {10, NAN, NAN, NAN}, {20, 0.5, 0.9, NAN}, {30, NAN, 0.8, NAN}};
+    struct pl_buf buf;
+
+    (void)state;
+    pl_buf_init(&buf, 65536);
+    at_work(0.4);
+    o.evals = evals;
+    o.eval_count = 3;
+    assert_ptr_equal(pl_overview_best(&o), &evals[1]);
+    printed(&buf);
+    holds(&buf, "\nevaluation  after step 30  format 0.800  (best 0.500, after step 20)\n");
+    assert_null(strstr(buf.data, "nan"));
+    o.eval_count = 1;
+    assert_null(pl_overview_best(&o));
+    printed(&buf);
+    holds(&buf, "\nevaluation  after step 10\n");
+    pl_buf_release(&buf);
+}
+
+/* What everybody has alike is of no interest, and scripts get it all the same. */
+static void builds_and_lives_are_told_where_they_matter(void **state)
+{
+    struct pl_buf buf;
+    json_t *json, *run;
+
+    (void)state;
+    pl_buf_init(&buf, 65536);
+    at_work(0.4);
+    o.survey.life = 1;
+    snprintf(o.survey.build, sizeof o.survey.build, "0.1.0 aaaa");
+    snprintf(workers[0].build, sizeof workers[0].build, "0.1.0 aaaa");
+    printed(&buf);
+    assert_null(strstr(buf.data, "life"));
+    assert_null(strstr(buf.data, "build"));
+
+    o.survey.life = 3;
+    snprintf(workers[0].build, sizeof workers[0].build, "0.1.0 bbbb");
+    printed(&buf);
+    holds(&buf, "demo: running, step 40 of 100, 0.75s a step, ETA 45s, 800 tok/s, life 3\n");
+    holds(&buf, "warning: 1 worker is of another build than the learner, which is '0.1.0 aaaa': "
+                "actor-1 is '0.1.0 bbbb'\n");
+
+    json = pl_overview_json(&o);
+    run = json_object_get(json, "redis");
+    assert_int_equal(json_integer_value(json_object_get(run, "life")), 3);
+    assert_string_equal(json_string_value(json_object_get(run, "build")), "0.1.0 aaaa");
+    assert_string_equal(json_string_value(json_object_get(
+                            json_array_get(json_object_get(run, "workers"), 0), "build")),
+                        "0.1.0 bbbb");
+    json_decref(json);
+    pl_buf_release(&buf);
+}
+
 static void json_for_scripts(void **state)
 {
     json_t *json, *run;
@@ -344,6 +400,8 @@ int main(void)
         cmocka_unit_test(redis_and_the_disk_are_named),
         cmocka_unit_test(pace_and_rate_are_the_best_there_is),
         cmocka_unit_test(text_for_people),
+        cmocka_unit_test(an_evaluation_without_an_accuracy_is_not_the_best),
+        cmocka_unit_test(builds_and_lives_are_told_where_they_matter),
         cmocka_unit_test(json_for_scripts),
         cmocka_unit_test(a_history_is_followed),
         cmocka_unit_test(old_lines_are_forgotten),
