@@ -3,6 +3,7 @@
 # gives each at most 1.5 for how much it is exposed. Usage: test_units.sh SOURCE BUILD
 set -u
 source=$(readlink -f "$1")/deploy/systemd
+plait=$(readlink -f "$2")/deploy/plait
 built=$(readlink -f "$2")/deploy/systemd
 . "$(dirname "$(readlink -f "$0")")/check.sh"
 
@@ -38,6 +39,27 @@ clean
 for unit in $units; do
     expect 0 systemd-analyze security --offline=true --threshold=15 "$unit"
     grep -h Overall out
+done
+
+# What is stopped has longer than it may take by the settings, whose defaults plait prints.
+printf 'run.dir: d\nmodel.path: m\ndata.train_files: [t]\n' >defaults.yaml
+expect 0 "$plait" up defaults.yaml --dry-run
+cp out settings
+# longer UNIT SETTING
+longer() {
+    checks=$((checks + 1))
+    given=$(sed -n 's/^TimeoutStopSec=\([0-9]*\)$/\1/p' "$1")
+    needed=$(sed -n "s/^ *$2: *\"*\([0-9]*\)\"* *\(#.*\)*\$/\1/p" settings)
+    [ -n "$given" ] && [ -n "$needed" ] && [ "$given" -gt "$needed" ] ||
+        wrong "$1: TimeoutStopSec is '$given', $2 '$needed'"
+}
+longer plait-learner.service workers.learner_drain_s
+longer plait-actor@.service workers.drain_s
+longer plait-actor@.service link.lease_s
+longer plait-rewarder@.service link.lease_s
+# A wrong configuration stays wrong: status 2 (README.md, "Exit status").
+for unit in plait-*.service; do
+    has "$unit" 'RestartPreventExitStatus=2'
 done
 
 mkdir plait-.service.d

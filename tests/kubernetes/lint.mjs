@@ -16,6 +16,9 @@ import {
 
 const VOLUMES = ['configMap', 'secret', 'emptyDir', 'persistentVolumeClaim', 'projected'];
 const LABELS = ['name', 'instance', 'component', 'part-of', 'managed-by'];
+// What the programs take where a manifest says nothing (settings.mjs compares them with the programs).
+export const DEFAULTS = {'link.lease_s': 60, 'workers.drain_s': 60, 'workers.learner_drain_s': 240};
+const DRAINS = {actor: 'workers.drain_s', learner: 'workers.learner_drain_s'};
 const LEASED = ['learner', 'actor', 'rewarder']; // what SIGTERM makes finish or hand back a lease
 
 // ---- pods ----
@@ -75,13 +78,20 @@ export const rules = {
         }
     },
 
-    // SIGKILL must not come before what is leased was finished or handed back.
+    // SIGKILL must not come before what is leased was finished or handed back, nor before a drain is over.
     *grace(objects) {
-        const lease = setting(runSettings(objects), 'link.lease_s') ?? 60;
+        const settings = runSettings(objects);
+        const value = (name) => setting(settings, name) ?? DEFAULTS[name];
+        const lease = value('link.lease_s');
         for (const {owner, spec, labels} of workloads(objects)) {
             const grace = spec.terminationGracePeriodSeconds ?? 30;
-            if (LEASED.includes(labels['app.kubernetes.io/component']) && grace < lease) {
+            const role = labels['app.kubernetes.io/component'];
+            const drain = DRAINS[role];
+            if (LEASED.includes(role) && grace < lease) {
                 yield `${title(owner)}: terminationGracePeriodSeconds is ${grace}, link.lease_s ${lease}`;
+            }
+            if (drain && grace <= value(drain)) {
+                yield `${title(owner)}: terminationGracePeriodSeconds is ${grace}, ${drain} ${value(drain)}`;
             }
         }
     },

@@ -6,7 +6,8 @@ import {spawnSync} from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import yaml from 'js-yaml';
-import {containers, environment, read, title, workloads} from './objects.mjs';
+import {DEFAULTS} from './lint.mjs';
+import {containers, environment, read, setting, title, workloads} from './objects.mjs';
 
 const [plait, folder, ...files] = process.argv.slice(2);
 const variable = (name) => `PLAIT_${name.replace(/[^A-Za-z0-9]/g, '_').toUpperCase()}`;
@@ -42,6 +43,12 @@ for (const file of files) {
             const taken = new Map(
                 Object.entries(yaml.load(run.stdout)).map(([name, value]) => [variable(name), value]),
             );
+            const settings = yaml.load(map.data['run.yaml']);
+            for (const [name, value] of Object.entries(DEFAULTS)) {
+                const given = env[variable(name)] ?? setting(settings, name) ?? value;
+                const is = taken.get(variable(name));
+                if (is !== undefined && !same(is, given)) bad(`${where}: ${name} is '${is}', and lint.mjs takes it for '${given}'`);
+            }
             for (const [name, value] of Object.entries(env).filter(([name]) => name.startsWith('PLAIT_'))) {
                 count++;
                 if (!taken.has(name)) bad(`${where}: ${name} is no setting`);
