@@ -243,7 +243,8 @@ int pl_report_train(struct pl_metrics *metrics, struct pl_queues *stream,
     struct pl_tally view = {0};
     struct pl_spread adv = {0}, prompt = {0};
     double generate_s = 0.0, slowest_s = 0.0;
-    int rc;
+    struct pl_error met = {0};
+    int rc, asked;
 
     for (size_t i = 0; i < r->samples; i++)
         pl_tally_add(&view, r->list[i], r->scores[i], r->gate);
@@ -272,10 +273,8 @@ int pl_report_train(struct pl_metrics *metrics, struct pl_queues *stream,
     put_off_policy(&line, step);
     put_audit(&line, step);
     real(&line, "training/dropped_groups", (double)step->dropped);
-    rc = put_unverified(&line, stream, err);
-    if (rc < 0)
-        return rc;
-    real(&line, "timing_s/gen", generate_s); /* summed over groups, many at once */
+    asked = put_unverified(&line, stream, &met); /* without an answer the line is written as well */
+    real(&line, "timing_s/gen", generate_s);     /* summed over groups, many at once */
     real(&line, "timing_s/gen_slowest", slowest_s);
     real(&line, "timing_s/wait", step->wait_s);
     real(&line, "timing_s/ref", step->update->reference_s);
@@ -285,7 +284,8 @@ int pl_report_train(struct pl_metrics *metrics, struct pl_queues *stream,
     real(&line, "timing_s/step", step->step_s);
     real(&line, "perf/total_num_tokens", (double)r->tokens);
     real(&line, "perf/throughput", step->step_s > 0.0 ? (double)r->tokens / step->step_s : 0.0);
-    return finish(&line, stream, err);
+    rc = finish(&line, stream, err);
+    return rc == PL_OK && asked < 0 ? pl_fail(err, asked, "%s", met.text) : rc;
 }
 
 /* ---- evaluation ---- */
