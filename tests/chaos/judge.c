@@ -183,13 +183,11 @@ static void judge_ledger(struct pl_judge *j, struct pl_nemesis *n)
 {
     long long l[LEDGER_COUNTS] = {0};
     const bool there = read_ledger(n->cluster, l), now = there && balances(l);
-    const bool good = now && j->unbalanced == 0;
+    /* What goes with a key that is lost, or comes with one that is forged, is missing until the
+     * learner sees it; in the end it is not. */
+    const bool good = now && (j->unbalanced == 0 || n->plan->unbalanced);
 
-    /* What goes with a key that is lost, or comes with one that is forged, nobody can count. */
-    pl_judge_add(j, "ledger",
-                 good                           ? PL_FOUND_GOOD
-                 : n->plan->unbalanced && there ? PL_FOUND_SKIPPED
-                                                : PL_FOUND_BAD,
+    pl_judge_add(j, "ledger", good ? PL_FOUND_GOOD : PL_FOUND_BAD,
                  "fed %lld, trained %lld, dropped %lld, scored %lld, prompts %lld, rollouts %lld; "
                  "%llu of %llu looks unbalanced",
                  l[0], l[1], l[2], l[3], l[4], l[6], (unsigned long long)j->unbalanced,

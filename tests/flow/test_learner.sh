@@ -223,8 +223,21 @@ ok 'it is not the best' sh -c "! grep -q '\"step\": 0' lacking/run/best/evaluati
 start told trainer.total_training_steps=100000 trainer.save_freq=100000
 all
 within 'some steps are done' step_is 5
+# What Redis loses is in the ledger soon, though no batch is waited for and no checkpoint is due; what
+# nobody of the run has written is gone when it ends.
+say HINCRBY "$run:ledger" fed 7 >ledger
+within 'seven groups that are nowhere are called lost' grep -q \
+    'ledger event=reconciled batches=[0-9]* lost=7 ' told/learner.log
+entry=$(say XADD "$run:ready" '*' batch 0)
+say HSET "$run:scored:x" 0 y >scored
 kill -STOP $actor_pid
 kill -TERM $learner_pid
+within 'the learner has ended' sh -c "! kill -0 $learner_pid"
+ok 'no batch is left that the run does not have' test "$(say EXISTS "$run:scored:x")" = 0
+ok 'nor an entry of ready' test "$(say XRANGE "$run:ready" "$entry" "$entry")" = ''
+# shellcheck disable=SC2046 # words
+set -- $(say FCALL plait1_ledger 1 "$run:")
+ok "the ledger balances: $*" test "$1" -eq $(($2 + $3 + $4 + $5 + $7 + ${11}))
 over 0
 last=$(sed -n 's/.*"training\/global_step": \([0-9]*\),.*pg_loss.*/\1/p' told/run/metrics.jsonl | tail -n 1)
 ok 'the checkpoint is of the last step' grep -qx "global_step_$last" told/run/checkpoints/latest
