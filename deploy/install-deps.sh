@@ -7,7 +7,7 @@ libpcre2-dev libutf8proc-dev libprotobuf-c-dev protobuf-c-compiler libhiredis-de
 libmicrohttpd-dev libsodium-dev libzstd-dev libxxhash-dev libssl-dev libyaml-dev libncurses-dev
 redis-server"
 test="procps libcmocka-dev clang clang-format libclang-rt-14-dev libomp-14-dev git libxml2-utils
-openssl spin"
+openssl shellcheck spin"
 full="systemd-container dbus buildah bubblewrap ca-certificates iproute2 nftables prometheus openssl"
 # Needed as commands, whoever packaged them: Debian's npm does not go with another nodejs.
 test_commands="nodejs:node npm:npm"
