@@ -129,10 +129,10 @@ dashboard=$source/deploy/grafana/plait.json
 sed -n 's/^ *"expr": "\(.*\)",$/\1/p' "$dashboard" | sed 's/\\"/"/g' >queries
 ok 'there are queries' test "$(wc -l <queries)" -gt 50
 ok 'each is read' test "$(wc -l <queries)" -eq "$(grep -c '"expr"' "$dashboard")"
-# Without an answer by right: there is no critic in grpo. One that depends on when one asks: of random
-# weights there is a step in which some sample has an answer, or there is none.
+# Without an answer by right: there is no critic in grpo. Those that depend on when one asks: of random
+# weights there is a step in which some sample has an answer, or a right one, or there is none.
 echo 'max(plait_value_loss{run="tiny"})' >empty
-echo 'max(plait_ttfa_tokens{run="tiny"})' >either
+printf 'max(%s{run="tiny"})\n' plait_ttfa_tokens plait_ttfa_right_tokens >either
 sed 's/\$run/tiny/g; s/\$__rate_interval/15s/g' queries >asked
 while IFS= read -r expr; do
     checks=$((checks + 1))
@@ -159,7 +159,8 @@ for at in $(grep -o '127.0.0.1:[0-9]*' plait/tiny.yaml); do
     "$get" "$at" /metrics
 done >shown
 sed -n 's/^# TYPE \([^ ]*\) .*/\1/p' shown | sort -u >exported
-printf '%s\n' plait_value_loss plait_ttfa_tokens >>exported
+names empty >>exported
+names either >>exported
 sed 's/^ *expr: *//' alerts.yaml | grep -v -e summary: -e runbook: >rules
 cat queries rules >uses
 for name in $(names uses); do
@@ -170,7 +171,9 @@ ok 'names are found' test "$(names uses | wc -l)" -gt 40
 # ---- the alerts ----
 
 "$get" "127.0.0.1:$port" /api/v1/rules >rules.json
-ok 'ten rules are evaluated' test "$(grep -o '"health":"ok"' rules.json | wc -l)" -eq 10
+ok 'each rule is evaluated' test "$(grep -o '"health":"ok"' rules.json | wc -l)" -eq \
+    "$(grep -c -- '- alert:' alerts.yaml)"
+ok 'there are rules' test "$(grep -c -- '- alert:' alerts.yaml)" -ge 10
 query 'ALERTS{alertstate="firing"}'
 silent said
 kill -9 $killed
