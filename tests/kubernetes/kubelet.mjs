@@ -49,13 +49,20 @@ export class Cluster {
 
     // A network namespace with an address; without labels no policy is made for it.
     wire(name, address) {
-        const link = `v${address.split('.')[3]}`;
+        const link = linkOf(address);
         run('ip', 'netns', 'add', name);
         run('ip', 'link', 'add', link, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name);
         run('ip', 'link', 'set', link, 'master', 'pods', 'up');
         run('ip', '-n', name, 'addr', 'add', `${address}/24`, 'dev', 'eth0');
         run('ip', '-n', name, 'link', 'set', 'eth0', 'up');
         run('ip', '-n', name, 'link', 'set', 'lo', 'up');
+    }
+
+    // A namespace is taken apart some time after it was deleted, and until then this end of its link is
+    // there: under the name that the next one needs.
+    unwire(name, address) {
+        run('ip', 'link', 'delete', linkOf(address));
+        run('ip', 'netns', 'delete', name);
     }
 
     // What services are called, for /etc/hosts: addresses of the pods behind them, there or to come.
@@ -142,6 +149,10 @@ export class Cluster {
     }
 }
 
+function linkOf(address) {
+    return `v${address.split('.')[3]}`;
+}
+
 function podName(owner, number) {
     return owner.kind === 'StatefulSet'
         ? `${owner.metadata.name}-${number}`
@@ -154,7 +165,7 @@ class Pod {
         this.address = cluster.address(name);
         this.folder = path.join(cluster.folder, name);
         fs.mkdirSync(this.folder, {recursive: true});
-        if (fs.existsSync(`/run/netns/${name}`)) run('ip', 'netns', 'delete', name); // of one before
+        if (fs.existsSync(`/run/netns/${name}`)) cluster.unwire(name, this.address); // of one before
         cluster.wire(name, this.address);
         this.log = path.join(cluster.folder, `${name}.log`);
     }
