@@ -457,6 +457,10 @@ int main(int argc, char **argv)
     struct bench *b = calloc(1, sizeof *b);
     int wrong = 0;
 
+    if (count == 0) {
+        fprintf(stderr, "Usage: hostile_answers [COUNT [FIRST SEED]]\n");
+        return 2;
+    }
     if (!b || !(b->text.bytes = malloc(TEXT_MAX + 512)) ||
         !(b->ends = malloc((TEXT_MAX + 512) * sizeof *b->ends)))
         return 1;
