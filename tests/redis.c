@@ -116,6 +116,19 @@ void pl_test_redis_say(const struct pl_test_redis *redis, const char *command)
     redisFree(c);
 }
 
+void pl_test_redis_field(const struct pl_test_redis *redis, const char *key, const char *name,
+                         const char *value)
+{
+    redisContext *c = dial(redis);
+    redisReply *reply;
+
+    assert_true(c && !c->err);
+    reply = redisCommand(c, "HSET %s %s %s", key, name, value);
+    assert_true(reply && reply->type != REDIS_REPLY_ERROR);
+    freeReplyObject(reply);
+    redisFree(c);
+}
+
 void pl_test_redis_set(const struct pl_test_redis *redis, const char *key, const char *value)
 {
     redisContext *c = dial(redis);

@@ -25,6 +25,10 @@ void pl_test_redis_end(struct pl_test_redis *redis);   /* and the folder goes */
 /* One command, words split at blanks, its answer dropped. */
 void pl_test_redis_say(const struct pl_test_redis *redis, const char *command);
 
+/* HSET, of bytes that no line of words can say: an empty name, blanks. */
+void pl_test_redis_field(const struct pl_test_redis *redis, const char *key, const char *name,
+                         const char *value);
+
 /* SET, of a value that holds blanks. */
 void pl_test_redis_set(const struct pl_test_redis *redis, const char *key, const char *value);
 

@@ -756,6 +756,90 @@ static void the_gate_follows_the_order_of_batches(void **state)
     pl_queues_close(s);
 }
 
+/* Batch 0 of two groups, of which 4 of 8 samples are right; its hash of that kind is at `ret_key`.
+ */
+static struct pl_queues *two_groups_are_in(const char *kind, char ret_key[64])
+{
+    struct pl_queues *s;
+
+    new_run();
+    s = worker("learner");
+    assert_true(feed(s, "0", 0, 2, "", 0));
+    assert_true(feed(s, "0", 1, 2, "", 0));
+    carry(s, 3);
+    carry(s, 1);
+    snprintf(ret_key, 64, "plait:{%s}:%s:0", run_name, kind);
+    return s;
+}
+
+/* The batch is as it was handed over, at once or after it was counted again (which its feeder, who
+ * knows what came before it, has a part in). */
+static void both_groups_are_taken(struct pl_queues *s, const char *name, const char *value)
+{
+    struct pl_ready ready = {0};
+    int rc = PL_ENOENT;
+
+    for (int i = 0; i < 3 && rc == PL_ENOENT; i++) {
+        assert_false(feed(s, "0", 0, 2, "", 0));
+        assert_false(feed(s, "0", 1, 2, "", 0));
+        rc = take(s, "0", &ready);
+    }
+    if (rc != PL_OK)
+        fail_msg("'%s' is '%s': %d", name, value, rc);
+    if (ready.count != 2 || ready.dropped != 0 || !ready.gate || !(ready.accuracy >= 0.5) ||
+        !(ready.accuracy <= 0.5) || !(ready.previous >= 0) || !(ready.previous <= 0))
+        fail_msg("'%s' is '%s': %zu groups, %zu dropped, gate %d, accuracy %g, previous %g", name,
+                 value, ready.count, ready.dropped, ready.gate, ready.accuracy, ready.previous);
+    for (uint32_t i = 0; i < 2; i++)
+        if (ready.groups[i].index != i || ready.groups[i].pb_len != 6 ||
+            memcmp(ready.groups[i].pb, "scored", 6) != 0)
+            fail_msg("'%s' is '%s': group %u at %u", name, value, ready.groups[i].index, i);
+    pl_ready_release(&ready);
+}
+
+/* What actors may write (D22): no share of right answers, no number of groups. It reaches neither
+ * the gate nor a checkpoint. */
+static void what_is_no_number_in_a_batch_is_counted_again(void **state)
+{
+    static const char *const names[] = {"accuracy", "previous", "dropped"};
+    static const char *const values[] = {"nan",  "-nan",    "inf", "-inf",  "infinity", "1e999",
+                                         "-0.5", "1.5",     "",    "0.5x",  "x",        "5",
+                                         "+",    "1e-400x", "0x",  "nan(1)"};
+    char key[64];
+
+    (void)state;
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++)
+        for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
+            struct pl_queues *s = two_groups_are_in("batch", key);
+
+            pl_test_redis_field(&redis, key, names[n], values[v]);
+            both_groups_are_taken(s, names[n], values[v]);
+            pl_queues_close(s);
+        }
+}
+
+/* The index of a group is written as we write it, or it is none. */
+static void what_is_no_index_of_a_group_is_nobodys(void **state)
+{
+    static const char *const names[] = {
+        "",    "00",  "01", "+0", " 1", "0 ", "-0",         "1x",         "0x1",
+        "1.0", "1e0", "x",  "-1", "2",  "77", "4294967296", "4294967297", "18446744073709551616"};
+    char key[64], groups[64];
+
+    (void)state;
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++)
+        for (int both = 0; both < 2; both++) { /* it may say that it is scored, too */
+            struct pl_queues *s = two_groups_are_in("scored", key);
+
+            snprintf(groups, sizeof groups, "plait:{%s}:groups:0", run_name);
+            pl_test_redis_field(&redis, key, names[n], "forged");
+            if (both)
+                pl_test_redis_field(&redis, groups, names[n], "scored");
+            both_groups_are_taken(s, "scored:0", names[n]);
+            pl_queues_close(s);
+        }
+}
+
 static void late_calls_for_a_retired_batch_change_nothing(void **state)
 {
     struct pl_queues *s, *slow;
@@ -1135,6 +1219,8 @@ int main(void)
         cmocka_unit_test(a_give_back_does_not_count),
         cmocka_unit_test(a_rollout_that_does_not_decode_is_buried),
         cmocka_unit_test(the_gate_follows_the_order_of_batches),
+        cmocka_unit_test(what_is_no_number_in_a_batch_is_counted_again),
+        cmocka_unit_test(what_is_no_index_of_a_group_is_nobodys),
         cmocka_unit_test(late_calls_for_a_retired_batch_change_nothing),
         cmocka_unit_test(a_batch_that_went_back_is_retired_with_what_is_left_of_it),
         cmocka_unit_test(what_waits_for_a_lost_batch_is_decided_by_the_feeder),

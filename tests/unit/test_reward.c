@@ -322,6 +322,15 @@ static void when_the_first_answer_comes(void **state)
         {&math, A("\\{\\}"), T A("2"), true, true, true}, /* right, though of points alone */
         {&math, A("()"), T A("2"), false, false, true},
     };
+    static const char *const empty[] = {
+        "",                                 /* nothing */
+        " \n\t",                            /* blanks */
+        "\xE2\x80\x8B",                     /* a zero-width space */
+        "\xC2\xA0\xE2\x80\xAE\xEF\xBB\xBF", /* no-break, right-to-left, byte order */
+        "\xE3\x85\xA4",
+        "\xE2\xA0\x80",
+        "\xC2\xAD", /* fillers of Hangul, Braille, hyphens */
+    };
     struct pl_reward_room *room = malloc(sizeof *room);
     const struct pl_reward_opts opts = PL_REWARD_DEFAULTS;
     const int32_t first = (int32_t)strlen(T "<answer>");
@@ -342,7 +351,16 @@ static void when_the_first_answer_comes(void **state)
             fail_msg("row %zu: first at %d, first right at %d", i, s.first_answer, s.first_right);
     }
     /* Of an empty one there is no form, and what comes behind it is not looked at. */
-    assert_int_equal(score(&opts, &task, T A("\xE2\x80\x8B") T FINAL, room).first_answer, -1);
+    for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
+        char text[512];
+        struct pl_score s;
+
+        snprintf(text, sizeof text, T A("%s") T FINAL, empty[i]);
+        s = score(&opts, &task, text, room);
+        if (s.first_answer != -1 || s.first_right != -1 || s.format_ok)
+            fail_msg("empty row %zu: first at %d, first right at %d", i, s.first_answer,
+                     s.first_right);
+    }
     assert_int_equal(score(&opts, &task, "x", room).first_right, -1);
     free(room);
 }

@@ -204,6 +204,46 @@ static void what_is_wrong_is_refused_by_name(void **state)
     refused(&g, "right steps is 4; at most 3");
 }
 
+/* Each number with a point in a message: NaN would pass every comparison that refuses. */
+static void what_is_no_finite_number_is_refused(void **state)
+{
+    static const float odd[] = {NAN, INFINITY, -INFINITY};
+    struct pl_rollout_group g = full(PL_STAGE_SCORED);
+    struct pl_score *score = &rollouts[0].score;
+    const struct {
+        float *at;
+        enum pl_stage stage; /* from which on it is in the message */
+        const char *says;
+    } rows[] = {
+        {&g.temperature, PL_STAGE_PROMPT, "sampling"},
+        {&g.top_p, PL_STAGE_PROMPT, "sampling"},
+        {&g.min_p, PL_STAGE_PROMPT, "sampling"},
+        {&g.generate_s, PL_STAGE_ROLLOUT, "it took"},
+        {&logprobs[0][0], PL_STAGE_ROLLOUT, "log-probability 0 of sample 0"},
+        {&logprobs[1][2], PL_STAGE_ROLLOUT, "log-probability 2 of sample 1"},
+        {&score->format, PL_STAGE_SCORED, "a reward of sample 0 is not a number"},
+        {&score->final, PL_STAGE_SCORED, "a reward of sample 0 is not a number"},
+        {&score->intermediate, PL_STAGE_SCORED, "a reward of sample 0 is not a number"},
+        {&score->extra, PL_STAGE_SCORED, "a reward of sample 0 is not a number"},
+        {&rollouts[1].score.format, PL_STAGE_SCORED, "a reward of sample 1 is not a number"},
+        {&segments[0].reward, PL_STAGE_SCORED, "segment 0 of sample 0"},
+        {&segments[1].charge, PL_STAGE_SCORED, "segment 1 of sample 0"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (size_t k = 0; k < sizeof odd / sizeof *odd; k++)
+            for (int stage = rows[i].stage; stage <= PL_STAGE_SCORED; stage++) {
+                const float was = *rows[i].at;
+
+                *rows[i].at = odd[k];
+                g.stage = (enum pl_stage)stage;
+                g.rollouts = stage == PL_STAGE_PROMPT ? NULL : rollouts;
+                refused(&g, rows[i].says);
+                *rows[i].at = was;
+            }
+}
+
 static void sizes_are_checked_before_anything_is_unpacked(void **state)
 {
     const struct pl_rollout_group g = full(PL_STAGE_SCORED);
@@ -273,6 +313,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_encoded_comes_back),
         cmocka_unit_test(what_is_wrong_is_refused_by_name),
+        cmocka_unit_test(what_is_no_finite_number_is_refused),
         cmocka_unit_test(sizes_are_checked_before_anything_is_unpacked),
         cmocka_unit_test(damaged_messages_do_no_harm),
     };

@@ -10,9 +10,24 @@
 #include "common/base/file.h"
 #include "learner/rundir.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
+
+/* What a server of files says in place of a lock; 0: the lock is taken. */
+static int no_lock;
+
+int __real_flock(int fd, int operation);
+int __wrap_flock(int fd, int operation);
+int __wrap_flock(int fd, int operation)
+{
+    if (no_lock == 0)
+        return __real_flock(fd, operation);
+    errno = no_lock;
+    return -1;
+}
 
 static char base[64], run[96];
 
@@ -167,6 +182,44 @@ static void one_process_at_a_time(void **state)
     pl_rundir_close(&dir);
 }
 
+/* Only where nobody could hold a lock is one done without, and that is told (D31). Any other error
+ * leaves open who else is there. */
+static void a_lock_that_fails_lets_nobody_in(void **state)
+{
+    static const struct {
+        int error;
+        bool unlocked;
+    } rows[] = {{ENOLCK, false}, {EIO, false},   {EINTR, false},     {EBADF, false},
+                {ESTALE, false}, {EPERM, false}, {EOPNOTSUPP, true}, {ENOSYS, true}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct pl_rundir dir = {.lock = -1};
+        struct pl_error err = {0};
+        int rc;
+
+        no_lock = rows[i].error;
+        rc = pl_rundir_open(run, true, &dir, &err);
+        no_lock = 0;
+        if (rows[i].unlocked != (rc == PL_OK))
+            fail_msg("%s: %d, %s", strerror(rows[i].error), rc, err.text);
+        if (rc == PL_OK) {
+            assert_true(dir.unlocked);
+        } else {
+            assert_int_equal(err.os, rows[i].error);
+            assert_non_null(strstr(err.text, "plait.lock"));
+            assert_non_null(strstr(err.text, "so that no other process works there"));
+            assert_null(dir.path);
+            assert_false(is_there("checkpoints"));
+        }
+        pl_rundir_close(&dir);
+        dir = open_run(true);
+        assert_false(dir.unlocked);
+        pl_rundir_close(&dir);
+        assert_int_equal(pl_dir_remove(run, NULL), PL_OK);
+    }
+}
+
 static void the_latest_is_the_one_written_last(void **state)
 {
     struct pl_rundir dir = open_run(false);
@@ -300,6 +353,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_run_begins_where_nothing_is, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(other_folders_are_left_alone, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(one_process_at_a_time, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_lock_that_fails_lets_nobody_in, make_folder,
+                                        remove_folder),
         cmocka_unit_test_setup_teardown(the_latest_is_the_one_written_last, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(a_checkpoint_counts_from_when_it_is_whole, make_folder,
