@@ -1,12 +1,14 @@
 #!/bin/sh
 # The learner where things go wrong around it: what it waits for and says, what it saves and when.
 # With the lease and the retries that users have.
-# Usage: test_learner.sh PLAIT LEARNER ACTOR REWARDER
+# Usage: test_learner.sh PLAIT LEARNER ACTOR REWARDER PARROT BOARD
 set -u
 plait=$(readlink -f "$1")
 learner=$(readlink -f "$2")
 actor=$(readlink -f "$3")
 rewarder=$(readlink -f "$4")
+parrot=$(readlink -f "$5")
+board=$(readlink -f "$6")
 . "$(dirname "$(readlink -f "$0")")/check.sh"
 trap 'end_all; rm -rf "$dir"' EXIT
 trap 'exit 143' TERM
@@ -218,6 +220,27 @@ ok 'it is no figure' sh -c "! grep '\"training/global_step\": 0,' lacking/run/me
 ok 'it is told' grep -q '"val-aux/missing_groups": 1[,}]' lacking/run/metrics.jsonl
 ok 'it is not the best' sh -c "! grep -q '\"step\": 0' lacking/run/best/evaluation.json"
 
+# ---- when the first answer comes, and the first right one (D28), in both places ----
+
+# Eight tokens with the end: an answer that is wrong begins at the third, one that is right at the
+# sixth.
+ok 'there is a model that says so' "$parrot" said 512 \
+    '1=<think>a</think>~<answer>~Zoey is a knave~</answer>~<think>b</think> <answer>~Zoey is a knight</answer>~<think>c</think><answer>(1) Zoey is a knight (2) Ben is a knave</answer>'
+for i in 1 2 3 4; do
+    echo "{\"id\": \"t$i\", \"question\": \"who is what? $i 1\", \"answer\": \"(1) Zoey is a knight (2) Ben is a knave\", \"verifier\": \"kk\", \"source\": \"kk\", \"steps\": [{\"answer\": \"Zoey is a knight\"}, {\"answer\": \"Ben is a knave\"}], \"meta\": {\"people\": 2}}"
+done >said.jsonl
+start first trainer.total_training_steps=1 model.path=said data.train_files=said.jsonl \
+    data.val_files=said.jsonl data.max_prompt_length=256
+all
+over 0
+"$board" first/run >points 2>board.err
+for figure in 'ttfa 0.25' 'ttfa_tokens 2' 'ttfa_right 0.625' 'ttfa_right_tokens 5'; do
+    has points "1 interleave/$figure"
+    # shellcheck disable=SC2086 # words
+    set -- $figure
+    ok "$figure in metrics.jsonl" grep -Eq "\"training/global_step\": 1,.*\"interleave/$1\": $2[,.}]" first/run/metrics.jsonl
+done
+
 # ---- the first signal saves the last finished step (D17) ----
 
 start told trainer.total_training_steps=100000 trainer.save_freq=100000
@@ -242,6 +265,29 @@ over 0
 last=$(sed -n 's/.*"training\/global_step": \([0-9]*\),.*pg_loss.*/\1/p' told/run/metrics.jsonl | tail -n 1)
 ok 'the checkpoint is of the last step' grep -qx "global_step_$last" told/run/checkpoints/latest
 lacks told/learner.log 'abandoned'
+
+# ---- a checkpoint by time (operations 1): early, and no bit is another ----
+
+old_enough() { # the learner has been there for two seconds, so that its first step finds one due
+    [ "$(ps -o etimes= -p $learner_pid)" -ge 2 ]
+}
+for seconds in 1 0; do
+    start "timed-$seconds" trainer.total_training_steps=24 trainer.save_freq=100000 \
+        trainer.save_seconds=$seconds
+    role learner
+    learner_pid=$pid
+    within 'it waits for actors' why 'no actor has a heartbeat'
+    within 'and has for long enough' old_enough
+    role actor actor-1
+    actor_pid=$pid
+    role rewarder rewarder-1
+    rewarder_pid=$pid
+    over 0
+    early=$(lines "$name/learner.log" 'saving event=early step=1 reason="trainer.save_seconds have gone by"')
+    ok "$name: $seconds early checkpoint of the first step" test "$early" -eq $seconds
+    ok "$name: it is written" test "$(lines "$name/learner.log" 'saved step=1 ')" -eq $seconds
+    same evals-1-100 "$name"
+done
 
 # ---- a password that is changed under it (operations 2); by time, too ----
 
