@@ -30,9 +30,9 @@ enum {
     PAUSE_MOST_S = 60, /* before another start */
     LIFE_S = 60,       /* a life that ends a row of deaths */
     REDIS_WAIT_S = 20,
-    STILL_S = 120, /* a learner in which nothing moves for so long hangs */
+    STILL_S = 120, /* a learner in which nothing moves for so long hangs, or (hangs_s()) earlier */
     REDIS_STILL_S = 20,
-    GRACE_S = 10, /* beyond workers.drain_s */
+    GRACE_S = 10, /* beyond workers.drain_s, and workers.learner_drain_s */
     IN_VAIN_S = 5,
     SAY_S = 5,      /* while something is waited for */
     STRANGER_S = 8, /* for a learner that nobody started, as far as one can see */
@@ -46,6 +46,14 @@ static double seconds(void)
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* However long a learner takes to stop, something moves in it: for how long nothing may. */
+static double hangs_s(const struct pl_run_conf *conf)
+{
+    const double asked_s = (double)conf->learner_drain_s + GRACE_S;
+
+    return asked_s < STILL_S ? asked_s : STILL_S;
 }
 
 static void nap(void)
@@ -443,7 +451,7 @@ static int wait_for_left(struct pl_crew *crew, struct pl_error *err)
             const bool learner = strcmp(c->program, "plait-learner") == 0;
 
             if (c->pid > 0 &&
-                (pl_process_still_s(&looks[i], c->pid) > STILL_S ||
+                (pl_process_still_s(&looks[i], c->pid) > hangs_s(crew->conf) ||
                  (!learner && seconds() - begun > (double)crew->conf->drain_s + GRACE_S)))
                 kill(c->pid, SIGKILL);
         }
@@ -701,7 +709,7 @@ static void end_workers(struct pl_crew *crew, bool in_vain, int *ret_status)
             if (m->pid <= 0)
                 continue;
             learner = learner || m->role == PL_CREW_LEARNER;
-            if (m->role == PL_CREW_LEARNER ? pl_process_still_s(&look, m->pid) > STILL_S
+            if (m->role == PL_CREW_LEARNER ? pl_process_still_s(&look, m->pid) > hangs_s(crew->conf)
                                            : alone_s > 0.0 && seconds() - alone_s > drain)
                 kill(m->pid, SIGKILL);
         }

@@ -168,6 +168,9 @@ static void check_role(struct asker *a)
     if (strcmp(info(a, "loading", text), "1") == 0)
         ADD(a, "redis.loading", WARN, "wait: it answers when it has read its file",
             "it is reading its data from the disk");
+    if (strcmp(info(a, "min_slaves_good_slaves", text), "0") == 0)
+        ADD(a, "redis.replicas", FAIL, "start its replicas, or CONFIG SET min-replicas-to-write 0",
+            "none that follows, where it must have some: it refuses hand-overs (NOREPLICAS)");
     if (strcmp(info(a, "cluster_enabled", text), "1") == 0)
         ADD(a, "redis.cluster", FAIL, "name a Redis without cluster-enabled",
             "cluster mode: a run ends when its keys move to another node");
@@ -182,6 +185,9 @@ static void check_file(struct asker *a)
 
     if (isnan(on))
         return;
+    if (strcmp(info(a, "rdb_last_bgsave_status", text), "err") == 0)
+        ADD(a, "redis.snapshot", FAIL, "make room on the disk of Redis",
+            "the last one could not be written: Redis refuses hand-overs until one is (MISCONF)");
     if (on < 1)
         ADD(a, "redis.appendonly", WARN, "appendonly yes (deploy/redis/redis.conf)",
             "no: when Redis dies the queues are gone, and are fed and made again");
@@ -463,8 +469,10 @@ static int reach(struct asker *a, const char *url, struct pl_error *err)
 
     if (rc == PL_OK)
         rc = pl_redis_create(&opts, &a->redis, err);
+    /* Not PING: one that loads, or cannot write its file, says an error to that and answers INFO.
+     */
     if (rc == PL_OK)
-        rc = ask(a, (const char *const[]){"PING", NULL}, &reply, err);
+        rc = ask(a, (const char *const[]){"CLIENT", "SETNAME", "plait-doctor", NULL}, &reply, err);
     if (rc == PL_OK)
         freeReplyObject(reply);
     return rc;

@@ -292,20 +292,87 @@ over left "$run" 0
 has left.log "the Redis that an earlier plait up left (process $left) is stopped first"
 ok 'the queues are not thrown away' grep -q noeviction run-left/policy
 
-# A Redis that others look after, and that takes no hand-overs: said at once.
-mkdir -p run-apart elsewhere
-redis-server --port 0 --dir "$dir/elsewhere" --unixsocket "$dir/elsewhere/redis.sock" \
-    --save '' >elsewhere.log 2>&1 &
-ours="$ours $!"
-until_ok 'it is up' redis-cli -s elsewhere/redis.sock PING
-redis-cli -s elsewhere/redis.sock REPLICAOF 127.0.0.1 1 >/dev/null
+# A Redis that others look after, and that takes no hand-overs or answers nothing: up, status and
+# doctor say so at once, and why.
 script apart learner <<'END'
 model 20
 exit 0
 END
-begin apart link.redis="unix://$dir/elsewhere/redis.sock"
-over apart "$run" 0
-has apart.log 'warning: Redis is a replica that has lost its primary, which takes no hand-overs (READONLY)'
+elsewhere() { # elsewhere WORD...: it is started so
+    mkdir -p elsewhere
+    redis-server --port 0 --dir "$dir/elsewhere" --unixsocket "$dir/elsewhere/redis.sock" \
+        --save '' "$@" >elsewhere.log 2>&1 &
+    redis=$!
+    ours="$ours $redis"
+}
+at_redis() {
+    redis-cli -s elsewhere/redis.sock "$@"
+}
+answers_with() { # answers_with TEXT COMMAND...
+    text=$1
+    shift
+    at_redis "$@" 2>&1 | grep -q "$text"
+}
+# refuses CODE WORDS NAME FOUND: what up and status say of it, and the check of doctor that fails
+refuses() {
+    begin apart link.redis="unix://$dir/elsewhere/redis.sock"
+    over apart "$run" 0
+    has apart.log "warning: $2"
+    has apart.log "($1)"
+    rm -rf run-apart/model
+    cp run.yaml run-apart/config.yaml # which the learner would have written
+    "$plait" status run-apart link.redis="unix://$dir/elsewhere/redis.sock" >out 2>err
+    rm run-apart/config.yaml
+    has out "${2#Redis is waited for: }"
+    has out "($1)"
+    "$plait" doctor run.yaml run.dir="$dir/run-apart" \
+        link.redis="unix://$dir/elsewhere/redis.sock" >out 2>err
+    ok "doctor on $1: $3 $4" grep -q "^[a-z]*  *$3  .*$4" out
+    lacks out 'is Redis started'
+    kill -9 "$redis"
+    wait "$redis" 2>/dev/null
+    rm -rf elsewhere
+}
+elsewhere
+until_ok 'it is up' at_redis PING
+at_redis REPLICAOF 127.0.0.1 1 >/dev/null
+until_ok 'it refuses' answers_with READONLY SET a b
+refuses READONLY 'Redis is a replica that has lost its primary, which takes no hand-overs' \
+    redis.role 'a replica: it takes no hand-overs'
+elsewhere --replica-serve-stale-data no --replicaof 127.0.0.1 1
+until_ok 'it refuses' answers_with MASTERDOWN GET a
+refuses MASTERDOWN \
+    'Redis is waited for: Redis is a replica that has lost its primary, and answers nothing' \
+    redis.role 'a replica: it takes no hand-overs'
+elsewhere --min-replicas-to-write 1
+until_ok 'it refuses' answers_with NOREPLICAS SET a b
+refuses NOREPLICAS 'Redis has no replica that keeps up, and refuses hand-overs without one' \
+    redis.replicas 'it refuses hand-overs (NOREPLICAS)'
+elsewhere --save '3600 1'
+until_ok 'it is up' at_redis PING
+mkdir -p elsewhere/dump.rdb/full
+at_redis BGSAVE >/dev/null
+until_ok 'it refuses' answers_with MISCONF SET a b
+refuses MISCONF 'Redis could not write its file, and refuses hand-overs until it can' \
+    redis.snapshot 'Redis refuses hand-overs until one is (MISCONF)'
+elsewhere --maxmemory 500kb
+until_ok 'it refuses' answers_with OOM SET a b
+refuses OOM 'Redis is full, and refuses new work' redis.maxmemory 'no new work is taken'
+elsewhere
+until_ok 'it is up' at_redis PING
+i=0
+while [ $i -lt 500 ]; do # half a minute of loading
+    echo "SETRANGE key-$i 5000 x"
+    i=$((i + 1))
+done | at_redis >/dev/null
+at_redis SAVE >/dev/null
+kill -9 "$redis"
+wait "$redis" 2>/dev/null
+elsewhere --key-load-delay 60000 --loading-process-events-interval-bytes 1024
+until_ok 'it loads' answers_with LOADING GET a
+refuses LOADING \
+    'Redis is waited for: Redis is loading its data from the disk, and answers when it has' \
+    redis.loading 'it is reading its data from the disk'
 begin apart link.redis="unix://$dir/nowhere.sock"
 over apart "$run" 0
 has apart.log 'warning: Redis is waited for: '
@@ -329,6 +396,25 @@ has stop.log 'waiting for the learner'
 has stop.log 'stopped at step 12 of 20; the same command goes on from there'
 lacks stop.log done:
 
+# However long it takes, as long as something moves in it; what stands still hangs, after 120 s or
+# what it may take to stop and 10 s more.
+script moves learner <<'END'
+trap 'busy 15; saved 12; exit 0' TERM
+: >ready
+while :; do sleep 0.1; done
+END
+script hangs learner <<'END'
+trap '' TERM
+: >ready
+exec sleep 1000
+END
+for each in moves hangs; do
+    begin $each workers.learner_drain_s=1
+    until_ok 'the learner is there' test -e run-$each/ready
+    kill -TERM "$run"
+    eval "$each=$run"
+done
+
 script twice learner <<'END'
 busy 1000
 END
@@ -340,4 +426,9 @@ sleep 0.3
 kill -INT "$twice"
 over twice "$twice" 130
 kill -9 "$(cat run-twice/learner.pid)"
+
+over moves "$moves" 143
+has moves.log 'stopped at step 12 of 20; the same command goes on from there'
+over hangs "$hangs" 1
+has hangs.log 'the learner was ended by signal 9'
 finish

@@ -118,6 +118,10 @@ static void redis_and_the_disk_are_named(void **state)
               "Redis could not write its file, and refuses hand-overs until it can "
               "(MISCONF): make room on its disk.");
     assert_true(pl_overview_needs_help(&o) && !o.moving);
+    o.survey.redis = (struct pl_survey_redis){.known = true, .no_replicas = true};
+    waits_for(PL_OVERVIEW_REDIS,
+              "Redis has no replica that keeps up, and refuses hand-overs without one "
+              "(NOREPLICAS): start it again, or lower min-replicas-to-write.");
     o.survey.redis = (struct pl_survey_redis){
         .known = true, .used_bytes = 1050000, .most_bytes = 1048576, .evicts = true};
     waits_for(PL_OVERVIEW_REDIS,
