@@ -398,21 +398,21 @@ lacks stop.log done:
 
 # However long it takes, as long as something moves in it; what stands still hangs, after 120 s or
 # what it may take to stop and 10 s more.
-script moves learner <<'END'
+script works learner <<'END'
 trap 'busy 15; saved 12; exit 0' TERM
 : >ready
 while :; do sleep 0.1; done
 END
-script hangs learner <<'END'
+script stands learner <<'END'
 trap '' TERM
 : >ready
 exec sleep 1000
 END
-for each in moves hangs; do
+for each in works stands; do
     begin $each workers.learner_drain_s=1
     until_ok 'the learner is there' test -e run-$each/ready
     kill -TERM "$run"
-    eval "$each=$run"
+    echo "$run" >$each.run
 done
 
 script twice learner <<'END'
@@ -427,8 +427,8 @@ kill -INT "$twice"
 over twice "$twice" 130
 kill -9 "$(cat run-twice/learner.pid)"
 
-over moves "$moves" 143
-has moves.log 'stopped at step 12 of 20; the same command goes on from there'
-over hangs "$hangs" 1
-has hangs.log 'the learner was ended by signal 9'
+over works "$(cat works.run)" 143
+has works.log 'stopped at step 12 of 20; the same command goes on from there'
+over stands "$(cat stands.run)" 1
+has stands.log 'the learner was ended by signal 9'
 finish

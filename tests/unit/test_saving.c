@@ -61,6 +61,14 @@ int __wrap_pl_queues_retire(struct pl_queues *stream, const char *batch, struct 
     return call('r', err);
 }
 
+int __wrap_pl_learner_keep_books(struct pl_learner *l, bool all, struct pl_error *err);
+int __wrap_pl_learner_keep_books(struct pl_learner *l, bool all, struct pl_error *err)
+{
+    (void)l;
+    assert_true(all);
+    return call('b', err);
+}
+
 int __wrap_pl_rundir_prune(const struct pl_rundir *dir, uint64_t step, size_t keep,
                            struct pl_error *err);
 int __wrap_pl_rundir_prune(const struct pl_rundir *dir, uint64_t step, size_t keep,
@@ -113,7 +121,7 @@ static void metrics_are_on_the_disk_before_a_checkpoint(void **state)
 
     (void)state;
     assert_int_equal(pl_learner_save(&l, NULL), PL_OK);
-    assert_string_equal(calls, "msrrrp");
+    assert_string_equal(calls, "msrrrbp");
     assert_int_equal(l.saved, 7);
     assert_int_equal(l.retired, 7);
     assert_int_equal(l.reported_count, 0);
@@ -121,7 +129,7 @@ static void metrics_are_on_the_disk_before_a_checkpoint(void **state)
     l = at_step_seven(evals); /* what was reported since, and no step: they alone say it */
     l.saved = l.retired = 7;
     assert_int_equal(pl_learner_save(&l, NULL), PL_OK);
-    assert_string_equal(calls, "mrp");
+    assert_string_equal(calls, "mrbp");
 }
 
 static void what_fails_lets_nothing_go(void **state)
