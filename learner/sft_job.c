@@ -108,6 +108,11 @@ int pl_sft_start(struct pl_sft_job *job, struct pl_error *err)
     const struct pl_sft_conf *conf = job->conf;
     int rc = pl_rundir_open(conf->output, conf->resume, &job->dir, err);
 
+    if (rc == PL_OK && job->dir.unlocked)
+        pl_sft_remark(job,
+                      "the file system of '%s' has no locks: see to it that no other process works "
+                      "there",
+                      conf->output);
     if (rc == PL_OK)
         rc = load_weights(job, err);
     if (rc < 0)

@@ -168,6 +168,24 @@ mkdir other
 sft 1 $train --output other --resume --quiet
 has err "'other' is not the folder of a run"
 one_sentence
+# Where another process is at work it writes nothing, before and after there is a run.
+mkdir taken
+for folder in taken whole; do
+    mkfifo "hold-$folder"
+    flock --exclusive "$folder/plait.lock" sh -c "echo held; cat 'hold-$folder'" >"held-$folder" &
+    holder=$!
+    until grep -qs held "held-$folder"; do
+        sleep 0.05
+    done
+    # shellcheck disable=SC2086
+    sft 1 $train --output "$folder" --epochs 120 --eval-file sums.jsonl --eval-every 50 --resume \
+        --quiet
+    has err "another process is at work in '$folder'"
+    one_sentence
+    : >"hold-$folder"
+    wait $holder
+done
+ok 'nothing is made there' test "$(ls taken)" = plait.lock
 same whole kept
 
 # What is wrong with data, options, models and folders is said in one sentence, and nothing is made.
