@@ -22,6 +22,7 @@ static const struct {
     {"response_length/mean", offsetof(struct pl_history_pace, length)},
     {"interleave/gate", offsetof(struct pl_history_pace, gate)},
     {"frac_reward_zero_std", offsetof(struct pl_history_pace, no_signal)},
+    {"sampling/sampling_logp_difference/off_tokens", offsetof(struct pl_history_pace, off_tokens)},
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
 

@@ -17,7 +17,8 @@ enum { PL_HISTORY_RECENT = 20, PL_HISTORY_EVALS = 64 };
 struct pl_history_pace {           /* of one step, or means; NaN: not said */
     double step_s, wait_s, tokens; /* seconds in all and waiting; response tokens */
     double reward, accuracy, format, ttfa, length, gate;
-    double no_signal; /* share of groups whose rewards are all alike */
+    double no_signal;  /* share of groups whose rewards are all alike */
+    double off_tokens; /* whose log-probabilities were recorded otherwise than they are computed */
 };
 
 struct pl_history_eval {

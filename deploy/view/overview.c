@@ -540,6 +540,18 @@ static void warn_of_builds(struct pl_overview *o)
              others > 1 ? ", ..." : "");
 }
 
+/* Recorded and computed log-probabilities are equal to the bit (the learner compares a part of each
+ * batch, another one in each step): one token that differs is one too many. */
+static void warn_of_differences(struct pl_overview *o)
+{
+    if (o->pace.off_tokens > 0.0)
+        warn(o,
+             "in the last %d steps actors recorded log-probabilities that are not those of the "
+             "weights, of %.3g tokens a step: the learner's log says of which group and actor "
+             "(difference), audit.share finds out who",
+             PL_HISTORY_RECENT, o->pace.off_tokens);
+}
+
 static void warn_of_groups(struct pl_overview *o)
 {
     const struct pl_survey *s = &o->survey;
@@ -584,6 +596,7 @@ static void warn_all(struct pl_overview *o)
         return;
     warn_of_workers(o);
     warn_of_builds(o);
+    warn_of_differences(o);
     warn_of_groups(o);
 }
 

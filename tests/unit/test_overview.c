@@ -284,6 +284,22 @@ static void builds_and_lives_are_told_where_they_matter(void **state)
     pl_buf_release(&buf);
 }
 
+static void one_token_that_differs_is_a_warning(void **state)
+{
+    (void)state;
+    at_work(0.4);
+    o.pace.off_tokens = NAN; /* nothing was compared */
+    pl_overview_conclude(&o);
+    assert_int_equal(o.warning_count, 0);
+    o.pace.off_tokens = 0.0;
+    pl_overview_conclude(&o);
+    assert_int_equal(o.warning_count, 0);
+    o.pace.off_tokens = 1.0 / PL_HISTORY_RECENT;
+    pl_overview_conclude(&o);
+    assert_int_equal(o.warning_count, 1);
+    assert_non_null(strstr(o.warnings[0], "not those of the weights, of 0.05 tokens a step"));
+}
+
 static void json_for_scripts(void **state)
 {
     json_t *json, *run;
@@ -406,6 +422,7 @@ int main(void)
         cmocka_unit_test(text_for_people),
         cmocka_unit_test(an_evaluation_without_an_accuracy_is_not_the_best),
         cmocka_unit_test(builds_and_lives_are_told_where_they_matter),
+        cmocka_unit_test(one_token_that_differs_is_a_warning),
         cmocka_unit_test(json_for_scripts),
         cmocka_unit_test(a_history_is_followed),
         cmocka_unit_test(old_lines_are_forgotten),
