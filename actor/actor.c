@@ -376,7 +376,8 @@ static int set_lines(struct actor *a, struct pl_error *err)
     pl_buf_init(&sizes, LINES_MAX);
     rc = pl_config_sizes(&a->shape->config, &sizes);
     if (rc == PL_OK)
-        rc = pl_agreement_lines(&a->daemon->conf, PL_DEPENDS_ACTOR, sizes.data, NULL, &a->lines);
+        rc = pl_agreement_lines(&a->daemon->conf, PL_DEPENDS_ACTOR, sizes.data, NULL, NULL,
+                                &a->lines);
     pl_buf_release(&sizes);
     return rc < 0 ? pl_fail(err, rc, "no memory for the actor") : PL_OK;
 }

@@ -230,7 +230,8 @@ static int set_row(json_t *rows, const char *name, const char *value, struct pl_
     return json_object_set_new(rows, name, json_string(value)) < 0 ? no_memory(err) : PL_OK;
 }
 
-static const char model_row[] = "model weights", critic_row[] = "critic weights";
+static const char model_row[] = "model weights", critic_row[] = "critic weights",
+                  verifier_row[] = "verifier";
 
 /* Of the weights that the run began with: they are the reference, where there is one, and else only
  * known from then on. */
@@ -282,6 +283,22 @@ static int add_texts(struct pl_identity *id, const struct pl_identity_opts *o, s
     return rc == PL_OK ? set_row(id->rows, "template", hex, err) : rc;
 }
 
+/* Of the program that decides answers; a checkpoint of an earlier plait does not say it, and the
+ * run has it from then on. */
+static int add_verifier(struct pl_identity *id, const struct pl_run_conf *conf, json_t *was,
+                        struct pl_error *err)
+{
+    char hex[HEX];
+    int rc = pl_agreement_verifier(conf, hex, err);
+
+    if (rc < 0 || !hex[0])
+        return rc;
+    rc = set_row(id->rows, verifier_row, hex, err);
+    return rc == PL_OK && was && !json_object_get(was, verifier_row)
+               ? set_row(was, verifier_row, hex, err)
+               : rc;
+}
+
 static int add_blas(struct pl_identity *id, struct pl_error *err)
 {
     char version[64];
@@ -296,6 +313,7 @@ static int add_blas(struct pl_identity *id, struct pl_error *err)
 static int set_roles(struct pl_identity *id, const struct pl_identity_opts *o, struct pl_error *err)
 {
     const char *tokenizer = json_string_value(json_object_get(id->rows, "tokenizer"));
+    const char *verifier = json_string_value(json_object_get(id->rows, verifier_row));
     struct pl_buf rewarder, sizes;
     int rc;
 
@@ -304,9 +322,9 @@ static int set_roles(struct pl_identity *id, const struct pl_identity_opts *o, s
     rc = pl_config_sizes(&o->models->shape->config, &sizes);
     if (rc == PL_OK)
         rc = pl_agreement_lines(o->conf, PL_DEPENDS_ACTOR | PL_DEPENDS_REWARDER, sizes.data,
-                                tokenizer, &id->roles);
+                                tokenizer, verifier, &id->roles);
     if (rc == PL_OK)
-        rc = pl_agreement_lines(o->conf, PL_DEPENDS_REWARDER, NULL, tokenizer, &rewarder);
+        rc = pl_agreement_lines(o->conf, PL_DEPENDS_REWARDER, NULL, tokenizer, verifier, &rewarder);
     if (rc == PL_OK)
         id->rewarder_sum = pl_agreement_sum(rewarder.data, rewarder.len);
     pl_buf_release(&rewarder);
@@ -431,6 +449,8 @@ int pl_identity_open(struct pl_identity *identity, const struct pl_identity_opts
     if (rc == PL_OK && opts->checkpoint)
         rc = pl_state_agreed(opts->checkpoint, &was, err);
     if (rc == PL_OK)
+        rc = add_verifier(id, opts->conf, was, err);
+    if (rc == PL_OK)
         rc = add_weights(id, opts, was, err);
     if (rc == PL_OK)
         rc = set_roles(id, opts, err);
@@ -463,6 +483,26 @@ static int refuse(const struct pl_identity *id, const struct pl_run_conf *conf,
                    "run.takeover=%s, by which all that Redis has of it goes",
                    conf->name, note->dir, note->host[0] ? note->host : "another host", id->dir,
                    note->life.run_id);
+}
+
+/* A run that has saved something does not begin again because a folder was emptied or a volume is
+ * not there: what it made would be made again, over what is left. */
+static int check_lost(const struct pl_identity *id, const struct pl_run_conf *conf,
+                      const struct pl_run_note *note, struct pl_error *err)
+{
+    const bool known = note->there && strcmp(note->life.run_id, id->life.run_id) == 0;
+
+    if (id->from_life > 0 || !known || note->saved_step == 0)
+        return PL_OK;
+    if (conf->resume == PL_RESUME_CHANGED) {
+        pl_warn("resume event=begins_again saved_step=%llu reason=\"there is no checkpoint\"",
+                (unsigned long long)note->saved_step);
+        return PL_OK;
+    }
+    return pl_fail(err, PL_EINVAL,
+                   "Redis knows that this run had saved step %llu, and '%s/checkpoints' holds no "
+                   "checkpoint: put it back, or begin again at step 0 with trainer.resume=changed",
+                   (unsigned long long)note->saved_step, id->dir);
 }
 
 /* Chooses the life. *ret_purge: what Redis holds of batches to come is of no use. */
@@ -516,16 +556,24 @@ int pl_identity_settle(struct pl_identity *identity, const struct pl_run_conf *c
     struct pl_rewound rewound = {0};
     struct pl_run_note note = {0};
     bool purge = false, other;
+    char saved[32];
     int rc = pl_run_note_read(stream, &note, err);
 
     if (rc < 0)
         return rc;
-    rc = choose(identity, conf, &note, &purge, err);
+    rc = check_lost(identity, conf, &note, err);
+    if (rc == PL_OK)
+        rc = choose(identity, conf, &note, &purge, err);
     other = note.there && strcmp(note.life.run_id, identity->life.run_id) != 0;
     if (rc == PL_OK) /* of another run nothing is kept */
         rc = pl_queues_rewind(stream, other ? 0 : identity->from_step, purge, &rewound, err);
     if (rc == PL_OK)
         rc = tell(identity, stream, err);
+    if (rc ==
+        PL_OK) { /* after what it was: with a step that is not there it would not start again */
+        snprintf(saved, sizeof saved, "%llu", (unsigned long long)identity->from_step);
+        rc = pl_queues_note(stream, "run", &(struct pl_field){"saved_step", saved}, 1, err);
+    }
     if (rc == PL_OK && (purge || rewound.batches + rewound.groups > 0))
         pl_warn("redis event=rewound step=%llu of=%llu life=%llu batches=%zu groups=%zu kept=%s",
                 (unsigned long long)identity->from_step, (unsigned long long)note.step,

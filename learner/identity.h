@@ -19,6 +19,8 @@
  *   agree                 of this run and life        it is rewound to the checkpoint's step
  *   agree                 of this run, another life,  a new life: what was fed, sampled and scored
  *                         or other rows               goes, and is made again
+ *   there is none         of this run, which had      refused; or, where trainer.resume says so, it
+ *                         saved a checkpoint          begins again, as if it had not
  *   agree                 of another run              refused, both folders named; or, where
  *                                                     run.takeover names it, all of that one goes
  *   agree                 empty                       the checkpoint's life goes on
@@ -68,7 +70,8 @@ void pl_identity_close(struct pl_identity *identity); /* zeroed is fine */
 
 /*
  * Choose the life, bring Redis to the checkpoint's step, and tell everybody in it. PL_EINVAL: Redis
- * holds another run of this name. Errors of the queues.
+ * holds another run of this name, or knows of a checkpoint of this one that is not there. Errors of
+ * the queues.
  */
 int pl_identity_settle(struct pl_identity *identity, const struct pl_run_conf *conf,
                        struct pl_queues *stream, struct pl_error *err);

@@ -467,12 +467,14 @@ static int open_desk(struct rewarder *r, struct pl_desk **ret_desk, struct pl_er
 static int set_lines(struct rewarder *r, struct pl_error *err)
 {
     const struct pl_run_conf *conf = &r->daemon->conf;
-    char tokenizer[65];
+    char tokenizer[65], verifier[65];
     int rc = pl_agreement_tokenizer(conf->model, tokenizer, err);
 
+    if (rc == PL_OK)
+        rc = pl_agreement_verifier(conf, verifier, err);
     if (rc < 0)
         return rc;
-    rc = pl_agreement_lines(conf, PL_DEPENDS_REWARDER, NULL, tokenizer, &r->lines);
+    rc = pl_agreement_lines(conf, PL_DEPENDS_REWARDER, NULL, tokenizer, verifier, &r->lines);
     r->sum = pl_agreement_sum(r->lines.data, r->lines.len);
     return rc < 0 ? pl_fail(err, rc, "no memory for the rewarder") : PL_OK;
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define ACTOR    PL_DEPENDS_ACTOR
 #define REWARDER PL_DEPENDS_REWARDER
@@ -107,7 +108,7 @@ static const struct pl_meaning meanings[] = {
     {"reward.wrong_step", PL_BITS_ENTER, REWARDER, "the reward"},
     {"reward.overlong_buffer.len", PL_BITS_ENTER, REWARDER, "the reward"},
     {"reward.overlong_buffer.penalty_factor", PL_BITS_ENTER, REWARDER, "the reward"},
-    {"reward.exec.command", PL_BITS_ENTER, REWARDER, "who decides answers"},
+    {"reward.exec.command", PL_BITS_ENTER, REWARDER, "who decides answers; its files have a row"},
     {"reward.exec.timeout_s", PL_BITS_NONE, 0, "no time decides a reward"},
     {"reward.exec.memory_mb", PL_BITS_NONE, 0, "no limit of a host decides a reward"},
 
@@ -163,7 +164,7 @@ static const struct pl_meaning meanings[] = {
     {"http.listen", PL_BITS_NONE, 0, "what people see"},
 };
 
-enum { VALUE_MAX = 1 << 16, TOKENIZER_MAX = 256 << 20 };
+enum { VALUE_MAX = 1 << 16, TOKENIZER_MAX = 256 << 20, VERIFIER_MAX = 256 << 20 };
 
 const struct pl_meaning *pl_meanings(size_t *ret_count)
 {
@@ -254,7 +255,7 @@ int pl_agreement_default(const char *name, struct pl_buf *out)
 }
 
 int pl_agreement_lines(const struct pl_run_conf *conf, unsigned roles, const char *model,
-                       const char *tokenizer, struct pl_buf *out)
+                       const char *tokenizer, const char *verifier, struct pl_buf *out)
 {
     const struct pl_command *table = pl_run_conf_table();
     int rc = PL_OK;
@@ -276,6 +277,8 @@ int pl_agreement_lines(const struct pl_run_conf *conf, unsigned roles, const cha
         rc = pl_buf_printf(out, "model: %s\n", model);
     if (rc == PL_OK && tokenizer)
         rc = pl_buf_printf(out, "tokenizer: %s\n", tokenizer);
+    if (rc == PL_OK && verifier && verifier[0])
+        rc = pl_buf_printf(out, "verifier: %s\n", verifier);
     return rc;
 }
 
@@ -308,6 +311,38 @@ int pl_agreement_hash(const void *bytes, size_t len, char ret_hex[65])
 
     for (size_t i = 0; rc == PL_OK && i < sizeof hash; i++)
         snprintf(ret_hex + 2 * i, 3, "%02x", hash[i]);
+    return rc;
+}
+
+int pl_agreement_verifier(const struct pl_run_conf *conf, char ret_hex[65], struct pl_error *err)
+{
+    const struct pl_option_list *command = &conf->exec_command;
+    struct pl_buf all; /* of each file its hash */
+    int rc = PL_OK;
+
+    ret_hex[0] = '\0';
+    if (command->count == 0)
+        return PL_OK;
+    pl_buf_init(&all, 65 * command->count + 1);
+    for (size_t i = 0; rc == PL_OK && i < command->count; i++) {
+        const char *word = command->items[i];
+        char *data = NULL, hex[65];
+        struct stat st;
+        size_t len = 0;
+
+        if ((i == 0 && !strchr(word, '/')) || stat(word, &st) < 0 || !S_ISREG(st.st_mode))
+            continue;
+        rc = pl_file_read(word, VERIFIER_MAX, &data, &len, err);
+        if (rc == PL_OK &&
+            (pl_agreement_hash(data, len, hex) < 0 || pl_buf_printf(&all, "%s\n", hex) < 0))
+            rc = pl_fail(err, PL_ENOMEM, "'%s': no memory for its hash", word);
+        free(data);
+    }
+    if (rc == PL_OK && all.len == 0)
+        strcpy(ret_hex, "none");
+    else if (rc == PL_OK && pl_agreement_hash(all.data, all.len, ret_hex) < 0)
+        rc = pl_fail(err, PL_ENOMEM, "no memory for the hash of reward.exec.command");
+    pl_buf_release(&all);
     return rc;
 }
 

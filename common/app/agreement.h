@@ -45,12 +45,13 @@ int pl_agreement_bits(const struct pl_run_conf *conf, json_t **ret_rows);
 int pl_agreement_default(const char *name, struct pl_buf *out);
 
 /*
- * Append "name: value" lines of all settings that one of these roles depends on, and of what they
- * take from the model's folder: its sizes (pl_config_sizes()), the hash of its tokenizer (below);
- * NULL: not this one. PL_ENOMEM, PL_EFULL.
+ * Append "name: value" lines of all settings that one of these roles depends on, of what they take
+ * from the model's folder: its sizes (pl_config_sizes()), the hash of its tokenizer (below), and of
+ * the hash of the program that decides answers (below); NULL or "": not this one. PL_ENOMEM,
+ * PL_EFULL.
  */
 int pl_agreement_lines(const struct pl_run_conf *conf, unsigned roles, const char *model,
-                       const char *tokenizer, struct pl_buf *out);
+                       const char *tokenizer, const char *verifier, struct pl_buf *out);
 
 /* What lines come to, in a number that travels with what was made under them; never 0. */
 uint64_t pl_agreement_sum(const char *lines, size_t len);
@@ -60,6 +61,15 @@ uint64_t pl_agreement_sum(const char *lines, size_t len);
  * stand for it (tokenizer.h). PL_ENOENT: there is none. PL_EIO, PL_ENOMEM.
  */
 int pl_agreement_tokenizer(const char *dir, char ret_hex[65], struct pl_error *err);
+
+/*
+ * SHA-256 in hex of the files that reward.exec.command names, in its order: the program where its
+ * name has a '/', and each argument that names a file. A program that is looked up in PATH is not
+ * among them: it is an interpreter, which hosts have of their own. "none": it names no file that is
+ * there; "": there is no command. PL_EIO, PL_EFORMAT: a file cannot be read, or is too large.
+ * PL_ENOMEM.
+ */
+int pl_agreement_verifier(const struct pl_run_conf *conf, char ret_hex[65], struct pl_error *err);
 
 /* SHA-256 in hex. PL_ENOMEM. */
 int pl_agreement_hash(const void *bytes, size_t len, char ret_hex[65]);

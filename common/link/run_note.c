@@ -36,9 +36,10 @@ static const char *or_empty(const char *text)
 
 int pl_run_note_read(struct pl_queues *stream, struct pl_run_note *ret_note, struct pl_error *err)
 {
-    enum { RUN_ID, LIFE, BASE, AGREE, STATE, DIR, HOST, SETTINGS, STEP, BY, NAMES };
-    static const char *const names[NAMES] = {"run_id", "life", "base",     "agree_sha256", "state",
-                                             "dir",    "host", "settings", "step",         "by"};
+    enum { RUN_ID, LIFE, BASE, AGREE, STATE, DIR, HOST, SETTINGS, STEP, BY, SAVED, NAMES };
+    static const char *const names[NAMES] = {"run_id", "life", "base",      "agree_sha256",
+                                             "state",  "dir",  "host",      "settings",
+                                             "step",   "by",   "saved_step"};
     struct pl_run_note note = {0};
     char *v[NAMES], learner[256];
     int rc = pl_queues_recall(stream, "run", names, NAMES, v, err);
@@ -57,6 +58,7 @@ int pl_run_note_read(struct pl_queues *stream, struct pl_run_note *ret_note, str
     snprintf(note.agree, sizeof note.agree, "%s", or_empty(v[AGREE]));
     snprintf(note.state, sizeof note.state, "%s", or_empty(v[STATE]));
     note.step = strtoull(or_empty(v[STEP]), NULL, 10);
+    note.saved_step = strtoull(or_empty(v[SAVED]), NULL, 10);
     note.current = note.there && learner[0] && strcmp(or_empty(v[BY]), learner) == 0;
     note.dir = v[DIR] ? v[DIR] : strdup("");
     note.host = v[HOST] ? v[HOST] : strdup("");

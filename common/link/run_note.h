@@ -9,6 +9,7 @@
  *   build, blas        the learner's
  *   by                 what stood in the key `learner` when it was written
  *   state, step, why   of the learner
+ *   saved_step         of its newest checkpoint; 0: it has none yet
  *
  * The learner writes it when it starts. Actors and rewarders compare their own lines with it, when
  * they connect and whenever life or agree_sha256 are others, and take no work before.
@@ -30,7 +31,7 @@ struct pl_run_note {
     struct pl_life life; /* what follows is "" where it is not there */
     char base[64], agree[65], state[24];
     char *dir, *host, *settings; /* from malloc(), never NULL */
-    uint64_t step;
+    uint64_t step, saved_step;
     bool current; /* written by the learner that is at work now */
 };
 

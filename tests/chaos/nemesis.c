@@ -401,6 +401,10 @@ static bool learner_back(struct pl_nemesis *n, char *what, size_t size)
     m->killed++;
     step = step_of_folder(n->cluster->run);
     old = at[0] ? step_of_folder(at) : 0;
+    if (step == 0) { /* without a checkpoint the run would have to be told to begin again */
+        (void)pl_member_start(n->cluster, m, NULL);
+        return false;
+    }
     if (at[0] && old < step) {
         copy_kept(at, n->cluster->run);
         snprintf(what, size, "folder of step %llu restored over step %llu", (unsigned long long)old,

@@ -93,6 +93,7 @@ expect 0 "$plait" tokenizer train --size 320 --token '<think>' --token '</think>
 expect 0 "$plait" model init config.json base --tokenizer tokenizer
 expect 0 "$plait" sft base sft.jsonl --output sft --steps 60 --batch-size 16 --lr 6e-3 --quiet
 printf '<|interleave|>\n' >instruction.txt
+printf 'exit 1\n' >check.sh # no task asks it
 cat >run.yaml <<END
 run: {name: t, dir: none, seed: 5}
 model.path: sft/model
@@ -100,7 +101,7 @@ data: {train_files: [tasks/train.jsonl], val_files: [tasks/test.jsonl],
        instruction: instruction.txt, max_prompt_length: 128, max_response_length: 96,
        train_batch_size: 4}
 rollout: {n: 4, staleness: 1}
-reward.unparsed: -0.5
+reward: {unparsed: -0.5, exec.command: [sh, check.sh]}
 actor: {optim.lr: 1e-3, ppo_max_token_len: 1024}
 trainer: {total_training_steps: 8, save_freq: 4, test_freq: 4, max_ckpt_to_keep: 9}
 workers.actor_slots: 16
@@ -126,7 +127,10 @@ nobody_blamed back
 
 copy a anew
 rm -rf run-anew/checkpoints
-up anew
+say "anew, not asked to"
+expect 2 timeout $limit_s "$plait" up run.yaml run.dir="$dir/run-anew"
+has err "this run had saved step 8, and '$dir/run-anew/checkpoints' holds no checkpoint"
+up anew trainer.resume=changed
 has run-anew/logs/learner.log 'redis event=rewound step=0 of=8 life=1'
 like_a anew
 
@@ -213,6 +217,13 @@ refused edited data.train_files=edited.jsonl
 has why 'train prompts was "60 tasks, '
 up edited data.train_files=edited.jsonl trainer.resume=changed
 nobody_blamed edited
+# An edited program that decides answers is another reward, whatever it is called.
+copy a verifier
+back_to verifier 4
+printf 'exit 2\n' >check.sh
+refused verifier
+has why 'verifier was "'
+printf 'exit 1\n' >check.sh
 # Lines that say the same in another way are no other data, and nobody's fault either.
 copy a spaced
 back_to spaced 4
@@ -273,6 +284,9 @@ says 2 "$actor" 'data.max_response_length is 64 here, and 96 in the run' data.ma
 cp -r sft/model other
 printf ' ' >>other/tokenizer.json
 says 2 "$rewarder" 'tokenizer is ' model.path=other
+printf 'exit 2\n' >check.sh
+says 2 "$rewarder" 'verifier is '
+printf 'exit 1\n' >check.sh
 role rewarder-r "$rewarder"
 wait_for learner-r.log 'stop role=learner'
 for pid in $(pgrep -f "$dir/run-roles"); do

@@ -8,6 +8,8 @@
 #include <cmocka.h>
 
 #include "common/app/agreement.h"
+#include "common/base/buf.h"
+#include "tests/scratch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,20 +169,65 @@ static void roles_have_lines_of_what_they_depend_on(void **state)
     (void)state;
     pl_buf_init(&actor, 1 << 16);
     pl_buf_init(&rewarder, 1 << 16);
-    assert_int_equal(pl_agreement_lines(&conf, PL_DEPENDS_ACTOR, "qwen2 C=8", NULL, &actor), PL_OK);
-    assert_int_equal(pl_agreement_lines(&conf, PL_DEPENDS_REWARDER, NULL, "ab12", &rewarder),
+    assert_int_equal(pl_agreement_lines(&conf, PL_DEPENDS_ACTOR, "qwen2 C=8", NULL, NULL, &actor),
                      PL_OK);
+    assert_int_equal(
+        pl_agreement_lines(&conf, PL_DEPENDS_REWARDER, NULL, "ab12", "cd34", &rewarder), PL_OK);
     assert_non_null(strstr(actor.data, "data.max_response_length: 512\n"));
     assert_non_null(strstr(actor.data, "\nmodel: qwen2 C=8\n"));
     assert_null(strstr(actor.data, "reward."));
     assert_non_null(strstr(rewarder.data, "\nreward.wrong: -9\n"));
-    assert_non_null(strstr(rewarder.data, "\ntokenizer: ab12\n"));
+    assert_non_null(strstr(rewarder.data, "\ntokenizer: ab12\nverifier: cd34\n"));
     assert_null(strstr(rewarder.data, "rollout."));
     assert_true(pl_agreement_sum(actor.data, actor.len) !=
                 pl_agreement_sum(rewarder.data, rewarder.len));
     pl_buf_release(&actor);
     pl_buf_release(&rewarder);
     pl_run_conf_release(&conf);
+}
+
+static const char *verifier(const char *command, char hex[65])
+{
+    char *assigned = pl_strf("reward.exec.command=%s", command);
+    struct pl_run_conf conf = load(assigned);
+    struct pl_error err = {0};
+
+    if (pl_agreement_verifier(&conf, hex, &err) < 0)
+        fail_msg("%s", err.text);
+    pl_run_conf_release(&conf);
+    free(assigned);
+    return hex;
+}
+
+/* The program that decides answers is what is in its files, wherever they are; the interpreter that
+ * a host has is not. */
+static void a_verifier_is_what_is_in_its_files(void **state)
+{
+    const char *one = pl_scratch("one.py"), *two = pl_scratch("two.py");
+    char *command = pl_strf("python3,-u,%s", one), *program = pl_strf("%s,-u", one);
+    char *moved = pl_strf("sh,%s", two), *both = pl_strf("%s,%s", one, two);
+    char a[65], b[65];
+    struct pl_run_conf none = load(NULL);
+
+    (void)state;
+    assert_int_equal(pl_agreement_verifier(&none, a, NULL), PL_OK);
+    assert_string_equal(a, "");
+    pl_run_conf_release(&none);
+    assert_string_equal(verifier("cat,-u", a), "none");
+    pl_scratch_text(one, "print(1)");
+    pl_scratch_text(two, "print(1)");
+    assert_int_equal(strlen(verifier(command, a)), 64);
+    assert_string_equal(verifier(program, b), a);
+    assert_string_equal(verifier(moved, b), a);
+    assert_string_not_equal(verifier(both, b), a);
+    pl_scratch_text(one, "print(2)");
+    assert_string_not_equal(verifier(command, b), a);
+    pl_scratch_text(one, "print(1)");
+    assert_string_equal(verifier(command, b), a);
+    free(command);
+    free(program);
+    free(moved);
+    free(both);
 }
 
 int main(void)
@@ -192,7 +239,8 @@ int main(void)
         cmocka_unit_test(the_number_of_steps_enters_where_a_schedule_falls),
         cmocka_unit_test(defaults_are_not_the_environments),
         cmocka_unit_test(roles_have_lines_of_what_they_depend_on),
+        cmocka_unit_test(a_verifier_is_what_is_in_its_files),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, pl_scratch_setup, pl_scratch_teardown);
 }
