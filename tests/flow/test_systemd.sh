@@ -308,6 +308,14 @@ for unit in plait-rewarder@1 plait-relay@1 plait-actor@1 plait-actor@2; do
     until_true "$unit goes with the target" is_state $unit ActiveState inactive
     ok "$unit stopped well" is_state $unit Result success
 done
+
+say "a configuration that is wrong is not tried again"
+echo PLAIT_ROLLOUT_N=none >"$root/etc/plait/plait-rewarder-1.env"
+expect 1 inside systemctl start plait-rewarder@1
+ok 'it has failed, and waits for no other start' is_state plait-rewarder@1 ActiveState failed
+ok 'by status 2' is_state plait-rewarder@1 ExecMainStatus 2
+ok 'it was started once' is_state plait-rewarder@1 NRestarts 0
+ok 'it said what is wrong' said_by plait-rewarder@1 "PLAIT_ROLLOUT_N needs a whole number"
 inside systemctl poweroff >/dev/null 2>&1
 [ $failures -eq 0 ] || tell_why
 say "down"
