@@ -10,8 +10,14 @@ command -v spin >/dev/null || {
     echo "skipped: spin is not installed (deploy/install-deps.sh --test installs it)"
     exit 77
 }
+# note FAILURES: a line for `plait-chaos report`, where PLAIT_CHAOS_RESULTS names the file.
+note() {
+    [ -z "${PLAIT_CHAOS_RESULTS-}" ] ||
+        printf '{"area": "model", "name": "spin", "form": "%s", "seed": 0, "count": 8, "failures": %d, "faults": %d, "states": %d}\n' \
+            "$([ "$faults" -gt 1 ] && echo long || echo short)" "$1" "$faults" "${states:-0}" >>"$PLAIT_CHAOS_RESULTS"
+}
 dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+trap 'status=$?; rm -rf "$dir"; note $status' EXIT
 cd "$dir"
 
 # verify WRONG: how many errors spin finds, in "errors".
@@ -34,6 +40,7 @@ if [ "$errors" != 0 ]; then
     spin -DWRONG=0 -DFAULTS="$faults" -t -p -g "$model" | tail -60
     exit 1
 fi
+states=$(sed -n 's/ *\([0-9][0-9]*\) states, stored.*/\1/p' pan.txt)
 echo "the protocol holds with $faults faults:$(grep 'states, stored' pan.txt | tr -s ' ')"
 for wrong in 1 2 3 4 5 6 7; do
     verify $wrong

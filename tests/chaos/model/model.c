@@ -21,6 +21,7 @@
  */
 #include "common/base/check.h"
 #include "common/link/queues_impl.h"
+#include "tests/chaos/torture/results.h"
 #include "tests/redis.h"
 
 #include <hiredis/hiredis.h>
@@ -2152,7 +2153,7 @@ int main(int argc, char **argv)
     struct pl_test_redis server = {
         .more = (const char *const[]){"--appendonly", "no", "--enable-debug-command", "yes", NULL}};
     static struct call calls[CALLS];
-    uint64_t seed = 1, most = 0;
+    uint64_t seed = 1, most = 0, first;
     double for_s = 5.0, start;
     const char *cases = NULL, *functions = NULL;
     int status = 0;
@@ -2178,6 +2179,7 @@ int main(int argc, char **argv)
     open_redis(&server);
     if (functions)
         load_functions(functions);
+    first = seed;
     start = seconds();
     if (cases)
         status = play_cases(cases);
@@ -2192,6 +2194,8 @@ int main(int argc, char **argv)
            (double)steps / (seconds() - start), (unsigned long long)seed);
     for (int k = 0; k < KINDS; k++)
         printf("  %-14s %llu\n", kinds[k].name, (unsigned long long)made[k]);
+    pl_chaos_result("model", "calls", most > 0, first, steps, status != 0, ", \"episodes\": %llu",
+                    (unsigned long long)episodes);
     redisFree(redis);
     pl_test_redis_end(&server);
     return status;

@@ -950,7 +950,8 @@ static void note_result(const struct sweep *s)
     if (!f)
         return;
     fprintf(f,
-            "{\"area\": \"sweep\", \"name\": \"settings, %s\", \"seed\": %zu, \"count\": %u, "
+            "{\"area\": \"sweep\", \"name\": \"settings\", \"form\": \"%s\", \"seed\": %zu, "
+            "\"count\": %u, "
             "\"failures\": %u, \"refused\": %u}\n",
             s->conf.all ? "long" : "short", s->conf.seed, s->runs, s->wrong, s->refused);
     fclose(f);

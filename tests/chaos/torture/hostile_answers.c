@@ -19,6 +19,7 @@
 #include "rewarder/math_poly.h"
 #include "rewarder/reward.h"
 #include "rewarder/verify.h"
+#include "tests/chaos/torture/results.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -455,6 +456,7 @@ int main(int argc, char **argv)
     const uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 20000;
     const uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
     struct bench *b = calloc(1, sizeof *b);
+    double slowest_s = 0.0;
     int wrong = 0;
 
     if (count == 0) {
@@ -483,12 +485,15 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < 5; i++) {
         const struct target *t = &b->targets[i];
 
+        slowest_s = fmax(slowest_s, t->slowest_s);
         printf("%-7s %8zu answers, most work %8llu (seed %zu), slowest %6.3f ms (seed %zu)\n",
                t->verifier, t->count, (unsigned long long)t->most, t->most_seed, 1e3 * t->slowest_s,
                t->slowest_seed);
         pl_judge_destroy(b->judges[i]);
     }
     printf("%llu hostile answers, %d wrong\n", (unsigned long long)count, wrong);
+    pl_chaos_result("answers", "hostile", b->timed, first, count, (uint64_t)wrong,
+                    ", \"slowest_ms\": %.3f", 1e3 * slowest_s);
     free(b->text.bytes);
     free(b->ends);
     free(b);

@@ -124,6 +124,11 @@ void pl_live_tell(const char *log, const char *run)
 
 void pl_live_prepare(int steps, const char *more)
 {
+    pl_live_prepare_with(steps, ", save_freq: 3", more);
+}
+
+void pl_live_prepare_with(int steps, const char *trainer, const char *more)
+{
     char *text;
 
     pl_scratch_text(pl_scratch("config.json"),
@@ -146,8 +151,8 @@ void pl_live_prepare(int steps, const char *more)
                    "max_prompt_length: 128, max_response_length: 24, train_batch_size: 4}\n"
                    "rollout: {n: 4, staleness: 1}\nactor: {optim.lr: 1e-3, ppo_max_token_len: "
                    "1024, entropy_coeff: 0.1}\n"
-                   "trainer: {total_training_steps: %d, save_freq: 3}\nworkers.actor_slots: 16\n%s",
-                   steps, more);
+                   "trainer: {total_training_steps: %d%s}\nworkers.actor_slots: 16\n%s",
+                   steps, trainer, more);
     assert_non_null(text);
     pl_scratch_text(pl_scratch("run.yaml"), text);
     free(text);

@@ -12,8 +12,10 @@
 void pl_live_plait(const char *path); /* the front end; programs lie beside it */
 
 /* A model, tasks and an instruction; and run.yaml for `steps` steps, with `more` lines of settings
- * behind it. */
+ * after it. */
 void pl_live_prepare(int steps, const char *more);
+/* The same with words of its own for `trainer`: ", save_freq: 3" or "". */
+void pl_live_prepare_with(int steps, const char *trainer, const char *more);
 
 /* plait WORDS..., what it says in LOG. It ends with this program. */
 pid_t pl_live_start(const char *log, const char *words);

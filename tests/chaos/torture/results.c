@@ -7,29 +7,51 @@
 #include <string.h>
 #include <unistd.h>
 
-void pl_torture_result(const char *name, uint64_t seed, uint64_t count, uint64_t failures,
-                       const char *more, ...)
+static void append(const char *area, const char *name, bool is_long, uint64_t seed, uint64_t count,
+                   uint64_t failures, const char *rest)
 {
     const char *path = getenv("PLAIT_CHAOS_RESULTS");
-    char line[1024], rest[512];
-    va_list args;
+    char line[1024];
     int fd;
 
-    va_start(args, more);
-    vsnprintf(rest, sizeof rest, more, args);
-    va_end(args);
     snprintf(line, sizeof line,
-             "{\"area\": \"torture\", \"name\": \"%s\", \"form\": \"%s\", \"seed\": %llu, "
+             "{\"area\": \"%s\", \"name\": \"%s\", \"form\": \"%s\", \"seed\": %llu, "
              "\"count\": %llu, \"failures\": %llu%s}\n",
-             name, pl_torture_is_long() ? "long" : "short", (unsigned long long)seed,
+             area, name, is_long ? "long" : "short", (unsigned long long)seed,
              (unsigned long long)count, (unsigned long long)failures, rest);
     fputs(line, stdout);
     fd = path && path[0] ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644) : -1;
+    if (fd < 0 && path && path[0])
+        perror(path);
     if (fd >= 0) {
         if (write(fd, line, strlen(line)) < 0)
             perror(path);
         close(fd);
     }
+}
+
+void pl_chaos_result(const char *area, const char *name, bool is_long, uint64_t seed,
+                     uint64_t count, uint64_t failures, const char *more, ...)
+{
+    char rest[512];
+    va_list args;
+
+    va_start(args, more);
+    vsnprintf(rest, sizeof rest, more, args);
+    va_end(args);
+    append(area, name, is_long, seed, count, failures, rest);
+}
+
+void pl_torture_result(const char *name, uint64_t seed, uint64_t count, uint64_t failures,
+                       const char *more, ...)
+{
+    char rest[512];
+    va_list args;
+
+    va_start(args, more);
+    vsnprintf(rest, sizeof rest, more, args);
+    va_end(args);
+    append("torture", name, pl_torture_is_long(), seed, count, failures, rest);
 }
 
 bool pl_torture_is_long(void)

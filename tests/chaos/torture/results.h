@@ -11,6 +11,10 @@
 #include <stdint.h>
 
 /* `more`: further members, ", \"detected\": 3"; may be "". */
+void pl_chaos_result(const char *area, const char *name, bool is_long, uint64_t seed,
+                     uint64_t count, uint64_t failures, const char *more, ...)
+    __attribute__((format(printf, 7, 8)));
+/* Of the area torture, in the form that runs. */
 void pl_torture_result(const char *name, uint64_t seed, uint64_t count, uint64_t failures,
                        const char *more, ...) __attribute__((format(printf, 5, 6)));
 

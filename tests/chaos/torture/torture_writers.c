@@ -5,7 +5,7 @@
  * they allow must end no program: the run goes on when it is over, to the bytes that it would have
  * had.
  *
- * Usage: torture_writers PLAIT [SEED]
+ * Usage: torture_writers PLAIT [SEED [WRITES]]     WRITES: of each user
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,9 +32,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { BURST = 100, WORDS_MAX = 16, NAMES_MAX = 64, STEPS_SHORT = 6, STEPS_LONG = 40 };
+/* Of each user: so many commands. */
+enum { WRITES_SHORT = 15000, WRITES_LONG = 1000000 };
+enum { BURST = 200, WORDS_MAX = 16, NAMES_MAX = 64, STEPS_SHORT = 6, STEPS_LONG = 40 };
 
-static uint64_t first_seed = 1;
+static uint64_t first_seed = 1, writes_each;
 static struct pl_test_redis redis;
 static struct pl_error err;
 static const char *const users[] = {"actor", "rewarder", "relay", "viewer"};
@@ -55,7 +57,10 @@ static void write_settings(void)
 {
     char *text;
 
-    pl_live_prepare(steps(), "link.lease_s: 2\n");
+    /* What a writer takes is free when its lease ends: the short form has no minute for that. The
+     * long one has the settings that users have. */
+    pl_live_prepare_with(steps(), pl_torture_is_long() ? "" : ", save_freq: 3",
+                         pl_torture_is_long() ? "" : "link.lease_s: 2\n");
     text = pl_strf("inherit: run.yaml\nlink.redis: %s\n"
                    "redis: {user: \"{role}\", password_file: \"acl/{role}.password\"}\n",
                    redis.url);
@@ -324,10 +329,10 @@ static int count_steps(const char *run)
 
 /* Steps whose metrics say that groups were dropped: what says so (dropped:<b>) a rewarder alone may
  * write, and none here does. */
-static uint64_t count_dropped(void)
+static uint64_t count_dropped(const char *metrics)
 {
     static const char word[] = "\"training/dropped_groups\": ";
-    char *text = pl_live_log("run/metrics.jsonl");
+    char *text = pl_live_log(metrics);
     uint64_t n = 0;
 
     for (const char *at = text; (at = strstr(at, word)); at++)
@@ -336,88 +341,131 @@ static uint64_t count_dropped(void)
     return n;
 }
 
-static void writers_end_no_program(void **state)
-{
-    const uint64_t total = pl_torture_is_long() ? 1000000 : 60000;
-    const double patience = pl_torture_is_long() ? 300.0 : 60.0;
-    uint64_t seed = first_seed, wrong = 0, dropped = 0, died;
-    struct writer writers[USERS];
+struct round {
+    struct writer *writers; /* (USERS) */
     redisContext *viewer, *admin;
-    int status = 0, seen = -1;
-    char *twin, *model = NULL;
-    size_t twin_len, model_len = 0;
-    double moved, over;
+    uint64_t *seed;
+    const char *twin;
+    size_t twin_len;
+    unsigned number;
+    uint64_t dropped, wrong;
+};
+
+/* All of them, a part in each step, until each has written enough or the run is over. */
+static bool write_while(struct round *r, const char *run, pid_t *child, int *ret_status)
+{
+    double moved = pl_live_seconds();
     bool ended = false;
-    pid_t run;
+    int seen = -1;
 
-    (void)state;
-    pl_live_run("twin.log", "up run.yaml run.dir=twin");
-    twin = pl_scratch_read(pl_scratch("twin/model/model.safetensors"), &twin_len);
-    pl_live_run("log", "redis init users.yaml run.dir=run redis.user=admin "
-                       "redis.password_file=acl/admin.password");
-    viewer = dial("viewer");
-    admin = dial("admin");
-    for (size_t i = 0; i < USERS; i++)
-        writers[i] = (struct writer){users[i], dial(users[i]), 0, 0};
-    run = pl_live_start("run.log", "up users.yaml run.dir=run");
-    moved = pl_live_seconds();
-    for (uint64_t done = 0; done < total && !ended;) { /* a part of it in each step */
-        const int now = count_steps(pl_scratch("run"));
+    while (r->writers[USERS - 1].done < writes_each && !ended) {
+        const int now = count_steps(pl_scratch(run));
 
-        ended = pl_live_over(&run, &status);
+        ended = pl_live_over(child, ret_status);
         if (now == seen && pl_live_seconds() - moved < 1.0) {
             pl_live_pause(5);
             continue;
         }
         seen = now;
-        look_around(viewer, admin);
+        look_around(r->viewer, r->admin);
         for (size_t i = 0; i < USERS; i++)
-            write_some(&writers[i], &seed, total / USERS / (size_t)steps());
-        done += total / (uint64_t)steps();
+            write_some(&r->writers[i], r->seed, writes_each / (size_t)steps());
         moved = pl_live_seconds();
     }
+    return ended;
+}
+
+/* A run from its start to its end, with everybody writing. */
+static void play_round(struct round *r)
+{
+    const double patience = pl_torture_is_long() ? 300.0 : 60.0;
+    char run[16], log[32], metrics[64], model_path[64], words[64];
+    const unsigned long long seed = first_seed;
+    char *model = NULL;
+    size_t model_len = 0;
+    uint64_t died, dropped;
+    int status = 0;
+    double over;
+    bool ended;
+    pid_t child;
+
+    snprintf(run, sizeof run, "run%u", r->number);
+    snprintf(log, sizeof log, "%s.log", run);
+    snprintf(metrics, sizeof metrics, "%s/metrics.jsonl", run);
+    snprintf(model_path, sizeof model_path, "%s/model/model.safetensors", run);
+    snprintf(words, sizeof words, "up users.yaml run.dir=%s", run);
+    child = pl_live_start(log, words);
+    ended = write_while(r, run, &child, &status);
     for (over = pl_live_seconds(); !ended && pl_live_seconds() - over < patience; pl_live_pause(20))
-        ended = pl_live_over(&run, &status);
-    died = pl_live_count("run.log", "event=died");
+        ended = pl_live_over(&child, &status);
+    died = pl_live_count(log, "event=died");
     if (!ended)
-        wrong += pl_torture_wrong("seed %llu: %d of %d steps, and no end %.0f s after the last "
-                                  "write",
-                                  (unsigned long long)first_seed, count_steps(pl_scratch("run")),
-                                  steps(), patience);
+        r->wrong +=
+            pl_torture_wrong("seed %llu, run %u: %d of %d steps, and no end %.0f s after "
+                             "the last write",
+                             seed, r->number, count_steps(pl_scratch(run)), steps(), patience);
     else if (status != 0)
-        wrong += pl_torture_wrong("seed %llu: plait up ended with status %d",
-                                  (unsigned long long)first_seed,
-                                  WIFEXITED(status) ? WEXITSTATUS(status) : 128);
+        r->wrong += pl_torture_wrong("seed %llu, run %u: plait up ended with status %d", seed,
+                                     r->number, WIFEXITED(status) ? WEXITSTATUS(status) : 128);
     if (died > 0)
-        wrong += pl_torture_wrong("seed %llu: programs ended %llu times",
-                                  (unsigned long long)first_seed, (unsigned long long)died);
+        r->wrong += pl_torture_wrong("seed %llu, run %u: programs ended %llu times", seed,
+                                     r->number, (unsigned long long)died);
     if (ended && status == 0) {
-        model = pl_scratch_read(pl_scratch("run/model/model.safetensors"), &model_len);
-        dropped = count_dropped();
+        model = pl_scratch_read(pl_scratch(model_path), &model_len);
+        dropped = count_dropped(metrics);
+        r->dropped += dropped;
         if (dropped > 0)
-            wrong += pl_torture_wrong("seed %llu: %llu steps were trained without all their groups",
-                                      (unsigned long long)first_seed, (unsigned long long)dropped);
-        if (model_len != twin_len || memcmp(model, twin, twin_len) != 0)
-            wrong += pl_torture_wrong("seed %llu: other weights than undisturbed",
-                                      (unsigned long long)first_seed);
+            r->wrong += pl_torture_wrong("seed %llu, run %u: %llu steps were trained without all "
+                                         "their groups",
+                                         seed, r->number, (unsigned long long)dropped);
+        if (model_len != r->twin_len || memcmp(model, r->twin, r->twin_len) != 0)
+            r->wrong += pl_torture_wrong("seed %llu, run %u: other weights than undisturbed", seed,
+                                         r->number);
     }
-    pl_live_end(&run);
-    if (wrong > 0)
-        pl_live_tell("run.log", "run");
+    pl_live_end(&child);
+    if (r->wrong > 0)
+        pl_live_tell(log, run);
+    free(model);
+}
+
+static void writers_end_no_program(void **state)
+{
+    uint64_t seed = first_seed;
+    struct writer writers[USERS];
+    struct round r = {.writers = writers, .seed = &seed};
+    char *twin;
+
+    (void)state;
+    pl_live_run("twin.log", "up run.yaml run.dir=twin");
+    twin = pl_scratch_read(pl_scratch("twin/model/model.safetensors"), &r.twin_len);
+    r.twin = twin;
+    pl_live_run("log", "redis init users.yaml run.dir=run redis.user=admin "
+                       "redis.password_file=acl/admin.password");
+    r.viewer = dial("viewer");
+    r.admin = dial("admin");
+    for (size_t i = 0; i < USERS; i++)
+        writers[i] = (struct writer){users[i], dial(users[i]), 0, 0};
+    /* A run that is over before they have written enough is followed by another. */
+    for (; writers[USERS - 1].done < writes_each && r.wrong == 0; r.number++) {
+        if (r.number > 0)
+            freeReplyObject(redisCommand(r.admin, "FLUSHALL"));
+        play_round(&r);
+    }
     for (size_t i = 0; i < USERS; i++) {
         char name[64];
 
         snprintf(name, sizeof name, "writers-%s", users[i]);
-        pl_torture_result(name, first_seed, writers[i].done, wrong,
-                          ", \"refused\": %llu, \"dropped\": %llu",
-                          (unsigned long long)writers[i].refused, (unsigned long long)dropped);
+        pl_torture_result(
+            name, first_seed, writers[i].done, r.wrong,
+            ", \"accepted\": %llu, \"refused\": %llu, \"runs\": %u, \"dropped\": %llu",
+            (unsigned long long)(writers[i].done - writers[i].refused),
+            (unsigned long long)writers[i].refused, r.number, (unsigned long long)r.dropped);
         redisFree(writers[i].c);
     }
-    redisFree(viewer);
-    redisFree(admin);
-    free(model);
+    redisFree(r.viewer);
+    redisFree(r.admin);
     free(twin);
-    assert_int_equal(wrong, 0);
+    assert_int_equal(r.wrong, 0);
 }
 
 static int set_up(void **state)
@@ -454,5 +502,8 @@ int main(int argc, char **argv)
     pl_live_plait(argv[1]);
     if (argc > 2)
         first_seed = strtoull(argv[2], NULL, 10);
+    writes_each = argc > 3               ? strtoull(argv[3], NULL, 10)
+                  : pl_torture_is_long() ? WRITES_LONG
+                                         : WRITES_SHORT;
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
