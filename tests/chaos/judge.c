@@ -35,6 +35,14 @@ bool pl_judge_good(const struct pl_judge *j)
     return j->count > 0;
 }
 
+bool pl_judge_known(const struct pl_judge *j)
+{
+    for (size_t i = 0; i < j->count; i++)
+        if (j->findings[i].found == PL_FOUND_KNOWN)
+            return true;
+    return false;
+}
+
 json_t *pl_judge_json(const struct pl_judge *j)
 {
     static const char *const words[] = {"good", "bad", "skipped", "known"};

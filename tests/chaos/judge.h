@@ -55,7 +55,8 @@ void pl_judge_growth(struct pl_judge *j); /* alone */
 /* Why the run stands, as `plait status --json` says. */
 void pl_judge_status(struct pl_cluster *c, char *ret, size_t size);
 
-bool pl_judge_good(const struct pl_judge *j);
+bool pl_judge_good(const struct pl_judge *j);  /* nothing is bad but what is known */
+bool pl_judge_known(const struct pl_judge *j); /* something known is bad */
 json_t *pl_judge_json(const struct pl_judge *j);
 
 #endif

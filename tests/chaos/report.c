@@ -14,6 +14,7 @@
 enum {
     COVERED = 20,
     REPORTS_MAX = 2048,
+    RESULTS_MAX = 512,
     BYTES_MAX = 16 << 20,
     TEXT_MAX = 1 << 20,
     SAMPLES_MAX = 65536
@@ -44,6 +45,8 @@ struct sums {
     size_t count;
     json_t *figures[64];
     size_t figure_count;
+    json_t *results[RESULTS_MAX]; /* lines of results.jsonl */
+    size_t result_count;
     char dir[400];
 };
 
@@ -104,12 +107,27 @@ static long long count_of(const json_t *object, const char *key)
     return json_integer_value(json_object_get(object, key));
 }
 
-static bool is_good(const json_t *report)
+enum verdict { VERDICT_GOOD, VERDICT_KNOWN, VERDICT_BAD };
+
+/* As its findings say: a run with a known failure is no good one. */
+static enum verdict verdict_of(const json_t *report)
 {
-    return json_is_true(json_object_get(report, "good"));
+    enum verdict verdict =
+        json_is_true(json_object_get(report, "good")) ? VERDICT_GOOD : VERDICT_BAD;
+    size_t i;
+    json_t *at;
+
+    json_array_foreach(json_object_get(report, "findings"), i, at)
+    {
+        if (text_of(at, "found")[0] == 'b')
+            verdict = VERDICT_BAD;
+        else if (text_of(at, "found")[0] == 'k' && verdict == VERDICT_GOOD)
+            verdict = VERDICT_KNOWN;
+    }
+    return verdict;
 }
 
-/* Of a finding: 'g'ood, 'b'ad, 's'kipped; 0: it was not looked at. */
+/* Of a finding: 'g'ood, 'b'ad, 's'kipped, 'k'nown; 0: it was not looked at. */
 static char found(const json_t *report, const char *name, const char **ret_detail)
 {
     size_t i;
@@ -311,10 +329,10 @@ static void print_recovery(const struct sums *s, struct pl_buf *out)
 
 static void print_runs(const struct sums *s, struct pl_buf *out)
 {
-    (void)pl_buf_puts(out, "\n## Runs\n\n| plan | what | runs | seeds | faults | good |\n"
-                           "|---|---|---|---|---|---|\n");
+    (void)pl_buf_puts(out, "\n## Runs\n\n| plan | what | runs | seeds | faults | good | "
+                           "with a known failure | bad |\n|---|---|---|---|---|---|---|---|\n");
     for (size_t p = 0; p < pl_plan_count; p++) {
-        long long runs = 0, good = 0, faults = 0, first = 0, last = 0;
+        long long runs = 0, faults = 0, first = 0, last = 0, by_verdict[3] = {0};
 
         for (size_t r = 0; r < s->count; r++) {
             const char *name;
@@ -325,19 +343,22 @@ static void print_runs(const struct sums *s, struct pl_buf *out)
             last = count_of(s->reports[r], "seed");
             first = runs == 0 || last < first ? last : first;
             runs++;
-            good += is_good(s->reports[r]);
+            by_verdict[verdict_of(s->reports[r])]++;
             json_object_foreach(json_object_get(s->reports[r], "faults"), name, n) faults +=
                 json_integer_value(n);
         }
         if (runs > 0)
-            (void)pl_buf_printf(out, "| `%s` | %s | %lld | %lld to %lld | %lld | %lld |\n",
-                                pl_plans[p].name, pl_plans[p].about, runs, first, last, faults,
-                                good);
+            (void)pl_buf_printf(
+                out, "| `%s` | %s | %lld | %lld to %lld | %lld | %lld | %lld | %lld |\n",
+                pl_plans[p].name, pl_plans[p].about, runs, first, last, faults,
+                by_verdict[VERDICT_GOOD], by_verdict[VERDICT_KNOWN], by_verdict[VERDICT_BAD]);
         else if (strcmp(pl_plans[p].name, "none") != 0)
-            (void)pl_buf_printf(out, "| `%s` | %s | not run | | | |\n", pl_plans[p].name,
+            (void)pl_buf_printf(out, "| `%s` | %s | not run | | | | | |\n", pl_plans[p].name,
                                 pl_plans[p].about);
     }
-    (void)pl_buf_puts(out, "\nRuns that were not as they must be, with what was found:\n\n");
+    (void)pl_buf_puts(
+        out, "\nRuns that were not as they must be, with what was found (known: open in the table "
+             "of faults at the end):\n\n");
     for (size_t r = 0; r < s->count; r++) {
         size_t i;
         json_t *finding;
@@ -419,6 +440,40 @@ int pl_report_cover(const char *dir, struct pl_error *err)
     return rare == 0 ? PL_OK : pl_fail(err, PL_EINVAL, "%zu failpoints are not covered", rare);
 }
 
+static void print_mutants(const struct sums *s, struct pl_buf *out)
+{
+    size_t all = 0, caught = 0;
+
+    for (size_t f = 0; f < s->figure_count; f++) {
+        size_t i;
+        json_t *at;
+
+        if (strcmp(text_of(s->figures[f], "title"), "Mutants") != 0)
+            continue;
+        json_array_foreach(json_object_get(s->figures[f], "rows"), i, at)
+        {
+            all++;
+            caught += json_is_true(json_object_get(at, "met"));
+        }
+    }
+    if (all > 0)
+        row(out, "programs that are wrong on purpose, caught", "all", caught == all, "%zu of %zu",
+            caught, all);
+    else
+        row(out, "programs that are wrong on purpose, caught", "all", false, "not run");
+}
+
+static void print_verdicts(const struct sums *s, struct pl_buf *out)
+{
+    long long count[3] = {0};
+
+    for (size_t r = 0; r < s->count; r++)
+        count[verdict_of(s->reports[r])]++;
+    row(out, "runs that were good in everything; with a known failure; bad", "all; 0; 0",
+        count[VERDICT_KNOWN] + count[VERDICT_BAD] == 0, "%lld; %lld; %lld", count[VERDICT_GOOD],
+        count[VERDICT_KNOWN], count[VERDICT_BAD]);
+}
+
 static void print_figures(const struct sums *s, struct pl_buf *out)
 {
     for (size_t f = 0; f < s->figure_count; f++) {
@@ -434,44 +489,136 @@ static void print_figures(const struct sums *s, struct pl_buf *out)
     }
 }
 
-/* results.jsonl: one line a test of other harnesses, {"area", "name", "seed", "count", "failures"}.
- */
-static void print_results(const struct sums *s, struct pl_buf *out)
+/* results.jsonl: one line a test of other harnesses, {"area", "name", "form", "seed", "count",
+ * "failures", ...}. One that ran again stands there as it ran last. */
+static void read_results(struct sums *s)
 {
     char path[440], line[4096];
     FILE *file;
 
     snprintf(path, sizeof path, "%s/results.jsonl", s->dir);
     file = fopen(path, "re");
+    while (file && fgets(line, sizeof line, file)) {
+        static const char *const same[] = {"area", "name", "form"};
+        json_t *root = json_loads(line, 0, NULL);
+        size_t at = 0;
+
+        for (; root && at < s->result_count; at++) {
+            bool equal = count_of(root, "seed") == count_of(s->results[at], "seed");
+
+            for (size_t i = 0; i < 3; i++)
+                equal =
+                    equal && strcmp(text_of(root, same[i]), text_of(s->results[at], same[i])) == 0;
+            if (equal)
+                break;
+        }
+        if (root && at < s->result_count) {
+            json_decref(s->results[at]);
+            s->results[at] = root;
+        } else if (root && at < RESULTS_MAX) {
+            s->results[s->result_count++] = root;
+        } else {
+            json_decref(root);
+        }
+    }
+    if (file)
+        fclose(file);
+}
+
+/* What other harnesses are to come to; a name that ends with a star is the beginning of several. */
+static const struct goal {
+    const char *figure, *area, *name;
+    long long each; /* cases, of each of the names */
+} goals[] = {
+    {"calls of the hand-overs checked against the model", "model", "calls", 10000000},
+    {"the protocol and its wrong variants, by spin", "model", "spin", 8},
+    {"runs with other settings", "sweep", "settings", 300},
+    {"hostile answers, to all verifiers", "answers", "hostile", 1000000},
+    {"random writes to Redis, as each user", "torture", "writers-*", 1000000},
+    {"calls for files that fail", "torture", "io-*", 1},
+    {"calls for memory that fail", "torture", "memory", 1},
+    {"moments at which power is lost", "torture", "power", 1},
+    {"files flipped, cut, extended, lost", "torture", "files", 1},
+    {"backups restored in parts", "torture", "backups", 1},
+    {"weights on a broken line", "torture", "weights", 1},
+    {"garbage to sockets of a run at work", "torture", "frames", 1},
+};
+
+static bool is_named(const char *name, const char *pattern)
+{
+    const size_t n = strlen(pattern) - 1;
+
+    return pattern[n] == '*' ? strncmp(name, pattern, n) == 0 : strcmp(name, pattern) == 0;
+}
+
+/* Of the most that was done in one form under each name: the least counts. */
+static void print_goals(const struct sums *s, struct pl_buf *out)
+{
+    for (size_t g = 0; g < sizeof goals / sizeof *goals; g++) {
+        long long least = -1, sum = 0, failures = 0;
+        char goal[32], text[400] = "not run";
+
+        for (size_t i = 0; i < s->result_count; i++) {
+            const char *name = text_of(s->results[i], "name");
+            long long most = 0;
+            bool first = true;
+
+            if (strcmp(text_of(s->results[i], "area"), goals[g].area) != 0 ||
+                !is_named(name, goals[g].name))
+                continue;
+            failures += count_of(s->results[i], "failures");
+            for (size_t k = 0; k < s->result_count; k++) {
+                const long long count = count_of(s->results[k], "count");
+
+                if (strcmp(text_of(s->results[k], "area"), goals[g].area) != 0 ||
+                    strcmp(text_of(s->results[k], "name"), name) != 0)
+                    continue;
+                first = first && k >= i;
+                most = count > most ? count : most;
+            }
+            if (!first) /* in another form: it has been counted */
+                continue;
+            least = least < 0 || most < least ? most : least;
+            sum += most;
+        }
+        snprintf(goal, sizeof goal, goals[g].each > 1 ? "%lld" : "some; none wrong", goals[g].each);
+        if (least >= 0)
+            snprintf(text, sizeof text, "%lld%s%.0lld; wrong: %lld", least,
+                     least < sum ? " at least, in all " : "", least < sum ? sum : 0, failures);
+        row(out, goals[g].figure, goal, least >= goals[g].each && failures == 0, "%s", text);
+    }
+}
+
+static void print_results(const struct sums *s, struct pl_buf *out)
+{
     (void)pl_buf_puts(out, "\n## Other harnesses\n\n");
-    if (!file) {
+    if (s->result_count == 0) {
         (void)pl_buf_puts(out, "Not run: there is no results.jsonl (PLAIT_CHAOS_RESULTS).\n");
         return;
     }
-    (void)pl_buf_puts(out,
-                      "| area | test | seed | cases | wrong | more |\n|---|---|---|---|---|---|\n");
-    while (fgets(line, sizeof line, file)) {
-        json_t *root = json_loads(line, 0, NULL), *value;
+    (void)pl_buf_puts(out, "| area | test | form | seed | cases | wrong | more "
+                           "|\n|---|---|---|---|---|---|---|\n");
+    for (size_t i = 0; i < s->result_count; i++) {
+        static const char *const known[] = {"area", "name", "form", "seed", "count", "failures"};
+        json_t *root = s->results[i], *value;
         const char *key;
 
-        if (!root)
-            continue;
-        (void)pl_buf_printf(out, "| %s | %s | %lld | %lld | %lld |", text_of(root, "area"),
-                            text_of(root, "name"), count_of(root, "seed"), count_of(root, "count"),
-                            count_of(root, "failures"));
+        (void)pl_buf_printf(out, "| %s | %s | %s | %lld | %lld | %lld |", text_of(root, "area"),
+                            text_of(root, "name"), text_of(root, "form"), count_of(root, "seed"),
+                            count_of(root, "count"), count_of(root, "failures"));
         json_object_foreach(root, key, value)
         {
             char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+            bool more = text != NULL;
 
-            if (strcmp(key, "area") != 0 && strcmp(key, "name") != 0 && strcmp(key, "seed") != 0 &&
-                strcmp(key, "count") != 0 && strcmp(key, "failures") != 0 && text)
+            for (size_t k = 0; k < sizeof known / sizeof *known; k++)
+                more = more && strcmp(key, known[k]) != 0;
+            if (more)
                 (void)pl_buf_printf(out, " %s %s;", key, text);
             free(text);
         }
         (void)pl_buf_puts(out, " |\n");
-        json_decref(root);
     }
-    fclose(file);
 }
 
 static int print_bugs(const char *path, struct pl_buf *out, struct pl_error *err)
@@ -536,15 +683,19 @@ int pl_report_write(const char *dir, const char *bugs, const char *output, struc
     if (rc == PL_OK) {
         snprintf(s->dir, sizeof s->dir, "%s", dir);
         rc = read_all(s, err);
+        read_results(s);
     }
     if (rc == PL_OK) {
         (void)pl_buf_puts(&out, "# Reliability\n\nWritten by `plait-chaos report` from real runs; "
                                 "how they are made: README.md. Not to be edited by hand.\n\n");
         print_machine(s, &out);
         (void)pl_buf_puts(&out, "\n| figure | goal | here | met |\n|---|---|---|---|\n");
+        print_verdicts(s, &out);
         print_kills(s, &out);
         print_faults(s, &out);
         print_once(s, &out);
+        print_goals(s, &out);
+        print_mutants(s, &out);
         print_recovery(s, &out);
         print_runs(s, &out);
         print_points(s, &out);
@@ -565,6 +716,8 @@ int pl_report_write(const char *dir, const char *bugs, const char *output, struc
         json_decref(s->reports[i]);
     for (size_t i = 0; s && i < s->figure_count; i++)
         json_decref(s->figures[i]);
+    for (size_t i = 0; s && i < s->result_count; i++)
+        json_decref(s->results[i]);
     free(s);
     pl_buf_release(&out);
     return rc;

@@ -301,6 +301,7 @@ static int write_report(const struct run *r, bool good, struct pl_error *err)
              (unsigned long long)r->o->seed);
     if (!root)
         return pl_fail(err, PL_ENOMEM, "no memory for '%s'", path);
+    json_object_set_new(root, "known", json_boolean(pl_judge_known(r->judge)));
     json_object_set_new(root, "versions", json_integer((json_int_t)r->judge->versions));
     rc = pl_json_save(path, root, 1, err);
     json_decref(root);
@@ -310,16 +311,17 @@ static int write_report(const struct run *r, bool good, struct pl_error *err)
 static void say(const struct run *r, bool good)
 {
     static const char *const words[] = {"good", "BAD", "skipped", "known"};
+    const bool known = good && pl_judge_known(r->judge);
+    const char *verdict = known ? "known" : good ? "good" : "BAD";
     size_t killed = 0;
 
     for (size_t i = 0; i < r->cluster.count; i++)
         killed += r->cluster.members[i].killed;
-    printf("%-10s seed %-4llu %-4s %5.1f s, %zu faults, %zu killed, %llu steps trained for %llu\n",
-           r->o->plan->name, (unsigned long long)r->o->seed, good ? "good" : "BAD", r->seconds,
-           r->nemesis.done, killed, (unsigned long long)r->cluster.progress.lines,
-           (unsigned long long)r->steps);
+    printf("%-10s seed %-4llu %-5s %5.1f s, %zu faults, %zu killed, %llu steps trained for %llu\n",
+           r->o->plan->name, (unsigned long long)r->o->seed, verdict, r->seconds, r->nemesis.done,
+           killed, (unsigned long long)r->cluster.progress.lines, (unsigned long long)r->steps);
     for (size_t i = 0; i < r->judge->count; i++)
-        if (!good || r->o->loud)
+        if (!good || r->o->loud || r->judge->findings[i].found == PL_FOUND_KNOWN)
             printf("    %-12s %-7s %s\n", r->judge->findings[i].name,
                    words[r->judge->findings[i].found], r->judge->findings[i].detail);
     fflush(stdout);
