@@ -268,8 +268,8 @@ local function recount(prefix, b)
     local fed, arrived, dropped, sum = 0, 0, 0, {0, 0, 0}
     for i = 1, #list, 2 do
         local kind, index = word(list[i + 1]), tonumber(list[i])
-        if not index or tostring(index) ~= list[i] or index >= expected then -- nobody fed this one
-            redis.call('HDEL', groups, list[i])
+        if not index or not string.match(list[i], '^%d+$') or tostring(index) ~= list[i] or index >= expected then
+            redis.call('HDEL', groups, list[i]) -- nobody fed this one
             kind = nil
         else
             fed = fed + 1

@@ -20,7 +20,7 @@
 
 enum { PROGRAM_S = 120 };
 
-const char *const pl_part_names[PL_PARTS] = {"redis", "learner", "rewarder", "actor"};
+const char *const pl_part_names[PL_PARTS] = {"redis", "learner", "rewarder", "actor", "up"};
 
 double pl_chaos_seconds(void)
 {
@@ -234,7 +234,7 @@ static void add_redis(struct pl_cluster *c)
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         word(m, strdup(words[i]));
     word(m, strdup("--dir"));
-    word(m, pl_strf("%s/redis", c->run));
+    word(m, pl_strf(c->supervised ? "%s" : "%s/redis", c->run)); /* where plait up has it */
     word(m, strdup("--unixsocket"));
     word(m, strdup(c->socket));
 }
@@ -294,6 +294,23 @@ static void add_learner(struct pl_cluster *c, const struct pl_cluster_opts *o)
     word(m, strdup("--name=learner"));
 }
 
+static void add_up(struct pl_cluster *c, const struct pl_cluster_opts *o, const char *name)
+{
+    struct pl_member *m = room(c, PL_PART_UP, name);
+
+    PL_ASSERT(m);
+    word(m, pl_strf("%s/deploy/plait", c->build));
+    word(m, strdup("up"));
+    word(m, pl_strf("%s/run.yaml", o->dir));
+    word(m, pl_strf("run.dir=%s", c->run));
+    word(m, pl_strf("run.seed=%llu", (unsigned long long)o->seed));
+    word(m, pl_strf("trainer.total_training_steps=%llu", (unsigned long long)o->steps));
+    word(m, pl_strf("workers.actors=%zu", o->actors));
+    word(m, pl_strf("workers.rewarders=%zu", o->rewarders));
+    for (size_t i = 0; o->settings && o->settings[i]; i++)
+        word(m, strdup(o->settings[i]));
+}
+
 int pl_cluster_init(struct pl_cluster *c, const struct pl_cluster_opts *o, struct pl_error *err)
 {
     char path[440];
@@ -305,6 +322,7 @@ int pl_cluster_init(struct pl_cluster *c, const struct pl_cluster_opts *o, struc
     snprintf(c->run, sizeof c->run, "%s", o->run);
     snprintf(c->socket, sizeof c->socket, "%s/redis.sock", c->run);
     snprintf(c->url, sizeof c->url, "unix://%.440s", c->socket);
+    c->supervised = o->supervised;
     if (strlen(c->socket) > 100)
         return pl_fail(err, PL_EINVAL, "'%s' is too long for a socket; choose a shorter folder",
                        c->socket);
@@ -319,6 +337,11 @@ int pl_cluster_init(struct pl_cluster *c, const struct pl_cluster_opts *o, struc
     if (rc < 0)
         return rc;
     add_redis(c);
+    if (o->supervised) {
+        add_up(c, o, "up");
+        add_up(c, o, "second-up");
+        return PL_OK;
+    }
     add_learner(c, o);
     for (size_t i = 0; i < o->rewarders + o->actors; i++) {
         const bool actor = i >= o->rewarders;
@@ -347,6 +370,8 @@ void pl_cluster_release(struct pl_cluster *c)
         for (size_t k = 0; k < c->members[i].words; k++)
             free(c->members[i].argv[k]);
     }
+    if (c->supervised)
+        pl_cluster_bury_orphans(c, true, 0);
     c->count = 0;
 }
 
@@ -375,6 +400,8 @@ int pl_cluster_start(struct pl_cluster *c, struct pl_error *err)
     const double end = pl_chaos_seconds() + 20.0;
     int rc = PL_OK;
 
+    if (c->supervised)
+        return pl_member_start(c, &c->members[1], err);
     for (size_t i = 0; rc == PL_OK && i < c->count; i++) {
         rc = pl_member_start(c, &c->members[i], err);
         while (rc == PL_OK && i == 0 && !pl_cluster_redis(c)) {
@@ -454,15 +481,18 @@ static void bury(struct pl_cluster *c, struct pl_member *m, int status)
 {
     const bool well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 
+    const bool leads = strcmp(m->name, "learner") == 0 || strcmp(m->name, "up") == 0;
+
     m->pid = 0;
     m->paused = false;
     m->again_s = 0.0;
-    if (m->part == PL_PART_LEARNER && strcmp(m->name, "learner") == 0 && well && has_model(c)) {
+    m->status = status;
+    if (leads && well && has_model(c)) {
         m->over = true;
         m->wanted = false;
         return;
     }
-    if (m->struck && (WIFSIGNALED(status) || well))
+    if (m->struck && (WIFSIGNALED(status) || well || m->part == PL_PART_UP))
         return;
     if (m->ordered && WIFSIGNALED(status)) {
         m->killed++;
@@ -532,8 +562,36 @@ int pl_cluster_tend(struct pl_cluster *c, bool *ret_over, struct pl_error *err)
             rc = pl_member_start(c, m, err);
         *ret_over = *ret_over || m->over;
     }
+    if (c->supervised)
+        pl_cluster_bury_orphans(c, false, 0);
     look_at_progress(c);
     return rc;
+}
+
+void pl_cluster_bury_orphans(struct pl_cluster *c, bool all, pid_t but)
+{
+    char path[64], list[4096] = "";
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/self/task/%ld/children", (long)getpid());
+    file = fopen(path, "re");
+    if (!file)
+        return;
+    if (!fgets(list, sizeof list, file))
+        list[0] = '\0';
+    fclose(file);
+    for (char *at = list, *end; strtol(at, &end, 10) > 0; at = end) {
+        const pid_t pid = (pid_t)strtol(at, NULL, 10);
+        bool own = pid == but;
+
+        for (size_t i = 0; i < c->count; i++)
+            own = own || c->members[i].pid == pid;
+        if (own)
+            continue;
+        if (all)
+            kill(pid, SIGKILL);
+        waitpid(pid, NULL, all ? 0 : WNOHANG);
+    }
 }
 
 bool pl_cluster_drain(struct pl_cluster *c, double within_s)

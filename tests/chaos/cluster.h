@@ -21,7 +21,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum pl_part { PL_PART_REDIS, PL_PART_LEARNER, PL_PART_REWARDER, PL_PART_ACTOR, PL_PARTS };
+enum pl_part {
+    PL_PART_REDIS,
+    PL_PART_LEARNER,
+    PL_PART_REWARDER,
+    PL_PART_ACTOR,
+    PL_PART_UP, /* `plait up`, which has a Redis and roles of its own */
+    PL_PARTS
+};
 extern const char *const pl_part_names[PL_PARTS];
 
 enum { PL_MEMBERS_MAX = 16, PL_WORDS_MAX = 64, PL_STEPS_MAX = 1 << 20 };
@@ -47,6 +54,7 @@ struct pl_member {
     char last[400]; /* the last line that it wrote before such an end */
     char order[160]; /* PLAIT_FAILPOINTS of its next life alone; "": none */
     bool ordered;    /* this life has one: it may end of it */
+    int status;      /* of its last end, as waitpid() has it */
     char env[200];   /* NAME=VALUE for all of its lives; "": none */
 };
 
@@ -58,6 +66,7 @@ struct pl_cluster {
     struct pl_member members[PL_MEMBERS_MAX];
     size_t count;
     char points[440];    /* PLAIT_FAILPOINTS_FILE of all; "": none */
+    bool supervised;     /* as the options have it */
     bool lenient;        /* ends are put down to the fault that is about */
     redisContext *redis; /* of this process; NULL: not connected */
     struct pl_progress {
@@ -83,6 +92,8 @@ struct pl_cluster_opts {
     size_t actors, rewarders;
     const char *const *settings; /* NAME=VALUE, NULL at the end; may be NULL */
     bool stub;                   /* stub.h in place of the programs; steps are batches */
+    bool supervised; /* `plait up` in place of this supervisor: it is the only member but Redis,
+                      * which is started here when the run is over, to be looked at */
 };
 int pl_cluster_init(struct pl_cluster *cluster, const struct pl_cluster_opts *opts,
                     struct pl_error *err);
@@ -114,6 +125,10 @@ bool pl_cluster_drain(struct pl_cluster *cluster, double within_s);
 redisContext *pl_cluster_redis(struct pl_cluster *cluster);
 redisReply *pl_cluster_ask(struct pl_cluster *cluster, const char *format, ...);
 void pl_cluster_hang_up(struct pl_cluster *cluster);
+
+/* What members left when they were killed and has come to this process: those that have ended are
+ * buried, or with `all` all of them are killed. `but`: not this one, 0: none. */
+void pl_cluster_bury_orphans(struct pl_cluster *cluster, bool all, pid_t but);
 
 /* A program run to its end, what it says in `log`; its status, or -1. */
 int pl_chaos_run(char *const *argv, const char *log, const char *folder);

@@ -93,7 +93,10 @@ static void look_at_policy(struct pl_judge *j, struct pl_cluster *c)
             j->versions_two += known[0] && strcmp(known, reply->element[1]->str) != 0;
             snprintf(known, 65, "%s", reply->element[1]->str);
         }
-        if (learner && learner->pid != j->learner_pid) { /* what stands there is its forerunner's */
+        if (c->supervised) { /* which life of the learner it is is not known here */
+            j->settled = false;
+        } else if (learner &&
+                   learner->pid != j->learner_pid) { /* what stands there is its forerunner's */
             j->learner_pid = learner->pid;
             j->settled = false;
         } else if (version != j->newest) {
@@ -162,7 +165,8 @@ void pl_judge_watch(struct pl_judge *j, struct pl_cluster *c)
 {
     long long n[LEDGER_COUNTS];
 
-    if (c->members[0].pid > 0 && !c->members[0].paused && !c->members[0].struck) {
+    if (c->supervised ||
+        (c->members[0].pid > 0 && !c->members[0].paused && !c->members[0].struck)) {
         if (read_ledger(c, n)) {
             j->looks++;
             j->unbalanced += !balances(n);
@@ -232,7 +236,9 @@ static void judge_queues(struct pl_judge *j, struct pl_nemesis *n)
         freeReplyObject(reply);
     }
     for (size_t i = 0; i < c->count; i++)
-        known += c->members[i].part >= PL_PART_REWARDER;
+        known += c->members[i].part == PL_PART_REWARDER || c->members[i].part == PL_PART_ACTOR;
+    if (c->supervised)
+        known = n->plan->actors + n->plan->rewarders;
     pl_judge_add(j, "empty",
                  !entries[0] && !entries[1] && !entries[2] && !keys ? PL_FOUND_GOOD : PL_FOUND_BAD,
                  "%lld prompts, %lld rollouts, %lld ready, %lld keys of batches%s", entries[0],
@@ -333,31 +339,46 @@ static void judge_versions(struct pl_judge *j, struct pl_nemesis *n)
                  (unsigned long long)j->versions_back);
 }
 
-/* How often words stand in the log of a member. */
-static uint64_t in_log(const struct pl_member *m, const char *words)
+/* How often words stand in the logs of the run. */
+static uint64_t in_logs(const struct pl_cluster *c, const char *words)
 {
     static char line[1 << 14];
+    char folder[440], path[800];
     uint64_t count = 0;
-    FILE *file = fopen(m->log, "re");
+    struct dirent *e;
+    DIR *dir;
 
-    while (file && fgets(line, sizeof line, file))
-        count += strstr(line, words) != NULL;
-    if (file)
-        fclose(file);
+    snprintf(folder, sizeof folder, "%s/logs", c->run);
+    dir = opendir(folder);
+    while (dir && (e = readdir(dir))) {
+        FILE *file;
+
+        snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+        file = e->d_name[0] != '.' ? fopen(path, "re") : NULL;
+        while (file && fgets(line, sizeof line, file))
+            count += strstr(line, words) != NULL;
+        if (file)
+            fclose(file);
+    }
+    if (dir)
+        closedir(dir);
     return count;
 }
 
 /* No honest actor is blamed for anything, no assertion, no end that nobody asked for. */
 static void judge_logs(struct pl_judge *j, struct pl_nemesis *n)
 {
-    uint64_t blamed = 0, broken = 0, ended = 0;
+    const struct pl_cluster *c = n->cluster;
+    const uint64_t blamed =
+        in_logs(c, "quarantine event=begin") + in_logs(c, "sampled with weights that are");
+    const uint64_t broken = in_logs(c, "internal error") + in_logs(c, "Sanitizer");
+    const uint64_t died = c->supervised ? in_logs(c, "event=died") : 0;
+    uint64_t ended = died;
     char last[420] = "";
 
-    for (size_t i = 0; i < n->cluster->count; i++) {
-        const struct pl_member *m = &n->cluster->members[i];
+    for (size_t i = 0; i < c->count; i++) {
+        const struct pl_member *m = &c->members[i];
 
-        blamed += in_log(m, "quarantine event=begin") + in_log(m, "sampled with weights that are");
-        broken += in_log(m, "internal error") + in_log(m, "Sanitizer");
         ended += m->ended;
         if (m->ended && !last[0])
             snprintf(last, sizeof last, "; %s: %.370s", m->name, m->last);
@@ -368,6 +389,17 @@ static void judge_logs(struct pl_judge *j, struct pl_nemesis *n)
                  (unsigned long long)broken);
     pl_judge_add(j, "no-ends", ended == 0 ? PL_FOUND_GOOD : PL_FOUND_BAD,
                  "%llu programs ended by themselves%s", (unsigned long long)ended, last);
+}
+
+/* A second `plait up` has nothing of the run. */
+static void judge_seconds(struct pl_judge *j, const struct pl_nemesis *n)
+{
+    pl_judge_add(j, "second-up",
+                 n->second_stood > 0      ? PL_FOUND_BAD
+                 : n->second_refused == 0 ? PL_FOUND_SKIPPED
+                                          : PL_FOUND_GOOD,
+                 "%llu were refused, %llu were not", (unsigned long long)n->second_refused,
+                 (unsigned long long)n->second_stood);
 }
 
 static int by_size(const void *a, const void *b)
@@ -432,6 +464,8 @@ void pl_judge_all(struct pl_judge *j, struct pl_nemesis *n, uint64_t steps, size
     judge_queues(j, n);
     judge_versions(j, n);
     judge_logs(j, n);
+    if (n->plan->supervised)
+        judge_seconds(j, n);
     pl_judge_growth(j);
     for (size_t i = 0; i < j->count; i++)
         if (j->findings[i].found == PL_FOUND_BAD && n->plan->known &&

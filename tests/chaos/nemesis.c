@@ -7,16 +7,18 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { REDIS_SAVED, LEARNER_SAVED };
 
-const char *const pl_class_names[PL_CLASSES] = {"kill",     "pause",  "network",  "loss",
-                                                "rollback", "second", "damage",   "limit",
-                                                "clock",    "forged", "failpoint"};
+const char *const pl_class_names[PL_CLASSES] = {"kill",     "pause",  "network",   "loss",
+                                                "rollback", "second", "damage",    "limit",
+                                                "clock",    "forged", "failpoint", "stop"};
 
 uint64_t pl_nemesis_below(struct pl_nemesis *n, uint64_t limit)
 {
@@ -207,6 +209,72 @@ static bool second_rewarder(struct pl_nemesis *n, char *what, size_t size)
 static bool second_actor(struct pl_nemesis *n, char *what, size_t size)
 {
     return second_of(n, PL_PART_ACTOR, what, size);
+}
+
+/* ---- plait up ---- */
+
+/* Its children are asked to end, and may still be there when the next one starts, at once. */
+static bool kill_up(struct pl_nemesis *n, char *what, size_t size)
+{
+    const struct pl_member *second = pl_cluster_find(n->cluster, "second-up");
+
+    return (!second || second->pid == 0) && kill_any(n, PL_PART_UP, what, size);
+}
+
+static bool stop_up(struct pl_nemesis *n, char *what, size_t size)
+{
+    struct pl_member *m = any(n, PL_PART_UP);
+
+    if (!m || m->paused || kill(m->pid, SIGTERM) < 0)
+        return false;
+    m->struck = true;
+    snprintf(what, size, "%s", m->name);
+    return true;
+}
+
+static bool pause_up(struct pl_nemesis *n, char *what, size_t size)
+{
+    struct pl_member *m = any(n, PL_PART_UP);
+    const double s = 0.5 + 0.001 * (double)pl_nemesis_below(n, 2500);
+
+    if (!m || n->heal_count == PL_HEALS_MAX || !pl_member_pause(m))
+        return false;
+    snprintf(what, size, "%s for %.2f s", m->name, s);
+    return pl_nemesis_later(n, s, resume, m);
+}
+
+/* It must have ended, with a status that says so: the first one has the run. */
+static void judge_second_up(struct pl_nemesis *n, struct pl_member *m)
+{
+    const bool there = m->pid > 0;
+    char what[480];
+
+    if (there && pl_chaos_seconds() - m->started_s < 30.0 &&
+        pl_nemesis_later(n, 0.2, judge_second_up, m))
+        return;
+    if (!there && WIFEXITED(m->status) && WEXITSTATUS(m->status) != 0)
+        n->second_refused++;
+    else
+        n->second_stood++;
+    snprintf(what, sizeof what, "%.32s %s (status %d): %.380s", m->name,
+             there ? "was still there" : "had ended", m->status, m->last);
+    pl_nemesis_tell(n, "heal", what);
+    pl_member_end(m);
+}
+
+/* Typed once more by mistake, in the same words. */
+static bool second_up(struct pl_nemesis *n, char *what, size_t size)
+{
+    struct pl_member *first = any(n, PL_PART_UP), *m = pl_cluster_find(n->cluster, "second-up");
+
+    /* One that was killed a moment ago may have lost the run to it, rightly. */
+    if (!first || !m || m->pid > 0 || is_pending(n, judge_second_up) ||
+        pl_chaos_seconds() - first->started_s < 1.0 || n->heal_count == PL_HEALS_MAX ||
+        pl_member_start(n->cluster, m, NULL) < 0)
+        return false;
+    m->wanted = false; /* once */
+    snprintf(what, size, "%s", first->paused ? "while the first stands still" : "beside the first");
+    return pl_nemesis_later(n, 0.2, judge_second_up, m);
 }
 
 /* ---- losses in Redis ---- */
@@ -979,6 +1047,10 @@ const struct pl_fault pl_faults[] = {
     {"second-learner", PL_CLASS_SECOND, second_learner, false, "on the same folder"},
     {"second-rewarder", PL_CLASS_SECOND, second_rewarder, false, "of the same name"},
     {"second-actor", PL_CLASS_SECOND, second_actor, false, "of the same name"},
+    {"kill-up", PL_CLASS_KILL, kill_up, false, "SIGKILL; the next meets what it left"},
+    {"stop-up", PL_CLASS_STOP, stop_up, false, "SIGTERM; the next goes on"},
+    {"pause-up", PL_CLASS_STOP, pause_up, false, "SIGSTOP while its children work"},
+    {"second-up", PL_CLASS_SECOND, second_up, false, "the same command once more"},
     {"flush", PL_CLASS_LOSS, flush, false, "FLUSHALL"},
     {"lose-key", PL_CLASS_LOSS, lose_key, false, "DEL of one key of the run"},
     {"lose-entry", PL_CLASS_LOSS, lose_entry, false, "XDEL of one entry of a queue"},

@@ -24,6 +24,7 @@ enum pl_fault_class {
     PL_CLASS_CLOCK,    /* of Redis */
     PL_CLASS_FORGED,   /* entries and fields that nobody made */
     PL_CLASS_POINT,    /* at a failpoint */
+    PL_CLASS_STOP,     /* of `plait up`, asked or for a while */
     PL_CLASSES
 };
 extern const char *const pl_class_names[PL_CLASSES];
@@ -58,6 +59,7 @@ struct pl_plan {
     const char *known; /* judgements that do not hold yet, as bugs.json says: "empty no-ends" */
     bool other_bits;   /* the final weights need not be those of the undisturbed run */
     bool proxied;      /* members reach Redis and the weights through a proxy */
+    bool supervised;   /* by `plait up`, which is what faults meet */
     bool stub;         /* processes of stub.h: steps are batches of PL_STUB_GROUPS groups */
     bool io;           /* writing fails: files that are for people may be missing */
     bool small_disk;   /* the run's folder is a file system of its own, of some MiB (root alone) */
@@ -111,6 +113,8 @@ struct pl_nemesis {
     FILE *history;       /* a JSON object a line */
     double start_s;
     bool loud; /* each fault a line on standard output */
+    uint64_t second_refused,
+        second_stood; /* second `plait up`: that ended as it must; that did not */
 };
 
 /* `faults` 0: as the plan says. */

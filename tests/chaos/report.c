@@ -201,7 +201,7 @@ static void print_kills(const struct sums *s, struct pl_buf *out)
 {
     long long each[PL_PARTS], sum = 0, least = 1ll << 60;
 
-    for (int p = 0; p < PL_PARTS; p++) {
+    for (int p = 0; p < PL_PART_UP; p++) {
         each[p] = killed_of(s, pl_part_names[p]);
         sum += each[p];
         least = each[p] < least ? each[p] : least;

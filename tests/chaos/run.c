@@ -103,7 +103,8 @@ static int set_up(struct run *r, struct pl_error *err)
                                          .actors = p->actors,
                                          .rewarders = p->rewarders,
                                          .settings = p->settings,
-                                         .stub = p->stub};
+                                         .stub = p->stub,
+                                         .supervised = p->supervised};
     int rc;
 
     pl_chaos_remove(r->folder);
@@ -215,6 +216,10 @@ static void judge(struct run *r)
     if (r->o->plan->soak) {
         pl_judge_growth(j);
     } else if (r->over) {
+        if (r->cluster.supervised) { /* it went with its supervisor: what it left is looked at */
+            pl_cluster_hang_up(&r->cluster);
+            (void)pl_member_start(&r->cluster, &r->cluster.members[0], NULL);
+        }
         /* Redis may be about to come back from the last fault. */
         for (int i = 0; i < 1000 && !pl_cluster_redis(&r->cluster); i++) {
             bool over;

@@ -348,6 +348,8 @@ static const char *const deletions[][3] = {
     {"HSET", "groups:0", "1 what"},
     {"HSET", "groups:0", "2 prompt"},
     {"HSET", "groups:0", "77 scored"},
+    {"HSET", "groups:0", "-1 prompt_1-1"},
+    {"HSET", "groups:1", "-1 scored 1.5 scored"},
     {"HSET", "groups:0", "0 dead"},
     {"HSET", "groups:0", "1 dead_7-7 4 dead"},
     {"HSET", "groups:1", "0 dead 1 dead 2 dead 3 dead 4 dead"},
