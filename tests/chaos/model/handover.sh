@@ -10,14 +10,15 @@ command -v spin >/dev/null || {
     echo "skipped: spin is not installed (deploy/install-deps.sh --test installs it)"
     exit 77
 }
-# note FAILURES: a line for `plait-chaos report`, where PLAIT_CHAOS_RESULTS names the file.
-note() {
+# leave STATUS: what was made goes, and a line for `plait-chaos report`, where PLAIT_CHAOS_RESULTS names the file.
+leave() {
+    rm -rf "$dir"
     [ -z "${PLAIT_CHAOS_RESULTS-}" ] ||
         printf '{"area": "model", "name": "spin", "form": "%s", "seed": 0, "count": 8, "failures": %d, "faults": %d, "states": %d}\n' \
             "$([ "$faults" -gt 1 ] && echo long || echo short)" "$1" "$faults" "${states:-0}" >>"$PLAIT_CHAOS_RESULTS"
 }
 dir=$(mktemp -d)
-trap 'status=$?; rm -rf "$dir"; note $status' EXIT
+trap 'leave $?' EXIT
 cd "$dir"
 
 # verify WRONG: how many errors spin finds, in "errors".
