@@ -962,6 +962,22 @@ static bool net_corrupt(struct pl_nemesis *n, char *what, size_t size)
 {
     return net(n, PL_NET_CORRUPT, 1 + (unsigned)pl_nemesis_below(n, 4), 1, 0.0, what, size);
 }
+/* Across connections: what is said on one link comes after what was said later on the others, so
+ * that a version is known in Redis before its weights can be had, or the reverse. Within one
+ * connection TCP keeps the order. */
+static bool net_skew(struct pl_nemesis *n, char *what, size_t size)
+{
+    const unsigned ms = 100 + (unsigned)pl_nemesis_below(n, 300);
+    const bool redis_late = pl_nemesis_below(n, 2) == 0;
+
+    if (!n->proxy)
+        return false;
+    for (size_t i = 0; i < n->proxy->links; i++)
+        pl_proxy_set(n->proxy, i, (i == 0) == redis_late ? PL_NET_DELAY : PL_NET_OPEN, ms);
+    snprintf(what, size, "%s %u ms and more after the other for 1.50 s",
+             redis_late ? "Redis comes" : "weights come", ms);
+    return pl_nemesis_later(n, 1.5, net_open, NULL);
+}
 static bool net_reorder(struct pl_nemesis *n, char *what, size_t size)
 {
     return net(n, PL_NET_REORDER, 1, 1, 0.0, what, size);
@@ -1080,6 +1096,7 @@ const struct pl_fault pl_faults[] = {
     {"net-half", PL_CLASS_NETWORK, net_half, false, "one direction is closed"},
     {"net-truncate", PL_CLASS_NETWORK, net_truncate, false, "a message in part, then the end"},
     {"net-corrupt", PL_CLASS_NETWORK, net_corrupt, false, "a bit of the weights' messages"},
+    {"net-skew", PL_CLASS_NETWORK, net_skew, false, "Redis after the weights, or the reverse"},
     {"net-reorder", PL_CLASS_NETWORK, net_reorder, false, "halves of the weights' messages"},
     {"failpoint", PL_CLASS_POINT, at_point, true, "a life that ends at a durable step"},
 };

@@ -211,6 +211,7 @@ const struct pl_plan pl_plans[] = {
              {"net-half", 3},
              {"net-truncate", 3},
              {"net-corrupt", 3},
+             {"net-skew", 2},
              {"net-reorder", 2}}},
     {.name = "volume",
      .about = "the stub engine: thousands of groups a second, kills of every role and Redis",
