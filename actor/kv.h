@@ -12,7 +12,7 @@
  *
  * Always true between calls:
  *   - a page's reference count is the number of slots whose list names it; 0: it is on the free
- * list;
+ *     list;
  *   - the sum of what slots are still promised is at most the number of free pages;
  *   - only pl_kv_create() allocates; memory of pages is finite everywhere.
  *

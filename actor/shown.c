@@ -54,9 +54,9 @@ void pl_actor_shown_make(struct pl_actor_shown *shown, struct pl_meters *meters)
     s->wait = pl_meters_histogram(meters, "plait_queue_wait_seconds",
                                   "Time from the lease of a group until its sampling begins.",
                                   seconds, SECONDS, NULL);
-    s->generate =
-        pl_meters_histogram(meters, "plait_generate_duration_seconds",
-                            "Time from a group's first token to its last.", seconds, SECONDS, NULL);
+    s->generate = pl_meters_histogram(
+        meters, "plait_generate_duration_seconds",
+        "Time from a group's submission to the engine to its last token.", seconds, SECONDS, NULL);
     s->leases = pl_meters_gauge(meters, "plait_leases_held",
                                 "Groups that are leased and not yet done.", NULL);
     s->lost = pl_meters_counter(meters, "plait_leases_lost_total",

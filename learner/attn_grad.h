@@ -5,8 +5,8 @@
  * wherever it was stored. Rows that see each other form a cluster: a prompt and what continues it.
  *
  *   cluster: spans [span, span + count); the first begins at position 0, each other one continues
- * it at position = its number of rows. A row of such a span sees all rows of the first span and the
- *   rows of its own span up to itself.
+ *   it at position = its number of rows. A row of such a span sees all rows of the first span and
+ *   the rows of its own span up to itself.
  *
  *   H query heads, G key/value heads, D head size, R rows
  *   s[i,j] = q_i k_j / sqrt(D),  p[i,j] = exp(s[i,j] - lse[i]),  o_i = sum_j p[i,j] v_j

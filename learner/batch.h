@@ -7,8 +7,8 @@
  *   predictions: the prompt's last row predicts the first token of every response, a response's row
  *   the token after it; n for each response
  *   pages: floor(P / S) shared by the group, then each response's own; the P % S tokens of the
- * prompt that end in an unfinished page are stored once more in the first own page of every
- * response
+ *   prompt that end in an unfinished page are stored once more in the first own page of every
+ *   response
  *
  * So a row's numbers are those that sampling computed, to the bit. Predictions are in the order of
  * their rows. All memory is asked for by pl_pack_create().

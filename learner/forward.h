@@ -4,7 +4,7 @@
  *
  *   keep:      one struct pl_acts a layer
  *   recompute: acts[l].x of every layer, and one set of all the other arrays; the backward computes
- * a layer again, to the same bits, before it goes through it
+ *              a layer again, to the same bits, before it goes through it
  */
 #ifndef PL_LEARNER_FORWARD_H
 #define PL_LEARNER_FORWARD_H

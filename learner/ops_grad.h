@@ -14,9 +14,11 @@
 #include <stdint.h>
 
 /*
- * y[n,c] = x[n,c] r[n] w[c],  r[n] = (mean_c x[n,c]^2 + eps)^(-1/2);  r: rstd (R), kept by the
- * forward dw[c]   += sum_n dy[n,c] x[n,c] r[n] dx[n,c] += r[n] (g[c] - x[n,c] r[n]^2 mean_k(g[k]
- * x[n,k])),  g[c] = dy[n,c] w[c]
+ *   y[n,c]   = x[n,c] r[n] w[c],  r[n] = (mean_c x[n,c]^2 + eps)^(-1/2)
+ *   dw[c]   += sum_n dy[n,c] x[n,c] r[n]
+ *   dx[n,c] += r[n] (g[c] - x[n,c] r[n]^2 mean_k(g[k] x[n,k])),  g[c] = dy[n,c] w[c]
+ *
+ * rstd: r (R), kept by the forward.
  *
  * rows: where row n of x and dx is, all different; NULL: row n. dy and rstd are always at n.
  * scratch: pl_rmsnorm_bwd_scratch() floats.
@@ -34,8 +36,9 @@ void pl_rope_bwd(float *dx, size_t ldx, const struct pl_rope *rope, const uint32
                  size_t R, size_t heads);
 
 /*
- * y[r,f] = silu(g) u,  g = gu[r,f], u = gu[r,F+f], kept by the forward;  s = 1 / (1 + exp(-g))
- *   dg = dy u s (1 + g (1 - s)),  du = dy g s
+ *   y[r,f] = silu(g) u,  g = gu[r,f], u = gu[r,F+f], kept by the forward
+ *   dg = dy u s (1 + g (1 - s)),  du = dy g s,  s = 1 / (1 + exp(-g))
+ *
  * dgu: (R, 2F), set and not added to; it may be gu itself, which saves a pass over the widest
  * array.
  */

@@ -1,10 +1,12 @@
 /*
  * A checkpoint of a run: a model folder with its optimiser (state.h), and
  *
- *   run_state.json        step, life, accuracy of the last batch, KL coefficient, evaluations that
- * are not reported yet policy-<v>.bf16       the values of each older version that batches still to
- * come, or such evaluations, are pinned to critic/               of gae: a model folder with its
- * optimiser too; the value head is in the optimiser alone, in f32
+ *   run_state.json     step, life, accuracy of the last batch, KL coefficient, evaluations that are
+ *                      not reported yet
+ *   policy-<v>.bf16    the values of each older version that batches still to come, or such
+ *                      evaluations, are pinned to
+ *   critic/            of gae: a model folder with its optimiser too; the value head is in the
+ *                      optimiser alone, in f32
  *
  * so that a run that goes on from it feeds, samples and trains to the same bits.
  */

@@ -6,10 +6,11 @@
  *   formatted     share whose form is valid
  *   ttfa          token at which the first answer's content begins over the response's length, from
  *                 0 to 1, over the samples that have an answer; ttfa_tokens: that token. An answer
- * is one that says something: letters, digits, symbols (pl_segments_seen()) ttfa_right    the same
- * of the first answer that is right, final or intermediate, over the samples that have one: what
- * comes early and is wrong, or empty, does not make it smaller steps_right   intermediate answers
- * given of those that the tasks have
+ *                 is one that says something: letters, digits, symbols (pl_segments_seen())
+ *   ttfa_right    the same of the first answer that is right, final or intermediate, over the
+ *                 samples that have one: what comes early and is wrong, or empty, does not make it
+ *                 smaller
+ *   steps_right   intermediate answers given of those that the tasks have
  *
  * Sums depend on the order in which samples are added, in their last bits.
  */

@@ -19,7 +19,7 @@
 
 enum pl_purpose { PL_PURPOSE_TRAIN, PL_PURPOSE_EVALUATE };
 
-/* Which form of response a prompt asks for (METHODS.md in deploy/templates says more of each). */
+/* Which form of response a prompt asks for (deploy/templates/README.md says more of each). */
 enum pl_method {
     PL_METHOD_INTERLEAVE, /* think, answer, think, answer, ... */
     PL_METHOD_THINK_ANSWER,

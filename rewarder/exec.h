@@ -9,8 +9,7 @@
  * to be compared with: the final one, or, where `step` is a number, that intermediate one, from 1.
  * It answers each with one line
  *
- *   {"verdict": "right"}          or "wrong" or "unparsed";    {"correct": true} or false is taken
- * too
+ *   {"verdict": "right"}     or "wrong" or "unparsed"; {"correct": true} or false is taken too
  *
  * in which other keys may stand. It may go on for the next question or end behind an answer; it
  * must have read the whole question before. A reward is a function of the response only where the

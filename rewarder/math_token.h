@@ -4,11 +4,12 @@
  *
  *   left out       \left \right \big.., spaces, \displaystyle, fonts, $ \( \) \[ \], quotes
  *   one sign       \dfrac \tfrac \frac; \cdot \times *; \div /; \le \leq <=; ^\circ ^{\circ}
- * degrees; the signs of Unicode for these numbers        12  1,234  1{,}234  10,\!000  .5  1.5e3
- * 0.1\overline{6}, which is 0.1(6) names          a letter, a Greek letter, with primes words
- * letters in \text{} and the like, of two or more; in plain text four or more, a unit behind a
- * number ("5 cm"), "and", "or", "yes", ...; in lower case functions      \sin, sin,
- * \operatorname{sin}, ...
+ *                  degrees; the signs of Unicode for these
+ *   numbers        12  1,234  1{,}234  10,\!000  .5  1.5e3  0.1\overline{6}, which is 0.1(6)
+ *   names          a letter, a Greek letter, with primes
+ *   words          letters in \text{} and the like, of two or more; in plain text four or more, a
+ *                  unit after a number ("5 cm"), "and", "or", "yes", ...; in lower case
+ *   functions      \sin, sin, \operatorname{sin}, ...
  *
  * A list has bounded room; nothing is allocated.
  */

@@ -11,11 +11,12 @@
  *   term      ["-"] power { ["*" | "/"] ["-"] power }            1/2x is (1/2)x
  *   power     primary { "!" | "%" | "degree" | "^" exponent }
  *   primary   number | name | "infinity" | frac | root | binomial | function
- *             | "(" answer ")"        one item: itself; more: a tuple or an interval, as are [ ] [
- * ) | "\{" answer "\}"      a set; so are braces around more than one item | "|" sum "|" | floor |
- * ceil | matrix | "\$" primary number    digits; with a fraction of digits behind it a mixed
- * number: 1\frac{1}{2}, 1 1/2; with an index a numeral of that base, 101_2, which is a name and
- * nothing more name      a letter with its index; f g h applied to something, f(x), is a function
+ *             | "(" answer ")"        one item: itself; more: a tuple or an interval, as are [ ] [ )
+ *             | "\{" answer "\}"      a set; so are braces around more than one item
+ *             | "|" sum "|" | floor | ceil | matrix | "\$" primary
+ *   number    digits; with a fraction of digits after it a mixed number: 1\frac{1}{2}, 1 1/2; with
+ *             an index a numeral of that base, 101_2, which is a name and nothing more
+ *   name      a letter with its index; f g h applied to something, f(x), is a function
  *
  * x^12 is x^{12}; \frac12 is \frac{1}{2}; \sin 2x + 1 is \sin(2x) + 1; \sin^{-1} is the arcsine.
  * What has no place in this ("x2", "5 is it", an unknown command) is no tree.

@@ -9,9 +9,12 @@
  *     partial  R / (N-1) for each that was given
  *     time     R if all N-1 were given; else R / (N-1) sum over those given of 1 / k_j, with k_j
  *              the number (from 1) of the first answer segment that matches g_j
- *   paid when "conditional": the final answer is right, the form valid, and the batch makes
- * progress (the gate, gate.h); when "direct": always; "none": never r_extra: overlong penalty
- * (DAPO) and a charge for each wrong intermediate answer, both off
+ *     paid when "conditional": the final answer is right, the form valid, and the batch makes
+ *              progress: Acc(B) > Acc(B-1) - epsilon, in the order of batches, 0 before the
+ *              first (the gate, which Redis decides: common/link/functions.lua); when "direct":
+ *              always; "none": never
+ *   r_extra  overlong penalty (DAPO) and a charge for each wrong intermediate answer, both off
+ *            unless they are asked for
  *
  * The product form (`combine`), after Plantain (Liang et al., arXiv 2512.03176), whose reward is
  * the indicator of a valid format times 1 plus the rewards of the answers:

@@ -102,11 +102,11 @@ extern const struct pl_verifier pl_verify_em;
  *   72   72.00   7.2e1   $72   72 dollars   #### 72      1,234.5   -5   −5   minus 5
  *   1/2   1 1/2   50%, which is 50 and 0.5: a per cent sign is a unit or a hundredth
  *
- * It is looked for behind the last "####", within the last "oxed{}", or behind the last "answer
+ * It is looked for behind the last "####", within the last "\boxed{}", or behind the last "answer
  * is" or "answer:", in this order, and in the whole text where none of them has a number behind it.
  * What is left must hold one number, or one number several times; of different ones, what stands
  * behind the last "=" must. UNPARSED: it does not; or there is what makes a number another one or
- * looks like one and is none: 5^2, √2, sqrt, rac, 1.2.3, 3/4/2020, 0x1F, ½, digits beyond
+ * looks like one and is none: 5^2, √2, sqrt, \frac, 1.2.3, 3/4/2020, 0x1F, ½, digits beyond
  * ASCII. Digits within a word behind its first letter (H2O) are no number; letters behind a number
  * are its unit. Commas count between groups of three only: "1,2" is two numbers.
  */

@@ -3,9 +3,8 @@
  * errors. Each line is one write(); any thread may log.
  *
  *   text   2026-11-25T05:16:32.123Z info finished group=12:3 tokens=811 id=actor-1
- *   json
- * {"ts":"2026-11-25T05:16:32.123Z","level":"info","role":"actor","id":"actor-1","run":"demo",
- *           "event":"finished","group":"12:3","tokens":811}
+ *   json   {"ts":"2026-11-25T05:16:32.123Z","level":"info","role":"actor","id":"actor-1",
+ *           "run":"demo","event":"finished","group":"12:3","tokens":811}
  *
  * JSON is made from the text (logfmt.h): its first word is the event, `finished event=late` is
  * "finished.late", what is written as a number is one, but for names (group, batch, name, actor,

@@ -4,9 +4,11 @@
  * The format gives the line its structure, strings that are put into it are data: whatever they
  * hold, they stay within the value that they were put into and within the line.
  *
- *   in quotes, `reason="%s"`    " and \ become \" and \\, line feed, carriage return and tab \n,
- * \r, \t elsewhere, `group=%s`       these, blanks and = become \x20, \x22, ... in both control
- * characters, marks of direction and what is no UTF-8 become \x1b
+ *   in quotes, `reason="%s"`    " and \ become \" and \\; line feed, carriage return and tab
+ *                              become \n, \r, \t
+ *   elsewhere, `group=%s`       these, blanks and = become \x20, \x22, ...
+ *   in both                     control characters, marks of direction and bytes that are not UTF-8
+ *                               become \x1b, ...
  */
 #ifndef PL_BASE_LOGFMT_H
 #define PL_BASE_LOGFMT_H

@@ -62,6 +62,7 @@ void pl_key_file_public(const struct pl_key_file *secret, struct pl_key_file *re
  *     root gave it to us by group (a Kubernetes secret with fsGroup is root:GROUP 0440); or
  *   - it lies in $CREDENTIALS_DIRECTORY, which systemd made for this program alone (there 0400, or
  *     0440 where an access list lets us read it), and others have no right to it.
+ *
  * PL_EFORMAT with the chmod to type.
  */
 int pl_key_file_modes(const char *path, const struct stat *st, struct pl_error *err);

@@ -159,11 +159,6 @@ void pl_redis_destroy(struct pl_redis *redis)
     free(redis);
 }
 
-uint64_t pl_redis_connects(const struct pl_redis *redis)
-{
-    return redis->connects;
-}
-
 const char *pl_redis_shown(const struct pl_redis *redis)
 {
     return redis->url.shown;

@@ -85,9 +85,6 @@ int pl_redis_try(struct pl_redis *redis, const struct pl_redis_args *args, redis
 int pl_redis_ask_all(struct pl_redis *redis, const char *bytes, size_t len, size_t count,
                      redisReply **replies, struct pl_error *err);
 
-/* Connections made so far: more than before means that what was known of Redis may be gone. */
-uint64_t pl_redis_connects(const struct pl_redis *redis);
-
 /* For sentences: where it is, without a password, and as whom ("the default user"). */
 const char *pl_redis_shown(const struct pl_redis *redis);
 const char *pl_redis_user(const struct pl_redis *redis);

@@ -4,7 +4,7 @@
  *
  * Always:
  *   - a manifest that is kept is of its run and version and whole (pl_manifest_check()), and a
- * chunk that is kept has the SHA-256 that its manifest says;
+ *     chunk that is kept has the SHA-256 that its manifest says;
  *   - what is kept, with all that is needed to find it, takes at most bytes_max; what was used the
  *     longest time ago goes first. What was given out lives on until its last user has put it back.
  *

@@ -4,8 +4,8 @@
  *
  * Forward, to the bit: an element of y is
  *
- *     y[m,n] = (((init + b_0) + b_1) + ...),   b_j = fma chain over k in block j, from zero, k
- * ascending
+ *     y[m,n] = (((init + b_0) + b_1) + ...)
+ *     b_j    = fma chain over k in block j, from zero, k ascending
  *
  * with blocks of PL_GEMM_KC values of k. No other row, no thread count and no instruction set
  * enters into it. All functions use the OpenMP threads and may not be called by several at once.

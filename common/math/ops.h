@@ -4,6 +4,7 @@
  * then added in a fixed tree, exp and log are our own.
  *
  *   R rows, C width, H heads, G key/value heads, D head size, F feed-forward, V vocabulary
+ *
  * Outputs first; rows are `ld` floats apart where an ld is given, else contiguous.
  */
 #ifndef PL_MATH_OPS_H

@@ -1,8 +1,8 @@
 /*
  * The transformer, forward: one function for prefill, decode and training.
  *
- *   R rows (tokens) of any number of sequences, packed without padding; C hidden, H heads, G kv
- * heads, D head size, F feed-forward, V vocabulary, L layers
+ *   R rows (tokens) of any number of sequences, packed without padding; C hidden, H heads,
+ *   G key/value heads, D head size, F feed-forward, V vocabulary, L layers
  *
  * What a layer computes is written to a struct pl_acts. Decoding gives every layer the same one;
  * training gives each its own, and its backward reads them.

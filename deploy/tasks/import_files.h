@@ -2,9 +2,10 @@
  * Rows from files, one after the other.
  *
  *   FILE.csv    records under a first line of names (csv.h); a file without one is known by its
- * last column, and has the names that the caller gives others      JSON lines: an object a line, LF
- * or CRLF, blank lines are passed over; or, where the first character is '[', one array of objects;
- * or, in FILE.json, one object over several lines
+ *               last column, and has the names that the caller gives
+ *   others      JSON lines: an object a line, LF or CRLF, blank lines are passed over; or, where
+ *               the first character is '[', one array of objects; or, in FILE.json, one object over
+ *               several lines
  *
  * A byte-order mark is passed over. A row is at most PL_IMPORT_ROW_BYTES_MAX bytes, an array 256
  * MiB. Errors name FILE:LINE, of an array FILE:#ROW.

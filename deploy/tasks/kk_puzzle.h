@@ -15,6 +15,7 @@
  * Always true of a puzzle that a function here or kk_literal.h returned:
  *   - PL_KK_PEOPLE_MIN <= people <= PL_KK_PEOPLE_MAX; claims speak of these people only;
  *   - every claim is a whole tree of at most PL_KK_NODES_MAX nodes.
+ *
  * One from pl_kk_generate() has exactly one solution besides, and `solution` is it.
  *
  * Nothing here allocates or keeps state; threads may use it freely.

@@ -5,7 +5,8 @@
  *   DIR/<plan>-<seed>.report.json   what plait-chaos run wrote
  *   DIR/failpoints                  common/base/failpoint.h
  *   DIR/<name>.figures.json         {"title", "command", "rows": [{"figure", "goal", "value",
- * "met"}]} bugs.json                       [{"what", "by", "seed", "test", "state"}]
+ *                                   "met"}]}
+ *   bugs.json                       [{"what", "by", "seed", "test", "state"}]
  *
  * A figure whose goal is not reached, or that was not run, is in it as such.
  */

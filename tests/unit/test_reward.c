@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include "common/base/rng.h"
-#include "rewarder/gate.h"
 #include "rewarder/reward.h"
 #include "tests/close.h"
 
@@ -419,15 +418,6 @@ static void guessing_every_role_pays_what_the_formula_says(void **state)
     free(room);
 }
 
-static void the_gate(void **state)
-{
-    (void)state;
-    assert_true(pl_gate_open(0.5, 0.54, 0.05));
-    assert_false(pl_gate_open(0.5, 0.56, 0.05));
-    assert_false(pl_gate_open(0.25, 0.5, 0.25)); /* strictly over */
-    assert_true(pl_gate_open(0.0, 0.0, 0.05));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -440,7 +430,6 @@ int main(void)
         cmocka_unit_test(when_the_first_answer_comes),
         cmocka_unit_test(what_holds_of_any_response),
         cmocka_unit_test(guessing_every_role_pays_what_the_formula_says),
-        cmocka_unit_test(the_gate),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,8 +7,8 @@
  *   nothing  settings of which common/app/agreement.c says that they do not enter the bits, changed
  *            all at once: the trained state has the same bytes. --long: each value by itself.
  *   matters  settings of which it says that they do, each by itself, where matters[] says that it
- * has its effect: some value of it ends with other bytes. With one estimator each; --long: with
- *            every estimator.
+ *            has its effect: some value of it ends with other bytes. With one estimator each;
+ *            --long: with every estimator.
  *
  * Compared is all that is trained: weights, f32 master copies, moments, those of the critic too.
  * Many runs go at once; each has the same bytes whatever else the machine does.

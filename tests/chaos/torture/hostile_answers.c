@@ -8,7 +8,7 @@
  *
  * Of each it is checked that
  *   - its score is a number, and the same when it is scored again by a judge that is new to the
- * task;
+ *     task;
  *   - what it took is bounded, counted in bytes that were read and words of arithmetic: its length,
  *     and two allowances (verify.h). That is the same on every machine.
  *
