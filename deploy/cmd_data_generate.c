@@ -190,13 +190,13 @@ static int read_set(const struct conf *conf, struct pl_problem_set_opts *opts, s
     return rc < 0 ? rc : read_sizes(conf, opts, err);
 }
 
-static int generate_one(struct pl_problem_set *set, enum pl_part part,
+static int generate_one(struct pl_problem_set *set, enum pl_data_part part,
                         struct pl_data_writer *writer, struct pl_buf *question,
                         struct pl_error *err)
 {
     const struct pl_family *family = set->opts.family;
     struct pl_problem problem;
-    struct pl_item item = {.problem = &problem, .seed = &set->opts.draw.seed};
+    struct pl_task_item item = {.problem = &problem, .seed = &set->opts.draw.seed};
     char id[ID_BYTES_MAX];
     uint32_t index = 0;
     int rc = pl_problem_set_next(set, part, &problem, &index, err);
@@ -215,12 +215,12 @@ static int generate_one(struct pl_problem_set *set, enum pl_part part,
     return pl_data_writer_put(writer, part, &item, err);
 }
 
-static int generate_all(struct pl_problem_set *set, const size_t counts[PL_PARTS],
+static int generate_all(struct pl_problem_set *set, const size_t counts[PL_DATA_PARTS],
                         struct pl_data_writer *writer, struct pl_error *err)
 {
     const char *nouns = set->opts.family->nouns;
-    const struct pl_progress_opts show = {.what = nouns,
-                                          .total = counts[PL_PART_TRAIN] + counts[PL_PART_TEST]};
+    const struct pl_progress_opts show = {
+        .what = nouns, .total = counts[PL_DATA_PART_TRAIN] + counts[PL_DATA_PART_TEST]};
     struct pl_progress progress;
     struct pl_buf question;
     uint64_t done = 0;
@@ -228,9 +228,9 @@ static int generate_all(struct pl_problem_set *set, const size_t counts[PL_PARTS
 
     pl_buf_init(&question, QUESTION_BYTES_MAX);
     pl_progress_begin(&progress, &show);
-    for (size_t part = 0; part < PL_PARTS; part++) {
+    for (size_t part = 0; part < PL_DATA_PARTS; part++) {
         for (size_t i = 0; rc == PL_OK && i < counts[part]; i++) {
-            rc = generate_one(set, (enum pl_part)part, writer, &question, err);
+            rc = generate_one(set, (enum pl_data_part)part, writer, &question, err);
             pl_progress_update(&progress, ++done, 0, NULL);
             if (rc == PL_OK && pl_signals_stop())
                 rc = pl_fail(err, PL_ECANCELED, "stopped after %llu %s; nothing is written",
@@ -264,7 +264,7 @@ int pl_cmd_data_generate(int argc, char **argv)
     if (rc == PL_OK)
         rc = pl_data_writer_init(&writer, &writer_opts, &err);
     if (rc == PL_OK) {
-        const size_t counts[PL_PARTS] = {conf.count + conf.train, conf.test};
+        const size_t counts[PL_DATA_PARTS] = {conf.count + conf.train, conf.test};
 
         pl_problem_set_init(&set, &set_opts);
         rc = generate_all(&set, counts, &writer, &err);

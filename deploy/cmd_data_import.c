@@ -359,7 +359,7 @@ static int put_puzzle(struct pl_data_writer *writer, const struct pl_import_item
 {
     const struct pl_task *task = &item->task;
     struct pl_problem problem = {.family = &pl_family_kk};
-    struct pl_item made = {.problem = &problem, .id = task->id, .question = task->question};
+    struct pl_task_item made = {.problem = &problem, .id = task->id, .question = task->question};
     struct pl_buf question;
     json_t *line = NULL, *row;
     int rc = pl_json_parse(task->line, task->line_len, task->id, &line, err);
@@ -372,8 +372,9 @@ static int put_puzzle(struct pl_data_writer *writer, const struct pl_import_item
     rc = pl_kk_row_from(row, task->id, &problem.of.kk, &question, &made.index, err);
     problem.size = problem.of.kk.people;
     if (rc == PL_OK)
-        rc = pl_data_writer_put(writer, item->part == PL_IMPORT_TEST ? PL_PART_TEST : PL_PART_TRAIN,
-                                &made, err);
+        rc = pl_data_writer_put(
+            writer, item->part == PL_IMPORT_TEST ? PL_DATA_PART_TEST : PL_DATA_PART_TRAIN, &made,
+            err);
     pl_buf_release(&question);
     json_decref(line);
     return rc;

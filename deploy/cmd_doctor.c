@@ -180,7 +180,7 @@ static int print_checkup(const struct conf *conf, const struct pl_run_conf *run,
         list = pl_checkup_json(checkup);
         return pl_run_arg_print(list ? json_pack("{s:s, s:s, s:o, s:b}", "version", PL_VERSION,
                                                  "run", run->name, "checks", list, "well",
-                                                 (int)(checkup->counts[PL_VERDICT_FAIL] == 0))
+                                                 (int)(checkup->counts[PL_CHECK_FAIL] == 0))
                                      : NULL,
                                 err);
     }
@@ -196,7 +196,7 @@ static int print_checkup(const struct conf *conf, const struct pl_run_conf *run,
 
 static void say_key(void *at, bool fine, const char *sentence)
 {
-    pl_checkup_add(at, "keys", fine ? PL_VERDICT_OK : PL_VERDICT_FAIL, NULL, "%s", sentence);
+    pl_checkup_add(at, "keys", fine ? PL_CHECK_OK : PL_CHECK_FAIL, NULL, "%s", sentence);
 }
 
 /* Whether the learner would start without keys. */
@@ -205,15 +205,15 @@ static void check_open_binds(struct pl_checkup *checkup, const struct pl_run_con
     struct pl_error err = {0};
 
     if (run->insecure)
-        pl_checkup_add(checkup, "keys", PL_VERDICT_WARN,
+        pl_checkup_add(checkup, "keys", PL_CHECK_WARN,
                        "make keys (plait keygen), and name their folder by link.keys",
                        "none, and link.insecure lets everybody on the network in");
     else if ((run->announce[0] &&
               pl_endpoint_check("link.announce", run->announce, false, false, &err) < 0) ||
              (run->serve[0] && pl_endpoint_check("link.serve", run->serve, false, false, &err) < 0))
-        pl_checkup_add(checkup, "keys", PL_VERDICT_FAIL, NULL, "%s", err.text);
+        pl_checkup_add(checkup, "keys", PL_CHECK_FAIL, NULL, "%s", err.text);
     else
-        pl_checkup_add(checkup, "keys", PL_VERDICT_OK, NULL,
+        pl_checkup_add(checkup, "keys", PL_CHECK_OK, NULL,
                        "none: weights are served on this machine alone");
 }
 
@@ -243,7 +243,7 @@ static int check_run(const struct conf *conf, bool *ret_well, struct pl_error *e
         check_keys(checkup, &run);
         pl_check_redis(checkup, &run, redis_bytes);
         rc = print_checkup(conf, &run, checkup, err);
-        *ret_well = checkup->counts[PL_VERDICT_FAIL] == 0;
+        *ret_well = checkup->counts[PL_CHECK_FAIL] == 0;
         pl_run_conf_release(&run);
     }
     free(checkup);

@@ -205,7 +205,7 @@ size_t pl_pack_add(struct pl_pack *pack, const struct pl_group *group, size_t fr
 
     bool first = true;
     for (size_t i = from; i < from + n; i++) {
-        const struct pl_response *r = &group->responses[i];
+        const struct pl_pack_response *r = &group->responses[i];
         const size_t at = pack->batch.rows, rows = r->len - 1;
         const uint32_t *pages = prompt_pages;
 

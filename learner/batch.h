@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct pl_response {
+struct pl_pack_response {
     const uint32_t *ids; /* what was generated, the end token included */
     size_t len;
 };
@@ -32,7 +32,7 @@ struct pl_response {
 struct pl_group {
     const uint32_t *prompt;
     size_t prompt_len; /* >= 1 */
-    const struct pl_response *responses;
+    const struct pl_pack_response *responses;
     size_t count;
 };
 

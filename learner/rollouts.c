@@ -157,7 +157,7 @@ static void fill_sample(struct pl_rollouts *r, const struct pl_rollout *rollout,
 
     r->list[i] = rollout;
     r->first[i + 1] = t + rollout->len;
-    r->responses[i] = (struct pl_response){rollout->ids, rollout->len};
+    r->responses[i] = (struct pl_pack_response){rollout->ids, rollout->len};
     r->components[i] = (double)score->format;
     memcpy(r->sampled + t, rollout->logprobs, rollout->len * sizeof *r->sampled);
     memcpy(r->old + t, rollout->logprobs, rollout->len * sizeof *r->old);

@@ -18,13 +18,13 @@
 struct pl_rollouts {
     struct pl_rollout_group *groups; /* (N) decoded */
     size_t group_count;
-    struct pl_group *packs;         /* (N) the same for packing */
-    struct pl_response *responses;  /* (n) */
-    const struct pl_rollout **list; /* (n) */
-    size_t *first, *group;          /* (n + 1), (n) */
-    size_t *group_first;            /* (N + 1) samples of each group */
-    size_t samples, tokens;         /* n, T */
-    size_t right;                   /* samples whose final answer is right, of all that were read */
+    struct pl_group *packs;             /* (N) the same for packing */
+    struct pl_pack_response *responses; /* (n) */
+    const struct pl_rollout **list;     /* (n) */
+    size_t *first, *group;              /* (n + 1), (n) */
+    size_t *group_first;                /* (N + 1) samples of each group */
+    size_t samples, tokens;             /* n, T */
+    size_t right; /* samples whose final answer is right, of all that were read */
     bool gate;
     bool by_segment;
     double accuracy;    /* of all groups that were read, whatever Redis says */

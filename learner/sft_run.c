@@ -136,7 +136,7 @@ static bool add_row(struct pl_sft_run *run, const struct pl_sft_data *data, size
 {
     const struct pl_sft_row *row = &data->rows[i];
     const uint32_t *prompt = data->ids.data + row->at;
-    const struct pl_response response = {prompt + row->prompt_len, row->response_len};
+    const struct pl_pack_response response = {prompt + row->prompt_len, row->response_len};
     const struct pl_group group = {prompt, row->prompt_len, &response, 1};
 
     return pl_pack_add(run->pack, &group, 0, (uint32_t)sample) == 1;

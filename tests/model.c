@@ -130,7 +130,7 @@ void pl_test_batch_make(struct pl_test_batch *batch, const struct pl_test_length
         at += lengths[g].prompt;
         for (size_t i = 0; i < PL_TEST_RESPONSES && lengths[g].responses[i] > 0; i++) {
             batch->responses[sample++] =
-                (struct pl_response){batch->ids + at, lengths[g].responses[i]};
+                (struct pl_pack_response){batch->ids + at, lengths[g].responses[i]};
             at += lengths[g].responses[i];
             group->count++;
         }

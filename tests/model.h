@@ -47,7 +47,7 @@ struct pl_test_lengths {
 
 struct pl_test_batch {
     struct pl_group groups[PL_TEST_GROUPS];
-    struct pl_response responses[PL_TEST_GROUPS * PL_TEST_RESPONSES];
+    struct pl_pack_response responses[PL_TEST_GROUPS * PL_TEST_RESPONSES];
     uint32_t ids[PL_TEST_IDS];
     size_t group_count;
     size_t samples, tokens;       /* responses, and what is in them */

@@ -21,7 +21,7 @@ enum {
 };
 
 #define ADD(name, verdict, todo, ...)                                                              \
-    pl_checkup_add(checkup, name, PL_VERDICT_##verdict, todo, __VA_ARGS__)
+    pl_checkup_add(checkup, name, PL_CHECK_##verdict, todo, __VA_ARGS__)
 
 static void check_files(struct pl_checkup *checkup, const struct pl_run_conf *conf)
 {
@@ -118,8 +118,7 @@ static void check_memory(struct pl_checkup *checkup, const struct pl_run_conf *c
             "%s are usable: enough for an actor (%s), not for the learner (%s)", have, actor, need);
     else
         pl_checkup_add(
-            checkup, "host.memory",
-            machine.memory_total < least ? PL_VERDICT_FAIL : PL_VERDICT_WARN,
+            checkup, "host.memory", machine.memory_total < least ? PL_CHECK_FAIL : PL_CHECK_WARN,
             "a smaller actor.ppo_max_token_len or workers.actor_slots; plait plan tells what takes "
             "how much",
             "%s are usable now; %s takes %s", have, alone ? "the run" : "an actor",

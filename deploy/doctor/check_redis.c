@@ -39,7 +39,7 @@ static double seconds(clockid_t clock)
 }
 
 #define ADD(a, name, verdict, todo, ...)                                                           \
-    pl_checkup_add((a)->checkup, name, PL_VERDICT_##verdict, todo, __VA_ARGS__)
+    pl_checkup_add((a)->checkup, name, PL_CHECK_##verdict, todo, __VA_ARGS__)
 
 /* Words that end with NULL. */
 static int ask(struct asker *a, const char *const *words, redisReply **ret_reply,
@@ -245,7 +245,7 @@ static void check_eviction(struct asker *a)
         ADD(a, "redis.eviction", OK, NULL, "noeviction");
     else if (text[0])
         pl_checkup_add(a->checkup, "redis.eviction",
-                       info_number(a, "maxmemory") > 0 ? PL_VERDICT_FAIL : PL_VERDICT_WARN,
+                       info_number(a, "maxmemory") > 0 ? PL_CHECK_FAIL : PL_CHECK_WARN,
                        "maxmemory-policy noeviction",
                        "%s: at its limit Redis would throw away what is in the queues", text);
     if (info_number(a, "evicted_keys") > 0)
@@ -269,7 +269,7 @@ static void check_memory(struct asker *a)
             "no limit; %s are used", u);
     else if (used > 0.9 * most)
         pl_checkup_add(
-            a->checkup, "redis.maxmemory", used > 0.98 * most ? PL_VERDICT_FAIL : PL_VERDICT_WARN,
+            a->checkup, "redis.maxmemory", used > 0.98 * most ? PL_CHECK_FAIL : PL_CHECK_WARN,
             "raise maxmemory (CONFIG SET maxmemory), or see what is not taken: plait status",
             "%s of %s are used: at the limit no new work is taken", u, m);
     else if (most < (double)a->wanted_bytes)

@@ -6,9 +6,9 @@
 
 enum { NAME_COLUMN = 22 };
 
-static const char *const names[PL_VERDICTS] = {"ok", "warn", "fail", "unknown"};
+static const char *const names[PL_CHECK_RESULTS] = {"ok", "warn", "fail", "unknown"};
 
-const char *pl_verdict_name(enum pl_verdict verdict)
+const char *pl_check_result_name(enum pl_check_result verdict)
 {
     return names[verdict];
 }
@@ -21,7 +21,7 @@ static void make_safe(char *text)
             *text = '?';
 }
 
-void pl_checkup_add(struct pl_checkup *checkup, const char *name, enum pl_verdict verdict,
+void pl_checkup_add(struct pl_checkup *checkup, const char *name, enum pl_check_result verdict,
                     const char *todo, const char *fmt, ...)
 {
     struct pl_check *c = &checkup->rows[checkup->count];
@@ -45,7 +45,8 @@ void pl_checkup_add(struct pl_checkup *checkup, const char *name, enum pl_verdic
 int pl_checkup_print(const struct pl_checkup *checkup, const struct pl_style *style,
                      struct pl_buf *buf)
 {
-    const char *const colors[PL_VERDICTS] = {style->green, style->bold, style->red, style->dim};
+    const char *const colors[PL_CHECK_RESULTS] = {style->green, style->bold, style->red,
+                                                  style->dim};
     int rc = PL_OK;
 
     for (size_t i = 0; rc == PL_OK && i < checkup->count; i++) {
@@ -58,8 +59,8 @@ int pl_checkup_print(const struct pl_checkup *checkup, const struct pl_style *st
     }
     if (rc == PL_OK)
         rc = pl_buf_printf(buf, "\n%zu ok, %zu to look at, %zu wrong, %zu not known\n",
-                           checkup->counts[PL_VERDICT_OK], checkup->counts[PL_VERDICT_WARN],
-                           checkup->counts[PL_VERDICT_FAIL], checkup->counts[PL_VERDICT_UNKNOWN]);
+                           checkup->counts[PL_CHECK_OK], checkup->counts[PL_CHECK_WARN],
+                           checkup->counts[PL_CHECK_FAIL], checkup->counts[PL_CHECK_UNKNOWN]);
     return rc;
 }
 

@@ -12,32 +12,32 @@
 #include <jansson.h>
 #include <stddef.h>
 
-enum pl_verdict {
-    PL_VERDICT_OK,
-    PL_VERDICT_WARN,    /* it works, but see what is to be done */
-    PL_VERDICT_FAIL,    /* the run will not go well */
-    PL_VERDICT_UNKNOWN, /* it could not be looked at */
-    PL_VERDICTS
+enum pl_check_result {
+    PL_CHECK_OK,
+    PL_CHECK_WARN,    /* it works, but see what is to be done */
+    PL_CHECK_FAIL,    /* the run will not go well */
+    PL_CHECK_UNKNOWN, /* it could not be looked at */
+    PL_CHECK_RESULTS
 };
 
 enum { PL_CHECKS_MAX = 128 };
 
 struct pl_check {
     char name[40]; /* "redis.version" */
-    enum pl_verdict verdict;
+    enum pl_check_result verdict;
     char found[400], todo[400]; /* todo: "" where there is nothing to do */
 };
 
 struct pl_checkup {
     struct pl_check rows[PL_CHECKS_MAX];
-    size_t count, counts[PL_VERDICTS];
+    size_t count, counts[PL_CHECK_RESULTS];
 };
 
 /* One more; `todo` may be NULL. Beyond PL_CHECKS_MAX it is counted alone. Control bytes go. */
-void pl_checkup_add(struct pl_checkup *checkup, const char *name, enum pl_verdict verdict,
+void pl_checkup_add(struct pl_checkup *checkup, const char *name, enum pl_check_result verdict,
                     const char *todo, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-const char *pl_verdict_name(enum pl_verdict verdict);
+const char *pl_check_result_name(enum pl_check_result verdict);
 
 /* For people; for scripts: a list of objects. PL_ENOMEM; NULL. */
 int pl_checkup_print(const struct pl_checkup *checkup, const struct pl_style *style,

@@ -266,7 +266,7 @@ static int open_learning(const struct pl_config *config, struct learning *l, str
     for (size_t i = 0; i <= l->tokens; i++)
         l->ids[i] = (uint32_t)(i * 2654435761u >> 7) % VOCAB;
     for (uint32_t s = 0; s < SEQUENCES; s++) {
-        const struct pl_response response = {l->ids + 1, l->tokens};
+        const struct pl_pack_response response = {l->ids + 1, l->tokens};
         const size_t added =
             pl_pack_add(l->pack, &(struct pl_group){l->ids, 1, &response, 1}, 0, s);
 

@@ -23,12 +23,12 @@ static int question(const struct pl_problem *problem, struct pl_buf *buf)
     return pl_arith_question(&problem->of.arith, problem->wording, buf);
 }
 
-static int put_truth(const struct pl_item *item, size_t n, struct pl_buf *buf)
+static int put_truth(const struct pl_task_item *item, size_t n, struct pl_buf *buf)
 {
     return pl_buf_printf(buf, "%d", (int)item->problem->of.arith.steps[n].result);
 }
 
-static int task(const struct pl_item *item, struct pl_buf *buf)
+static int task(const struct pl_task_item *item, struct pl_buf *buf)
 {
     const struct pl_task_line line = {
         .verifier = "number", .answers = item->problem->size - 1, .answer = put_truth};

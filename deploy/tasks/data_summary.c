@@ -7,7 +7,7 @@
 
 enum { CELL_BYTES = 32 };
 
-int pl_data_summary_problem(struct pl_data_summary *summary, enum pl_part part,
+int pl_data_summary_problem(struct pl_data_summary *summary, enum pl_data_part part,
                             const struct pl_problem *problem)
 {
     const struct pl_family *family = summary->family;
@@ -39,7 +39,7 @@ void pl_data_summary_release(struct pl_data_summary *summary)
     pl_key_set_release(&summary->shapes);
 }
 
-static uint64_t part_total(const struct pl_data_summary *summary, enum pl_part part)
+static uint64_t part_total(const struct pl_data_summary *summary, enum pl_data_part part)
 {
     uint64_t total = 0;
 
@@ -75,20 +75,20 @@ static int sizes_table(const struct pl_data_summary *summary, bool parts, struct
     const char *head[] = {summary->family->size, parts ? "train" : summary->family->nouns,
                           parts ? "test" : NULL};
     const size_t columns = parts ? 2 : 1;
-    uint64_t total[PL_PARTS];
+    uint64_t total[PL_DATA_PARTS];
     int rc = pl_table_add(table, head);
 
     for (size_t size = 0; rc == PL_OK && size <= PL_FAMILY_SIZE_MAX; size++) {
-        const uint64_t counts[] = {summary->problems[PL_PART_TRAIN][size],
-                                   summary->problems[PL_PART_TEST][size]};
+        const uint64_t counts[] = {summary->problems[PL_DATA_PART_TRAIN][size],
+                                   summary->problems[PL_DATA_PART_TEST][size]};
         char word[CELL_BYTES];
 
         snprintf(word, sizeof word, "%zu", size);
         if (counts[0] + counts[1] > 0)
             rc = add_counts(table, word, counts, columns, NULL);
     }
-    for (size_t part = 0; part < PL_PARTS; part++)
-        total[part] = part_total(summary, (enum pl_part)part);
+    for (size_t part = 0; part < PL_DATA_PARTS; part++)
+        total[part] = part_total(summary, (enum pl_data_part)part);
     return rc < 0 ? rc : add_counts(table, "all", total, columns, NULL);
 }
 
@@ -170,8 +170,8 @@ static json_t *sizes_json(const struct pl_data_summary *summary)
     json_t *sizes = json_object();
 
     for (size_t i = 0; i <= PL_FAMILY_SIZE_MAX; i++) {
-        const json_int_t train = (json_int_t)summary->problems[PL_PART_TRAIN][i];
-        const json_int_t test = (json_int_t)summary->problems[PL_PART_TEST][i];
+        const json_int_t train = (json_int_t)summary->problems[PL_DATA_PART_TRAIN][i];
+        const json_int_t test = (json_int_t)summary->problems[PL_DATA_PART_TEST][i];
         char word[CELL_BYTES];
 
         snprintf(word, sizeof word, "%zu", i);
@@ -212,8 +212,8 @@ static json_t *answers_json(const struct pl_data_summary *summary)
 int pl_data_summary_json(const struct pl_data_summary *summary, FILE *out, struct pl_error *err)
 {
     const struct pl_family *family = summary->family;
-    const uint64_t train = part_total(summary, PL_PART_TRAIN),
-                   test = part_total(summary, PL_PART_TEST);
+    const uint64_t train = part_total(summary, PL_DATA_PART_TRAIN),
+                   test = part_total(summary, PL_DATA_PART_TEST);
     json_t *root =
         json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o}", family->nouns, (json_int_t)(train + test),
                   "train", (json_int_t)train, "test", (json_int_t)test, "shapes",

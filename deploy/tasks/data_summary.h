@@ -23,7 +23,7 @@
 
 struct pl_data_summary {
     const struct pl_family *family;
-    uint64_t problems[PL_PARTS][PL_FAMILY_SIZE_MAX + 1]; /* by size */
+    uint64_t problems[PL_DATA_PARTS][PL_FAMILY_SIZE_MAX + 1]; /* by size */
     uint64_t kinds[PL_FAMILY_KINDS_MAX];
     struct {
         uint64_t count, careful, correct, words, words_max;
@@ -32,7 +32,7 @@ struct pl_data_summary {
 };
 
 /* Begin with a struct that is zero but for the family, of which all problems are. PL_ENOMEM. */
-int pl_data_summary_problem(struct pl_data_summary *summary, enum pl_part part,
+int pl_data_summary_problem(struct pl_data_summary *summary, enum pl_data_part part,
                             const struct pl_problem *problem);
 void pl_data_summary_answer(struct pl_data_summary *summary, enum pl_method template, bool careful,
                             bool correct, size_t words);

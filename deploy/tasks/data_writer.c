@@ -22,7 +22,7 @@ static int load_instructions(struct pl_data_writer *writer, struct pl_error *err
     return rc;
 }
 
-static int open_file(struct pl_data_writer *writer, const char *name, enum pl_part part,
+static int open_file(struct pl_data_writer *writer, const char *name, enum pl_data_part part,
                      enum pl_data_file file, struct pl_error *err)
 {
     char *path = name ? pl_strf("%s/%s", writer->opts.output, name) : strdup(writer->opts.output);
@@ -37,7 +37,7 @@ static int open_file(struct pl_data_writer *writer, const char *name, enum pl_pa
 
 static int open_files(struct pl_data_writer *writer, struct pl_error *err)
 {
-    static const char *const names[PL_PARTS][PL_DATA_FILES] = {
+    static const char *const names[PL_DATA_PARTS][PL_DATA_FILES] = {
         {"train.jsonl", "train-answers.jsonl"}, {"test.jsonl", "test-answers.jsonl"}};
     const bool answers = writer->opts.template_count > 0;
     int rc = PL_OK;
@@ -46,14 +46,14 @@ static int open_files(struct pl_data_writer *writer, struct pl_error *err)
         writer->to_stdout = strcmp(writer->opts.output, "-") == 0;
         if (writer->to_stdout)
             return PL_OK;
-        return open_file(writer, NULL, PL_PART_TRAIN, answers ? PL_DATA_ANSWERS : PL_DATA_TASKS,
-                         err);
+        return open_file(writer, NULL, PL_DATA_PART_TRAIN,
+                         answers ? PL_DATA_ANSWERS : PL_DATA_TASKS, err);
     }
     rc = pl_dir_make(writer->opts.output, err);
-    for (size_t part = 0; part < PL_PARTS; part++)
+    for (size_t part = 0; part < PL_DATA_PARTS; part++)
         for (size_t file = 0; rc == PL_OK && file < (answers ? 2 : 1); file++)
-            rc = open_file(writer, names[part][file], (enum pl_part)part, (enum pl_data_file)file,
-                           err);
+            rc = open_file(writer, names[part][file], (enum pl_data_part)part,
+                           (enum pl_data_file)file, err);
     return rc;
 }
 
@@ -75,7 +75,7 @@ int pl_data_writer_init(struct pl_data_writer *writer, const struct pl_data_writ
 
 void pl_data_writer_release(struct pl_data_writer *writer)
 {
-    for (size_t part = 0; part < PL_PARTS; part++)
+    for (size_t part = 0; part < PL_DATA_PARTS; part++)
         for (size_t file = 0; file < PL_DATA_FILES; file++)
             pl_outfile_abort(&writer->files[part][file]);
     for (size_t i = 0; i < PL_TEMPLATES; i++)
@@ -86,7 +86,7 @@ void pl_data_writer_release(struct pl_data_writer *writer)
     *writer = (struct pl_data_writer){0};
 }
 
-static int write_row(struct pl_data_writer *writer, enum pl_part part, enum pl_data_file file,
+static int write_row(struct pl_data_writer *writer, enum pl_data_part part, enum pl_data_file file,
                      struct pl_error *err)
 {
     const struct pl_buf *row = &writer->row;
@@ -98,8 +98,8 @@ static int write_row(struct pl_data_writer *writer, enum pl_part part, enum pl_d
     return PL_OK;
 }
 
-static int put_task(struct pl_data_writer *writer, enum pl_part part, const struct pl_item *item,
-                    struct pl_error *err)
+static int put_task(struct pl_data_writer *writer, enum pl_data_part part,
+                    const struct pl_task_item *item, struct pl_error *err)
 {
     int rc;
 
@@ -111,7 +111,7 @@ static int put_task(struct pl_data_writer *writer, enum pl_part part, const stru
 }
 
 static int make_response(struct pl_data_writer *writer, enum pl_method template,
-                         const struct pl_item *item)
+                         const struct pl_task_item *item)
 {
     const struct pl_family *family = item->problem->family;
     struct pl_worked_opts opts = {.template = template, .wording = item->problem->wording};
@@ -163,8 +163,8 @@ static int print_messages(struct pl_buf *row, const char *instruction, const cha
     return rc < 0 ? rc : pl_buf_puts(row, "}]}\n");
 }
 
-static int put_answer(struct pl_data_writer *writer, enum pl_part part, size_t i,
-                      const struct pl_item *item, struct pl_error *err)
+static int put_answer(struct pl_data_writer *writer, enum pl_data_part part, size_t i,
+                      const struct pl_task_item *item, struct pl_error *err)
 {
     const char *instruction = writer->instructions[i];
     int rc = make_response(writer, writer->opts.templates[i], item);
@@ -179,12 +179,12 @@ static int put_answer(struct pl_data_writer *writer, enum pl_part part, size_t i
     return write_row(writer, part, PL_DATA_ANSWERS, err);
 }
 
-int pl_data_writer_put(struct pl_data_writer *writer, enum pl_part part, const struct pl_item *item,
-                       struct pl_error *err)
+int pl_data_writer_put(struct pl_data_writer *writer, enum pl_data_part part,
+                       const struct pl_task_item *item, struct pl_error *err)
 {
     int rc = pl_data_summary_problem(&writer->summary, part, item->problem);
 
-    PL_ASSERT(part == PL_PART_TRAIN || writer->opts.parts);
+    PL_ASSERT(part == PL_DATA_PART_TRAIN || writer->opts.parts);
     if (rc < 0)
         return pl_fail(err, rc, "no memory to count %s", item->problem->family->nouns);
     if (writer->opts.parts || writer->opts.template_count == 0)
@@ -198,7 +198,7 @@ int pl_data_writer_commit(struct pl_data_writer *writer, struct pl_error *err)
 {
     if (writer->to_stdout && fflush(stdout) != 0)
         return pl_fail_errno(err, "write to standard output");
-    for (size_t part = 0; part < PL_PARTS; part++) {
+    for (size_t part = 0; part < PL_DATA_PARTS; part++) {
         for (size_t file = 0; file < PL_DATA_FILES; file++) {
             const int rc = writer->files[part][file].stream
                                ? pl_outfile_commit(&writer->files[part][file], err)

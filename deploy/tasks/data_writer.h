@@ -38,7 +38,7 @@ enum pl_data_file { PL_DATA_TASKS, PL_DATA_ANSWERS, PL_DATA_FILES };
 
 struct pl_data_writer {
     struct pl_data_writer_opts opts;
-    struct pl_outfile files[PL_PARTS][PL_DATA_FILES]; /* stream NULL: not written */
+    struct pl_outfile files[PL_DATA_PARTS][PL_DATA_FILES]; /* stream NULL: not written */
     bool to_stdout;
     char *instructions[PL_TEMPLATES]; /* in the order of opts.templates */
     struct pl_buf row, response;
@@ -51,8 +51,8 @@ int pl_data_writer_init(struct pl_data_writer *writer, const struct pl_data_writ
                         struct pl_error *err);
 
 /* A problem of opts.family. Its index, and opts.seed, decide what is guessed. */
-int pl_data_writer_put(struct pl_data_writer *writer, enum pl_part part, const struct pl_item *item,
-                       struct pl_error *err);
+int pl_data_writer_put(struct pl_data_writer *writer, enum pl_data_part part,
+                       const struct pl_task_item *item, struct pl_error *err);
 
 int pl_data_writer_commit(struct pl_data_writer *writer, struct pl_error *err);
 

@@ -64,7 +64,7 @@ struct pl_family_range {
 };
 
 /* A problem on its way into a file. */
-struct pl_item {
+struct pl_task_item {
     const struct pl_problem *problem;
     const char *id, *question;
     const uint64_t *seed; /* NULL: the problem was not made here */
@@ -91,7 +91,7 @@ struct pl_family {
 
     /* These add to buf: PL_OK, PL_ENOMEM, PL_EFULL. */
     int (*question)(const struct pl_problem *problem, struct pl_buf *buf);
-    int (*task)(const struct pl_item *item, struct pl_buf *buf); /* the line of proto/task.h */
+    int (*task)(const struct pl_task_item *item, struct pl_buf *buf); /* the line of proto/task.h */
     int (*answer)(const struct pl_problem *problem, const struct pl_worked_opts *opts,
                   struct pl_buf *buf, bool *ret_correct);
     /* How likely a careless answer is right. */

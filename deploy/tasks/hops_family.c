@@ -30,14 +30,14 @@ static int question(const struct pl_problem *problem, struct pl_buf *buf)
     return pl_hops_question(&problem->of.hops, problem->wording, buf);
 }
 
-static int put_truth(const struct pl_item *item, size_t n, struct pl_buf *buf)
+static int put_truth(const struct pl_task_item *item, size_t n, struct pl_buf *buf)
 {
     const struct pl_hops *hops = &item->problem->of.hops;
 
     return pl_hops_name(hops, hops->steps[n].fact.object, item->problem->wording, buf);
 }
 
-static int put_meta(const struct pl_item *item, struct pl_buf *buf)
+static int put_meta(const struct pl_task_item *item, struct pl_buf *buf)
 {
     const struct pl_hops *hops = &item->problem->of.hops;
     int rc = pl_buf_printf(buf, ", \"graph\": \"%s\", \"distractors\": %zu, \"relations\": [",
@@ -49,7 +49,7 @@ static int put_meta(const struct pl_item *item, struct pl_buf *buf)
     return rc < 0 ? rc : pl_buf_puts(buf, "]");
 }
 
-static int task(const struct pl_item *item, struct pl_buf *buf)
+static int task(const struct pl_task_item *item, struct pl_buf *buf)
 {
     const struct pl_task_line line = {.verifier = "em",
                                       .answers = item->problem->size - 1,

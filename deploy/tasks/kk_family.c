@@ -32,7 +32,7 @@ static int question(const struct pl_problem *problem, struct pl_buf *buf)
     return pl_kk_question(&problem->of.kk, problem->wording, buf);
 }
 
-static int task(const struct pl_item *item, struct pl_buf *buf)
+static int task(const struct pl_task_item *item, struct pl_buf *buf)
 {
     const struct pl_kk_task line = {.puzzle = &item->problem->of.kk,
                                     .id = item->id,

@@ -15,12 +15,12 @@ void pl_problem_set_release(struct pl_problem_set *set)
     pl_key_set_release(&set->seen);
 }
 
-static bool belongs(const struct pl_problem_set *set, enum pl_part part,
+static bool belongs(const struct pl_problem_set *set, enum pl_data_part part,
                     const struct pl_problem *problem)
 {
     const bool held_out = set->opts.family->shape(problem) % PL_HELD_OUT == 0;
 
-    return set->opts.split != PL_SPLIT_SHAPE || held_out == (part == PL_PART_TEST);
+    return set->opts.split != PL_SPLIT_SHAPE || held_out == (part == PL_DATA_PART_TEST);
 }
 
 static int nothing_found(const struct pl_problem_set *set, size_t size, struct pl_error *err)
@@ -35,14 +35,15 @@ static int nothing_found(const struct pl_problem_set *set, size_t size, struct p
                    names ? "," : " or", family->size, names ? " or for more names" : "");
 }
 
-int pl_problem_set_next(struct pl_problem_set *set, enum pl_part part,
+int pl_problem_set_next(struct pl_problem_set *set, enum pl_data_part part,
                         struct pl_problem *ret_problem, uint32_t *ret_index, struct pl_error *err)
 {
     const struct pl_family *family = set->opts.family;
     const size_t turn = (size_t)(set->taken[part] % set->opts.count);
     const size_t size = set->opts.sizes[turn];
     /* Where shapes do not keep the parts apart, both go on along one row of indices. */
-    uint32_t *next = &set->next[set->opts.split == PL_SPLIT_SHAPE ? part : PL_PART_TRAIN][turn];
+    uint32_t *next =
+        &set->next[set->opts.split == PL_SPLIT_SHAPE ? part : PL_DATA_PART_TRAIN][turn];
 
     for (size_t misses = 0; misses < MISSES_MAX && *next < UINT32_MAX; misses++) {
         const uint32_t index = (*next)++;

@@ -19,7 +19,7 @@
 
 enum { PL_HELD_OUT = 5 };
 
-enum pl_part { PL_PART_TRAIN, PL_PART_TEST, PL_PARTS };
+enum pl_data_part { PL_DATA_PART_TRAIN, PL_DATA_PART_TEST, PL_DATA_PARTS };
 enum pl_split { PL_SPLIT_SHAPE, PL_SPLIT_PROBLEM, PL_SPLIT_NONE };
 #define PL_SPLIT_CHOICES "shape|puzzle"
 
@@ -27,14 +27,14 @@ struct pl_problem_set_opts {
     const struct pl_family *family;
     struct pl_family_draw draw;
     size_t sizes[PL_FAMILY_SIZES], count; /* count >= 1 */
-    enum pl_split split; /* PL_SPLIT_NONE: there is one part, PL_PART_TRAIN, of all shapes */
+    enum pl_split split; /* PL_SPLIT_NONE: there is one part, PL_DATA_PART_TRAIN, of all shapes */
 };
 
 struct pl_problem_set {
     struct pl_problem_set_opts opts;
     struct pl_key_set seen;
-    uint64_t taken[PL_PARTS];
-    uint32_t next[PL_PARTS][PL_FAMILY_SIZES]; /* the index to look at next */
+    uint64_t taken[PL_DATA_PARTS];
+    uint32_t next[PL_DATA_PARTS][PL_FAMILY_SIZES]; /* the index to look at next */
 };
 
 void pl_problem_set_init(struct pl_problem_set *set, const struct pl_problem_set_opts *opts);
@@ -44,7 +44,7 @@ void pl_problem_set_release(struct pl_problem_set *set);
  * The next problem of a part and its index, from which pl_family_draw() makes it again.
  * PL_EFULL: no more problems of that size were found that are not in the set already. PL_ENOMEM.
  */
-int pl_problem_set_next(struct pl_problem_set *set, enum pl_part part,
+int pl_problem_set_next(struct pl_problem_set *set, enum pl_data_part part,
                         struct pl_problem *ret_problem, uint32_t *ret_index, struct pl_error *err);
 
 #endif

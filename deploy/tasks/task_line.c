@@ -11,7 +11,7 @@ static int put_quoted(struct pl_buf *buf, const char *before, const char *text)
     return rc < 0 ? rc : pl_json_quote(buf, text, strlen(text));
 }
 
-static int put_truth(const struct pl_item *item, const struct pl_task_line *line, size_t n,
+static int put_truth(const struct pl_task_item *item, const struct pl_task_line *line, size_t n,
                      const char *before, struct pl_buf *buf)
 {
     int rc = pl_buf_printf(buf, "%s\"answer\": \"", before);
@@ -21,7 +21,7 @@ static int put_truth(const struct pl_item *item, const struct pl_task_line *line
     return rc < 0 ? rc : pl_buf_puts(buf, "\", \"aliases\": []");
 }
 
-static int put_steps(const struct pl_item *item, const struct pl_task_line *line,
+static int put_steps(const struct pl_task_item *item, const struct pl_task_line *line,
                      struct pl_buf *buf)
 {
     int rc = pl_buf_puts(buf, ", \"steps\": [");
@@ -34,7 +34,8 @@ static int put_steps(const struct pl_item *item, const struct pl_task_line *line
     return rc < 0 ? rc : pl_buf_puts(buf, "]");
 }
 
-static int put_meta(const struct pl_item *item, const struct pl_task_line *line, struct pl_buf *buf)
+static int put_meta(const struct pl_task_item *item, const struct pl_task_line *line,
+                    struct pl_buf *buf)
 {
     const struct pl_problem *problem = item->problem;
     int rc = pl_buf_printf(buf, ", \"meta\": {\"level\": %zu, \"%s\": %zu", problem->size,
@@ -50,7 +51,7 @@ static int put_meta(const struct pl_item *item, const struct pl_task_line *line,
     return rc < 0 ? rc : pl_buf_printf(buf, ", \"index\": %llu}", (unsigned long long)item->index);
 }
 
-int pl_task_line_print(const struct pl_item *item, const struct pl_task_line *line,
+int pl_task_line_print(const struct pl_task_item *item, const struct pl_task_line *line,
                        struct pl_buf *buf)
 {
     int rc = put_quoted(buf, "{\"id\": ", item->id);

@@ -17,13 +17,13 @@ struct pl_task_line {
     const char *verifier;
     size_t answers; /* intermediate ones; the final answer comes behind them */
     /* Adds answer n, which has nothing that JSON must escape. */
-    int (*answer)(const struct pl_item *item, size_t n, struct pl_buf *buf);
+    int (*answer)(const struct pl_task_item *item, size_t n, struct pl_buf *buf);
     /* Adds what meta has of the family's own, each `, "name": value`; NULL: nothing. */
-    int (*meta)(const struct pl_item *item, struct pl_buf *buf);
+    int (*meta)(const struct pl_task_item *item, struct pl_buf *buf);
 };
 
 /* Adds the task and a newline to buf. PL_ENOMEM, PL_EFULL from it. */
-int pl_task_line_print(const struct pl_item *item, const struct pl_task_line *line,
+int pl_task_line_print(const struct pl_task_item *item, const struct pl_task_line *line,
                        struct pl_buf *buf);
 
 #endif

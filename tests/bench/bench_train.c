@@ -89,7 +89,7 @@ static void fill_pack(struct pl_pack *pack, const struct bench_case *c, uint32_t
     pl_pack_clear(pack);
     for (size_t s = 0; s < c->sequences; s++) {
         uint32_t *at = ids + s * (c->tokens + 1);
-        const struct pl_response response = {at + PROMPT, c->tokens + 1 - PROMPT};
+        const struct pl_pack_response response = {at + PROMPT, c->tokens + 1 - PROMPT};
         const struct pl_group group = {at, PROMPT, &response, 1};
 
         PL_ASSERT(pl_pack_add(pack, &group, 0, (uint32_t)s) == 1);

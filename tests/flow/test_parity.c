@@ -27,7 +27,7 @@ enum { GROUPS = 10, POSITIONS = 120, SAMPLES_MAX = GROUPS * PL_LITTLE_SAMPLES };
 struct rollouts {
     uint32_t prompts[GROUPS][POSITIONS];
     struct pl_fate outcomes[SAMPLES_MAX]; /* of all groups, one after the other */
-    struct pl_response responses[SAMPLES_MAX];
+    struct pl_pack_response responses[SAMPLES_MAX];
     struct pl_group groups[GROUPS];
     size_t samples, tokens;
 };
@@ -82,7 +82,7 @@ static void sample(struct rollouts *r, struct pl_engine *engine, uint32_t versio
             assert_in_range(got->len, 1, PL_LITTLE_TOKENS);
             memcpy(kept->ids, got->ids, got->len * sizeof *got->ids);
             memcpy(kept->logprobs, got->logprobs, got->len * sizeof *got->logprobs);
-            r->responses[r->samples] = (struct pl_response){kept->ids, got->len};
+            r->responses[r->samples] = (struct pl_pack_response){kept->ids, got->len};
             r->tokens += got->len;
         }
         pl_engine_drop(engine, &jobs[g]);

@@ -112,7 +112,7 @@ static void read_groups(struct golden *g)
 
             g->first[sample] = b->tokens;
             b->tokens += n;
-            b->responses[sample++] = (struct pl_response){b->ids + at, n};
+            b->responses[sample++] = (struct pl_pack_response){b->ids + at, n};
             b->groups[i].count++;
             at += n;
         }

@@ -294,7 +294,7 @@ static void at_the_temperature_of_the_samples(void **state)
 static struct pl_pack *pack_of_all_arms(const uint32_t *prompt, size_t prompt_len)
 {
     static uint32_t arms[V];
-    static struct pl_response responses[V];
+    static struct pl_pack_response responses[V];
     const struct pl_pack_limits limits = {prompt_len, V};
     const struct pl_group group = {prompt, prompt_len, responses, V};
     struct pl_pack *pack = NULL;
@@ -302,7 +302,7 @@ static struct pl_pack *pack_of_all_arms(const uint32_t *prompt, size_t prompt_le
 
     for (uint32_t v = 0; v < V; v++) {
         arms[v] = v;
-        responses[v] = (struct pl_response){&arms[v], 1};
+        responses[v] = (struct pl_pack_response){&arms[v], 1};
     }
     assert_int_equal(pl_pack_create(&limits, &pack, &err), PL_OK);
     assert_int_equal(pl_pack_add(pack, &group, 0, 0), V);

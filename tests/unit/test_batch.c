@@ -22,7 +22,7 @@ static const uint32_t NOTHING = UINT32_MAX;
 /* A group with ids that are all different, so that a wrong place is a wrong id. */
 struct made {
     struct pl_group group;
-    struct pl_response responses[RESPONSES];
+    struct pl_pack_response responses[RESPONSES];
     uint32_t first_sample; /* number of responses[0] */
 };
 
@@ -50,7 +50,7 @@ static void make(struct made *made, size_t prompt, const size_t *lens, size_t co
 {
     *made = (struct made){.group = {take_ids(prompt), prompt, made->responses, count}};
     for (size_t i = 0; i < count; i++)
-        made->responses[i] = (struct pl_response){take_ids(lens[i]), lens[i]};
+        made->responses[i] = (struct pl_pack_response){take_ids(lens[i]), lens[i]};
 }
 
 static struct pl_pack *create(size_t rows, size_t samples)
@@ -93,7 +93,8 @@ static const struct made *of_sample(const struct made *made, size_t count, uint3
 }
 
 /* What stands at position t of a prompt with its response. */
-static uint32_t id_at(const struct pl_group *group, const struct pl_response *response, size_t t)
+static uint32_t id_at(const struct pl_group *group, const struct pl_pack_response *response,
+                      size_t t)
 {
     return t < group->prompt_len ? group->prompt[t] : response->ids[t - group->prompt_len];
 }
@@ -123,7 +124,7 @@ static void check_predictions(const struct pl_pack *pack, const struct made *mad
     for (size_t p = 0; p < pack->prediction_count; p++) {
         const struct pl_prediction *at = &pack->predictions[p];
         const struct made *m = of_sample(made, count, at->sample);
-        const struct pl_response *r = &m->responses[at->sample - m->first_sample];
+        const struct pl_pack_response *r = &m->responses[at->sample - m->first_sample];
         const size_t pos = m->group.prompt_len + at->index - 1;
         const struct pl_span *span = span_of(pack, at->row);
 

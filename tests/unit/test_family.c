@@ -63,7 +63,7 @@ static void make(struct made *made, const struct pl_family *family, uint64_t see
                  enum pl_wording wording, uint32_t index)
 {
     const struct pl_family_draw draw = draw_of(family, seed, wording);
-    struct pl_item item = {.problem = &made->problem, .id = made->id, .index = index};
+    struct pl_task_item item = {.problem = &made->problem, .id = made->id, .index = index};
 
     made->seed = seed;
     item.seed = &made->seed;
@@ -342,18 +342,18 @@ static void check_set(const struct pl_family *family)
     pl_problem_set_init(&set, &opts);
     pl_problem_set_init(&alone, &opts);
     for (size_t i = 0; i < TRAIN + TEST; i++) {
-        const enum pl_part part = i % 6 == 5 ? PL_PART_TEST : PL_PART_TRAIN;
+        const enum pl_data_part part = i % 6 == 5 ? PL_DATA_PART_TEST : PL_DATA_PART_TRAIN;
         struct pl_problem problem, again;
         uint32_t index, index_again;
 
         assert_int_equal(pl_problem_set_next(&set, part, &problem, &index, NULL), PL_OK);
         assert_int_equal(problem.size,
-                         (part == PL_PART_TEST ? i / 6 : i - i / 6) % 2 ? small : large);
+                         (part == PL_DATA_PART_TEST ? i / 6 : i - i / 6) % 2 ? small : large);
         assert_int_equal(pl_key_set_add(&keys, family->key(&problem), &is_new), PL_OK);
         assert_true(is_new);
-        assert_int_equal(family->shape(&problem) % PL_HELD_OUT == 0, part == PL_PART_TEST);
+        assert_int_equal(family->shape(&problem) % PL_HELD_OUT == 0, part == PL_DATA_PART_TEST);
         assert_int_equal(pl_key_set_add(&shapes, family->shape(&problem), &is_new), PL_OK);
-        if (part == PL_PART_TEST)
+        if (part == PL_DATA_PART_TEST)
             continue;
         assert_int_equal(pl_problem_set_next(&alone, part, &again, &index_again, NULL), PL_OK);
         assert_int_equal(index, index_again);
@@ -398,9 +398,11 @@ static void sets_end_with_a_sentence(void **state)
         uint32_t index;
 
         pl_problem_set_init(&set, &opts);
-        assert_int_equal(pl_problem_set_next(&set, PL_PART_TEST, &problem, &index, NULL), PL_OK);
-        set.next[PL_PART_TEST][0] = UINT32_MAX; /* as after a long search */
-        assert_int_equal(pl_problem_set_next(&set, PL_PART_TEST, &problem, &index, &err), PL_EFULL);
+        assert_int_equal(pl_problem_set_next(&set, PL_DATA_PART_TEST, &problem, &index, NULL),
+                         PL_OK);
+        set.next[PL_DATA_PART_TEST][0] = UINT32_MAX; /* as after a long search */
+        assert_int_equal(pl_problem_set_next(&set, PL_DATA_PART_TEST, &problem, &index, &err),
+                         PL_EFULL);
         assert_string_equal(err.text, helps[i]);
         pl_problem_set_release(&set);
     }
@@ -420,9 +422,10 @@ static json_t *summary_of(const struct pl_family *family, size_t count)
         struct pl_problem problem;
 
         pl_family_draw(family, &draw, family->size_max, index, &problem);
-        assert_int_equal(
-            pl_data_summary_problem(&summary, index % 2 ? PL_PART_TEST : PL_PART_TRAIN, &problem),
-            PL_OK);
+        assert_int_equal(pl_data_summary_problem(&summary,
+                                                 index % 2 ? PL_DATA_PART_TEST : PL_DATA_PART_TRAIN,
+                                                 &problem),
+                         PL_OK);
     }
     assert_int_equal(pl_data_summary_json(&summary, out, NULL), PL_OK);
     fclose(out);

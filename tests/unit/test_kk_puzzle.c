@@ -469,7 +469,7 @@ static void sets_hold_no_puzzle_twice(void **state)
     (void)state;
     pl_problem_set_init(&set, &opts);
     for (size_t i = 0; i < COUNT; i++) {
-        const enum pl_part part = i < COUNT - 100 ? PL_PART_TRAIN : PL_PART_TEST;
+        const enum pl_data_part part = i < COUNT - 100 ? PL_DATA_PART_TRAIN : PL_DATA_PART_TEST;
         struct pl_problem drawn;
         struct pl_kk again;
         uint32_t index;
@@ -485,7 +485,7 @@ static void sets_hold_no_puzzle_twice(void **state)
                          memcmp(puzzles[k].claims, puzzles[i].claims, sizeof puzzles[i].claims) ==
                              0);
             disguised +=
-                part == PL_PART_TEST && pl_kk_shape(&puzzles[k]) == pl_kk_shape(&puzzles[i]);
+                part == PL_DATA_PART_TEST && pl_kk_shape(&puzzles[k]) == pl_kk_shape(&puzzles[i]);
         }
     }
     assert_true(disguised > 0); /* this split does not promise more */
@@ -494,11 +494,11 @@ static void sets_hold_no_puzzle_twice(void **state)
 
 static void parts_share_no_shape(void **state)
 {
-    struct pl_key_set shapes[PL_PARTS] = {{0}};
+    struct pl_key_set shapes[PL_DATA_PARTS] = {{0}};
 
     (void)state;
     for (uint64_t seed = 0; seed < 4; seed++) { /* two training sets, then two test sets */
-        const enum pl_part part = seed < 2 ? PL_PART_TRAIN : PL_PART_TEST;
+        const enum pl_data_part part = seed < 2 ? PL_DATA_PART_TRAIN : PL_DATA_PART_TEST;
         const struct pl_problem_set_opts opts = {.family = &pl_family_kk,
                                                  .draw = {.seed = seed, .names = 48},
                                                  .sizes = {3, 2},
@@ -516,19 +516,19 @@ static void parts_share_no_shape(void **state)
             assert_int_equal(problem.of.kk.people, 3 - i % 2);
             assert_int_equal(pl_key_set_add(&shapes[part], pl_kk_shape(&problem.of.kk), &is_new),
                              PL_OK);
-            if (part == PL_PART_TRAIN || !is_new)
+            if (part == PL_DATA_PART_TRAIN || !is_new)
                 continue;
             assert_int_equal(
-                pl_key_set_add(&shapes[PL_PART_TRAIN], pl_kk_shape(&problem.of.kk), &is_new),
+                pl_key_set_add(&shapes[PL_DATA_PART_TRAIN], pl_kk_shape(&problem.of.kk), &is_new),
                 PL_OK);
             assert_true(is_new);
         }
         pl_problem_set_release(&set);
     }
-    print_message("%zu shapes, %zu of them for tests\n", shapes[PL_PART_TRAIN].count,
-                  shapes[PL_PART_TEST].count);
-    assert_true(shapes[PL_PART_TEST].count > 50);
-    for (size_t part = 0; part < PL_PARTS; part++)
+    print_message("%zu shapes, %zu of them for tests\n", shapes[PL_DATA_PART_TRAIN].count,
+                  shapes[PL_DATA_PART_TEST].count);
+    assert_true(shapes[PL_DATA_PART_TEST].count > 50);
+    for (size_t part = 0; part < PL_DATA_PARTS; part++)
         pl_key_set_release(&shapes[part]);
 }
 
@@ -548,7 +548,7 @@ static void sets_end_when_puzzles_do(void **state)
 
     (void)state;
     pl_problem_set_init(&set, &opts);
-    while (pl_problem_set_next(&set, PL_PART_TRAIN, &problem, &index, &err) == PL_OK)
+    while (pl_problem_set_next(&set, PL_DATA_PART_TRAIN, &problem, &index, &err) == PL_OK)
         count++;
     assert_int_equal(err.code, PL_EFULL);
     snprintf(sentence, sizeof sentence,

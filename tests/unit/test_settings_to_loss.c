@@ -282,14 +282,14 @@ static void look(struct bench *b, const struct pl_weights *weights, size_t promp
                  double second[V][V])
 {
     uint32_t ids[ALL][LEN];
-    struct pl_response responses[ALL];
+    struct pl_pack_response responses[ALL];
     const struct pl_group group = {&PROMPT[prompt], 1, responses, ALL};
     const float *logp;
 
     for (uint32_t i = 0; i < ALL; i++) {
         ids[i][0] = i / V;
         ids[i][1] = i % V;
-        responses[i] = (struct pl_response){ids[i], LEN};
+        responses[i] = (struct pl_pack_response){ids[i], LEN};
     }
     pl_pack_clear(b->pack);
     assert_int_equal(pl_pack_add(b->pack, &group, 0, 0), ALL);

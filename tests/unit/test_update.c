@@ -121,14 +121,14 @@ static void end(struct game *g)
 static void look(struct game *g, size_t question, float arm[V], float then[V][V])
 {
     uint32_t ids[PAIRS][LEN];
-    struct pl_response responses[PAIRS];
+    struct pl_pack_response responses[PAIRS];
     const struct pl_group group = {&QUESTION[question], 1, responses, PAIRS};
     const float *logp;
 
     for (uint32_t i = 0; i < PAIRS; i++) {
         ids[i][0] = i / V;
         ids[i][1] = i % V;
-        responses[i] = (struct pl_response){ids[i], LEN};
+        responses[i] = (struct pl_pack_response){ids[i], LEN};
     }
     pl_pack_clear(g->pack);
     assert_int_equal(pl_pack_add(g->pack, &group, 0, 0), PAIRS);
