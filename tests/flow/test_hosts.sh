@@ -152,7 +152,7 @@ cp keys/allow hosts/stranger/mistaken
 
 cat >run.yaml <<END
 inherit: alone.yaml
-link: {lease_s: 2, deliveries_max: 50, redis: "rediss://$(address redis):6379",
+link: {lease_s: 2, redis: "rediss://$(address redis):6379",
        announce: "tcp://$(address learner):7711", serve: "tcp://$(address learner):7712"}
 redis: {user: "{role}", password_file: "{role}.password", tls_ca: ca.crt, tls_cert: client.crt,
         tls_key: client.key}

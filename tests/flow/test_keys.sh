@@ -94,7 +94,7 @@ reward.unparsed: -0.5
 actor: {optim.lr: 1e-3, ppo_max_token_len: 1024, entropy_coeff: 0.1}
 trainer: {total_training_steps: $steps, save_freq: 2, test_freq: 4}
 workers.actor_slots: 16
-link: {lease_s: 2, deliveries_max: 50}
+link: {lease_s: 2}
 END_OF_RUN
 
 for setting in announce serve; do

@@ -102,7 +102,7 @@ reward.unparsed: -0.5
 actor: {optim.lr: 1e-3, ppo_max_token_len: 1024, ppo_mini_batch_size: 3}
 trainer: {total_training_steps: $steps, save_freq: 2, test_freq: 4}
 workers.actor_slots: 16
-link: {lease_s: 1, deliveries_max: 50, redis: "unix://$dir/run/redis.sock"}
+link: {lease_s: 1, redis: "unix://$dir/run/redis.sock"}
 END
 [ $failures -eq 0 ] || finish # nothing to run
 expect 0 timeout "$limit_s" "$plait" up run.yaml run.dir="$dir/alone" link.redis= --quiet

@@ -123,7 +123,7 @@ reward.overlong_buffer: {len: 47, penalty_factor: 4}
 actor: {optim.lr: 1e-3, entropy_coeff: 0.01, ppo_max_token_len: 1024}
 trainer: {total_training_steps: $steps, save_freq: 2, test_freq: 3}
 workers.actor_slots: 4
-link: {lease_s: 1, deliveries_max: 50}
+link: {lease_s: 1}
 EOF
 [ $failures -eq 0 ] || finish # nothing to run
 

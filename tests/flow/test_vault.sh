@@ -102,7 +102,7 @@ reward.unparsed: -0.5
 actor: {optim.lr: 1e-3, ppo_max_token_len: 1024}
 trainer: {total_training_steps: 24, save_freq: 8}
 workers.actor_slots: 16
-link: {redis: "rediss://localhost:$main", lease_s: 2, deliveries_max: 50}
+link: {redis: "rediss://localhost:$main", lease_s: 2}
 redis: {user: "{role}", password_file: "redis/{role}.password", tls_ca: redis/ca.crt,
         tls_cert: redis/client.crt, tls_key: redis/client.key}
 END
