@@ -120,8 +120,6 @@ static int run_row(const struct run_conf *conf, const char *build, const char *d
                                .keep = conf->keep};
     int rc = PL_OK;
 
-    if (!opts.plan)
-        return pl_fail(err, PL_EINVAL, "there is no plan '%s'; see plait-chaos list", row->plan);
     for (size_t i = 0; rc == PL_OK && can_run(opts.plan) && i < row->seeds; i++) {
         bool good = false;
 
@@ -167,6 +165,8 @@ static int run(int argc, char **argv)
         rows = pl_suite_find(conf.suite);
     rc = rows ? find_build(conf.build, build, &err)
               : pl_fail(&err, PL_EINVAL, "there is no suite '%s'; smoke and full are", conf.suite);
+    if (rc == PL_OK && rows == one && !pl_plan_find(conf.plan))
+        rc = pl_fail(&err, PL_EINVAL, "there is no plan '%s'; see plait-chaos list", conf.plan);
     if (rc == PL_OK)
         rc = make_dir(conf.dir, dir, &err);
     if (rc == PL_OK)
