@@ -156,8 +156,9 @@ const struct pl_plan pl_plans[] = {
      .unbalanced = true,
      .mix = {{"redis-promoted", 1}}},
     {.name = "leases",
-     .about = "SIGSTOP past a lease of 60 s, as users have it, and back; an actor goes for good with "
-              "what it holds",
+     .about =
+         "SIGSTOP past a lease of 60 s, as users have it, and back; an actor goes for good with "
+         "what it holds",
      .actors = 3,
      .rewarders = 2,
      .steps = 400,
@@ -293,24 +294,12 @@ static const struct pl_suite_row smoke[] = {
 };
 
 static const struct pl_suite_row full[] = {
-    {"kills", 101, 12, 0, 0},
-    {"spaced", 121, 3, 0, 0},
-    {"zombies", 131, 6, 0, 0},
-    {"seconds", 141, 3, 0, 0},
-    {"supervisor", 145, 3, 0, 0},
-    {"losses", 151, 6, 0, 0},
-    {"rollbacks", 161, 6, 0, 0},
-    {"damage", 171, 3, 0, 0},
-    {"limits", 181, 3, 0, 0},
-    {"clocks", 191, 3, 0, 0},
-    {"forgeries", 201, 3, 0, 0},
-    {"network", 211, 6, 0, 0},
-    {"all", 221, 4, 0, 0},
-    {"volume", 231, 1, 0, 0},
-    {"volume-losses", 241, 1, 0, 0},
-    {"points", 251, 6, 0, 0},
-    {"leases", 261, 1, 0, 0},
-    {0},
+    {"kills", 101, 12, 0, 0},    {"spaced", 121, 3, 0, 0},     {"zombies", 131, 6, 0, 0},
+    {"seconds", 141, 3, 0, 0},   {"supervisor", 145, 3, 0, 0}, {"losses", 151, 6, 0, 0},
+    {"rollbacks", 161, 6, 0, 0}, {"damage", 171, 3, 0, 0},     {"limits", 181, 3, 0, 0},
+    {"clocks", 191, 3, 0, 0},    {"forgeries", 201, 3, 0, 0},  {"network", 211, 6, 0, 0},
+    {"all", 221, 4, 0, 0},       {"volume", 231, 1, 0, 0},     {"volume-losses", 241, 1, 0, 0},
+    {"points", 251, 6, 0, 0},    {"leases", 261, 1, 0, 0},     {0},
 };
 
 const struct pl_suite_row *pl_suite_find(const char *name)
