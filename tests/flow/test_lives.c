@@ -93,14 +93,15 @@ struct start {
     uint64_t from_life, from_step;
     bool changed;
     const char *takeover;
-    int mode; /* enum pl_rollout_mode */
+    int mode, resume; /* enum pl_rollout_mode, PL_RESUME_... */
 };
 
 static int settle(struct start start, uint64_t *ret_life, struct pl_error *err)
 {
     const struct pl_run_conf conf = {.name = run_name,
                                      .takeover = start.takeover ? start.takeover : "",
-                                     .rollout_mode = start.mode};
+                                     .rollout_mode = start.mode,
+                                     .resume = start.resume};
     struct pl_identity id = {.from_life = start.from_life,
                              .from_step = start.from_step,
                              .changed = start.changed,
@@ -145,6 +146,7 @@ static void a_run_that_begins_is_in_its_first_life(void **state)
 static void redis_goes_back_with_the_checkpoint(void **state)
 {
     struct pl_error err = {0};
+    uint64_t life;
 
     (void)state;
     assert_int_equal(settled((struct start){.id = ID_1, .agree = "a"}), 1);
@@ -162,8 +164,13 @@ static void redis_goes_back_with_the_checkpoint(void **state)
     assert_true(feed("2")); /* retired, it was never to come */
     assert_true(feed("3"));
     assert_false(feed("4")); /* the same bits, whoever fed it */
-    /* and to the very beginning: the checkpoints were removed */
-    assert_int_equal(settled((struct start){.id = ID_1, .agree = "a"}), 1);
+    /* and to the very beginning, where it is told so: the checkpoints were removed */
+    assert_int_equal(settle((struct start){.id = ID_1, .agree = "a"}, &life, &err), PL_EINVAL);
+    assert_non_null(strstr(err.text, "had saved step 2, and '/runs/one/checkpoints' holds no"));
+    assert_non_null(strstr(err.text, "trainer.resume=changed"));
+    assert_false(feed("4")); /* refused, it has changed nothing */
+    assert_int_equal(settled((struct start){.id = ID_1, .agree = "a", .resume = PL_RESUME_CHANGED}),
+                     1);
     assert_true(feed("0"));
     assert_false(feed("5"));
 }
