@@ -54,6 +54,19 @@ uint64_t __wrap_pl_models_checkpoint_bytes(const struct pl_models *models, size_
     return 0;
 }
 
+int __wrap_pl_queues_note(struct pl_queues *stream, const char *key, const struct pl_field *fields,
+                          size_t count, struct pl_error *err);
+int __wrap_pl_queues_note(struct pl_queues *stream, const char *key, const struct pl_field *fields,
+                          size_t count, struct pl_error *err)
+{
+    (void)stream;
+    assert_string_equal(key, "run");
+    assert_int_equal(count, 1);
+    assert_string_equal(fields->name, "saved_step");
+    assert_string_equal(fields->value, "7");
+    return call('n', err);
+}
+
 int __wrap_pl_queues_retire(struct pl_queues *stream, const char *batch, struct pl_error *err);
 int __wrap_pl_queues_retire(struct pl_queues *stream, const char *batch, struct pl_error *err)
 {
@@ -121,7 +134,7 @@ static void metrics_are_on_the_disk_before_a_checkpoint(void **state)
 
     (void)state;
     assert_int_equal(pl_learner_save(&l, NULL), PL_OK);
-    assert_string_equal(calls, "msrrrbp");
+    assert_string_equal(calls, "msnrrrbp");
     assert_int_equal(l.saved, 7);
     assert_int_equal(l.retired, 7);
     assert_int_equal(l.reported_count, 0);
@@ -138,7 +151,7 @@ static void what_fails_lets_nothing_go(void **state)
         char failing;
         const char *calls;
         uint64_t saved;
-    } rows[] = {{'m', "m", 5}, {'s', "ms", 5}};
+    } rows[] = {{'m', "m", 5}, {'s', "ms", 5}, {'n', "msn", 7}};
     struct pl_error err = {0};
     uint64_t evals[1];
 
