@@ -199,8 +199,3 @@ int pl_scorer_responses(struct pl_scorer *scorer, const struct pl_task *task, en
     }
     return rc;
 }
-
-uint64_t pl_scorer_failures(const struct pl_scorer *scorer)
-{
-    return scorer->opts.exec ? pl_exec_failures(scorer->opts.exec) : 0;
-}

@@ -38,7 +38,4 @@ int pl_scorer_responses(struct pl_scorer *scorer, const struct pl_task *task, en
                         const struct pl_response *responses, size_t count,
                         struct pl_score *ret_scores, struct pl_error *err);
 
-/* Responses so far of which the program of the verifier exec did not say. */
-uint64_t pl_scorer_failures(const struct pl_scorer *scorer);
-
 #endif

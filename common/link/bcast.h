@@ -134,13 +134,11 @@ uint64_t pl_weights_sink_newest(const struct pl_weights_sink *sink);
 /*
  * Borrow version `version`: waits until it is there, up to wait_ms. *ret_values: table.values of
  * them, which stay as they are until the next call.
- * PL_ENOENT: it did not come in time; the sentence says what was last heard. PL_ECANCELED: woken.
+ * PL_ENOENT: it did not come in time; the sentence says what was last heard.
  */
 int pl_weights_sink_get(struct pl_weights_sink *sink, uint64_t version, uint64_t wait_ms,
                         const uint16_t **ret_values, unsigned char ret_hash[PL_HASH_BYTES],
                         struct pl_error *err);
-void pl_weights_sink_wake(
-    struct pl_weights_sink *sink); /* from another thread: pl_weights_sink_get() returns */
 
 struct pl_weights_sink_stats {
     uint64_t snapshots, deltas, bytes, retries, refused; /* refused: a hash or a value was wrong */

@@ -50,20 +50,6 @@ int pl_reader_ask(struct pl_reader *reader, redisReply **ret_reply, struct pl_er
     return pl_redis_call(reader->redis, &args, ret_reply, err);
 }
 
-int pl_reader_count(struct pl_reader *reader, const char *command, const char *key,
-                    uint64_t *ret_count, struct pl_error *err)
-{
-    redisReply *reply;
-    const int rc = pl_reader_ask(reader, &reply, err, command, key, NULL);
-
-    if (rc < 0)
-        return rc;
-    *ret_count =
-        reply->type == REDIS_REPLY_INTEGER && reply->integer > 0 ? (uint64_t)reply->integer : 0;
-    freeReplyObject(reply);
-    return PL_OK;
-}
-
 /* ---- answers ---- */
 
 bool pl_reply_is_array(const redisReply *reply, size_t least)

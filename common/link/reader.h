@@ -28,10 +28,6 @@ void pl_reader_close(struct pl_reader *reader); /* zeroed is fine */
 int pl_reader_ask(struct pl_reader *reader, redisReply **ret_reply, struct pl_error *err,
                   const char *command, const char *key, const char *const *words);
 
-/* The same where a count is the answer. */
-int pl_reader_count(struct pl_reader *reader, const char *command, const char *key,
-                    uint64_t *ret_count, struct pl_error *err);
-
 /* ---- answers ---- */
 
 bool pl_reply_is_array(const redisReply *reply, size_t least);

@@ -98,7 +98,7 @@ struct pl_weights_sink {
     struct pl_life announced_life; /* with the version: what was announced last */
     uint64_t announced;
     uint64_t newest, wanted, lent; /* lent: the owner reads its values; 0: none */
-    bool stop, woken;
+    bool stop;
     char heard[320]; /* what went wrong last */
     struct pl_weights_sink_stats stats;
 };
@@ -821,11 +821,10 @@ int pl_weights_sink_get(struct pl_weights_sink *sink, uint64_t version, uint64_t
     pthread_mutex_lock(&sink->lock);
     sink->wanted = version;
     sink->lent = 0;
-    sink->woken = false;
     found = find(sink, version);
     if (!found)
         wake(sink);
-    while (!found && rc == PL_OK && !sink->woken) {
+    while (!found && rc == PL_OK) {
         rc = pthread_cond_timedwait(&sink->changed, &sink->lock, &end) == ETIMEDOUT ? PL_ENOENT
                                                                                     : PL_OK;
         found = find(sink, version);
@@ -836,9 +835,6 @@ int pl_weights_sink_get(struct pl_weights_sink *sink, uint64_t version, uint64_t
         sink->lent = version;
         memcpy(ret_hash, found->hash, PL_WEIGHTS_HASH);
         rc = PL_OK;
-    } else if (rc == PL_OK) {
-        rc = pl_fail(err, PL_ECANCELED, "woken while waiting for version %llu of the weights",
-                     (unsigned long long)version);
     } else {
         rc = pl_fail(err, PL_ENOENT,
                      "version %llu of the weights did not come in time; newest announced: %llu%s%s",
@@ -847,14 +843,6 @@ int pl_weights_sink_get(struct pl_weights_sink *sink, uint64_t version, uint64_t
     }
     pthread_mutex_unlock(&sink->lock);
     return rc;
-}
-
-void pl_weights_sink_wake(struct pl_weights_sink *sink)
-{
-    pthread_mutex_lock(&sink->lock);
-    sink->woken = true;
-    pthread_cond_broadcast(&sink->changed);
-    pthread_mutex_unlock(&sink->lock);
 }
 
 struct pl_weights_sink_stats pl_weights_sink_stats(const struct pl_weights_sink *sink)

@@ -8,11 +8,6 @@ enum { NAME_COLUMN = 22 };
 
 static const char *const names[PL_CHECK_RESULTS] = {"ok", "warn", "fail", "unknown"};
 
-const char *pl_check_result_name(enum pl_check_result verdict)
-{
-    return names[verdict];
-}
-
 /* What came over the network is for a terminal. */
 static void make_safe(char *text)
 {

@@ -37,8 +37,6 @@ struct pl_checkup {
 void pl_checkup_add(struct pl_checkup *checkup, const char *name, enum pl_check_result verdict,
                     const char *todo, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-const char *pl_check_result_name(enum pl_check_result verdict);
-
 /* For people; for scripts: a list of objects. PL_ENOMEM; NULL. */
 int pl_checkup_print(const struct pl_checkup *checkup, const struct pl_style *style,
                      struct pl_buf *buf);
