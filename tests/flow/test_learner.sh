@@ -273,7 +273,7 @@ old_enough() { # the learner has been there for two seconds, so that its first s
 }
 for seconds in 1 0; do
     start "timed-$seconds" trainer.total_training_steps=24 trainer.save_freq=100000 \
-        trainer.save_seconds=$seconds
+        trainer.save_seconds=$seconds trainer.max_rollouts_to_keep=3
     role learner
     learner_pid=$pid
     within 'it waits for actors' why 'no actor has a heartbeat'
@@ -286,6 +286,8 @@ for seconds in 1 0; do
     early=$(lines "$name/learner.log" 'saving event=early step=1 reason="trainer.save_seconds have gone by"')
     ok "$name: $seconds early checkpoint of the first step" test "$early" -eq $seconds
     ok "$name: it is written" test "$(lines "$name/learner.log" 'saved step=1 ')" -eq $seconds
+    ok "$name: only the newest of its rollouts are kept" \
+        test "$(find "$name/run/rollouts" -name '*.jsonl' | wc -l)" -eq 3
     same evals-1-100 "$name"
 done
 
