@@ -103,7 +103,7 @@ void pl_test_redis_end(struct pl_test_redis *redis)
     assert_int_equal(system(command), 0);
 }
 
-void pl_test_redis_say(const struct pl_test_redis *redis, const char *command)
+static redisReply *ask(const struct pl_test_redis *redis, const char *command)
 {
     redisContext *c = dial(redis);
     redisReply *reply;
@@ -112,8 +112,23 @@ void pl_test_redis_say(const struct pl_test_redis *redis, const char *command)
     reply = redisCommand(c, command); /* NOLINT: words, no user text */
     if (!reply || reply->type == REDIS_REPLY_ERROR)
         fail_msg("'%s': %s", command, reply ? reply->str : c->errstr);
-    freeReplyObject(reply);
     redisFree(c);
+    return reply;
+}
+
+void pl_test_redis_say(const struct pl_test_redis *redis, const char *command)
+{
+    freeReplyObject(ask(redis, command));
+}
+
+size_t pl_test_redis_count(const struct pl_test_redis *redis, const char *command)
+{
+    redisReply *reply = ask(redis, command);
+    const size_t count = reply->elements;
+
+    assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
+    freeReplyObject(reply);
+    return count;
 }
 
 void pl_test_redis_field(const struct pl_test_redis *redis, const char *key, const char *name,

@@ -7,6 +7,7 @@
 #define PL_TESTS_REDIS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 struct pl_test_redis {
@@ -24,6 +25,9 @@ void pl_test_redis_end(struct pl_test_redis *redis);   /* and the folder goes */
 
 /* One command, words split at blanks, its answer dropped. */
 void pl_test_redis_say(const struct pl_test_redis *redis, const char *command);
+
+/* How many elements its answer has. */
+size_t pl_test_redis_count(const struct pl_test_redis *redis, const char *command);
 
 /* HSET, of bytes that no line of words can say: an empty name, blanks. */
 void pl_test_redis_field(const struct pl_test_redis *redis, const char *key, const char *name,

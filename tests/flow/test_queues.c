@@ -1116,6 +1116,7 @@ static void what_a_dead_worker_held_is_anybodys(void **state)
 {
     struct pl_queues *a, *b;
     struct pl_lease l[2];
+    char consumers[120];
     size_t count = 0;
 
     (void)state;
@@ -1126,8 +1127,11 @@ static void what_a_dead_worker_held_is_anybodys(void **state)
     feed(a, "0", 1, 2, "", 0);
     l[0] = lease(a, PL_QUEUE_PROMPTS);
     l[1] = lease(b, PL_QUEUE_PROMPTS);
+    snprintf(consumers, sizeof consumers, "XINFO CONSUMERS plait:{%s}:prompts actors", run_name);
+    assert_int_equal(pl_test_redis_count(&redis, consumers), 2);
     assert_int_equal(pl_queues_release(b, "actor-a", &count, NULL), PL_OK);
     assert_int_equal(count, 1);
+    assert_int_equal(pl_test_redis_count(&redis, consumers), 1); /* names do not pile up */
     assert_int_equal(pl_queues_release(b, "actor-a", &count, NULL), PL_OK);
     assert_int_equal(count, 0);
     assert_int_equal(ledger(b).queued, 1);
