@@ -197,13 +197,14 @@ static int report_step(struct pl_learner *l, struct pl_report_step *report, stru
     if (rc == PL_EFULL) /* the line is in the file */
         rc = PL_OK;
     pl_shown_step(l->shown, step, report->step_s, report->wait_s);
-    if (rc == PL_OK && l->conf->rollouts_kept && (step - 1) % l->conf->rollouts_kept == 0) {
+    /* Also where Redis did not answer: after a checkpoint of this step nobody would write them. */
+    if (l->conf->rollouts_kept && (step - 1) % l->conf->rollouts_kept == 0) {
         char name[32];
 
         snprintf(name, sizeof name, "%llu", (unsigned long long)step);
         pl_learner_write_rollouts(l, name, report->rollouts);
     }
-    if (rc == PL_OK)
+    if (rc == PL_OK || rc == PL_ECANCELED) /* the line is in the file */
         say_step(l, report);
     return rc;
 }

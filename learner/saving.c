@@ -205,6 +205,8 @@ static int retire_all(struct pl_learner *l, struct pl_error *err)
     if (l->retired < l->saved) { /* who starts without a checkpoint shall know that there was one */
         snprintf(name, sizeof name, "%llu", (unsigned long long)l->saved);
         rc = pl_queues_note(l->stream, "run", &(struct pl_field){"saved_step", name}, 1, err);
+        if (rc == PL_EFULL) /* what follows makes room; the next checkpoint notes it */
+            rc = PL_OK;
     }
     for (; rc == PL_OK && l->retired < l->saved; l->retired += rc == PL_OK) {
         snprintf(name, sizeof name, "%llu", (unsigned long long)l->retired);

@@ -411,7 +411,7 @@ int pl_chaos_run_plan(const struct pl_run_opts *o, bool *ret_good, struct pl_err
              (unsigned long long)o->seed);
     if (o->plan->stub)
         pl_stub_expected(o->seed, r->steps, r->twin);
-    else if (!o->plan->other_bits && strcmp(o->plan->name, "none") != 0)
+    else if (!o->plan->other_bits && !o->plan->soak && strcmp(o->plan->name, "none") != 0)
         rc = find_twin(o, r->steps, r->twin, err);
     if (rc == PL_OK)
         rc = set_up(r, err);

@@ -264,6 +264,7 @@ ok "the ledger balances: $*" test "$1" -eq $(($2 + $3 + $4 + $5 + $7 + ${11}))
 over 0
 last=$(sed -n 's/.*"training\/global_step": \([0-9]*\),.*pg_loss.*/\1/p' told/run/metrics.jsonl | tail -n 1)
 ok 'the checkpoint is of the last step' grep -qx "global_step_$last" told/run/checkpoints/latest
+ok 'and its rollouts are there' test -s "told/run/rollouts/$last.jsonl"
 lacks told/learner.log 'abandoned'
 
 # ---- a checkpoint by time (operations 1): early, and no bit is another ----
@@ -313,6 +314,7 @@ kill -TERM $learner_pid
 over 0
 last=$(sed -n 's/.*"training\/global_step": \([0-9]*\),.*pg_loss.*/\1/p' rejected/run/metrics.jsonl | tail -n 1)
 ok 'what is done is saved' grep -qx "global_step_$last" rejected/run/checkpoints/latest
+ok 'and its rollouts are there' test -s "rejected/run/rollouts/$last.jsonl"
 
 # ---- a Redis that is full (D5): what is trained goes with a checkpoint ----
 

@@ -16,7 +16,8 @@
 #include <string.h>
 
 static char calls[128]; /* what was called, a letter each */
-static char failing;    /* the call that fails */
+static char failing;    /* the call that fails, with this code */
+static int failing_code;
 static double now_s;
 
 static int call(char letter, struct pl_error *err)
@@ -26,7 +27,7 @@ static int call(char letter, struct pl_error *err)
     assert_true(n + 1 < sizeof calls);
     calls[n] = letter;
     calls[n + 1] = '\0';
-    return letter == failing ? pl_fail(err, PL_EIO, "'%c' failed", letter) : PL_OK;
+    return letter == failing ? pl_fail(err, failing_code, "'%c' failed", letter) : PL_OK;
 }
 
 int __wrap_pl_metrics_sync(struct pl_metrics *metrics, struct pl_error *err);
@@ -117,6 +118,7 @@ static struct pl_run_conf conf = {
 static struct pl_learner at_step_seven(uint64_t evals[1])
 {
     calls[0] = failing = '\0';
+    failing_code = PL_EIO;
     evals[0] = 6;
     return (struct pl_learner){.conf = &conf,
                                .point.step = 7,
@@ -125,6 +127,20 @@ static struct pl_learner at_step_seven(uint64_t evals[1])
                                .evals_reported = evals,
                                .reported_count = 1,
                                .reported_cap = 1};
+}
+
+/* It takes no note, and room is made only by what is let go of. */
+static void a_full_redis_lets_go_of_batches(void **state)
+{
+    uint64_t evals[1];
+    struct pl_learner l = at_step_seven(evals);
+
+    (void)state;
+    failing = 'n';
+    failing_code = PL_EFULL;
+    assert_int_equal(pl_learner_save(&l, NULL), PL_OK);
+    assert_string_equal(calls, "msnrrrbp");
+    assert_int_equal(l.retired, 7);
 }
 
 static void metrics_are_on_the_disk_before_a_checkpoint(void **state)
@@ -215,6 +231,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(metrics_are_on_the_disk_before_a_checkpoint),
+        cmocka_unit_test(a_full_redis_lets_go_of_batches),
         cmocka_unit_test(what_fails_lets_nothing_go),
         cmocka_unit_test(when_one_is_due),
     };
