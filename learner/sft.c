@@ -102,12 +102,12 @@ static const struct pl_command command = {
              "is the assistant's.",
     .options = options,
     .count = sizeof options / sizeof options[0],
-    .after =
-        "Example:\n"
-        "  plait sft base train.jsonl --output run --epochs 3 --lr 1e-4 --save-every 100\n"
-        "  plait chat run/model\n\n"
-        "A run that was stopped or died goes on with the same command and --resume. One process "
-        "at a time works in the folder: a second one says so and ends with status 1.\n",
+    .after = "Example:\n"
+             "  plait sft base train.jsonl --output run --epochs 3 --lr 1e-4 --save-every 100\n"
+             "  plait chat run/model\n\n"
+             "A run that was stopped or died goes on with the same command and --resume. One\n"
+             "process at a time works in the folder: a second one says so and ends with\n"
+             "status 1.\n",
 };
 
 /* --- what is going to be done --- */
