@@ -138,6 +138,8 @@ static long descriptors(int pid)
     return count;
 }
 
+enum { USAGE_BEGINS = 10 }; /* seconds */
+
 /* Of each life, from its third second on, when all that it asks for once is there; each second. */
 static void look_at_usage(struct pl_judge *j, const struct pl_cluster *c)
 {
@@ -152,9 +154,10 @@ static void look_at_usage(struct pl_judge *j, const struct pl_cluster *c)
         if (u->pid != m->pid) {
             *u = (struct pl_usage){.pid = m->pid, .since_s = now};
             snprintf(u->name, sizeof u->name, "%s", m->name);
-            u->fds_first = descriptors(m->pid);
         }
         u->next_s = now + 1.0;
+        if (u->count < USAGE_BEGINS) /* a program on a busy machine is slow to open what it needs */
+            u->fds_first = descriptors(m->pid);
         if (u->count < PL_USAGE_MAX)
             u->rss[u->count++] = resident_kb(m->pid);
         u->fds_last = descriptors(m->pid);

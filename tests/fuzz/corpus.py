@@ -930,21 +930,37 @@ def resp(value):
 ENTRY = ["5-0", ["id", "3:1", "version", "1", "pb", b"x\0y"]]
 OWN = resp([["plait:{r}:prompts", [ENTRY]]])
 PENDING = resp([["5-0", "w", 10, 2]])
+SIGNED = ["id", "3:1", "signature", "ab", "pb", "abc"]
+NOTHING = resp(["", 0, "", 0, []])
 READY = resp(["ready", "1", "0.5", "0.25", "2", "0"])
 NO_MORE = resp([["plait:{r}:prompts", []]])
 REDIS = {
-    "good-lease": b"\0" + OWN + PENDING,
-    "good-lease-claimed": b"\0" + NO_MORE + resp(["0-0", [ENTRY], []]) + PENDING,
-    "good-lease-new": b"\0" + NO_MORE + resp(["0-0", [], []]) + OWN,
-    "good-lease-no-pb": b"\0" + resp([["k", [["5-0", ["id", "3:1"]]]]]) + PENDING,
-    "good-take": b"\1" + READY + resp(["1", "b", "0", "a", "0:text", "right"]),
-    "good-whole": b"\2" + resp(["2", "2"]),
-    "good-whole-none": b"\2" + resp([None, None]),
+    "good-lease": b"\0" + resp(["5-0", 0, "5-0", 0, [], SIGNED]),
+    "good-lease-claimed": b"\0" + resp(["5-0", 3, "", 1, ["gone entry=4-0 queue=prompts"], SIGNED]),
+    "good-lease-new": b"\0" + NOTHING + resp([["plait:{r}:prompts", [["5-0", SIGNED]]]])
+    + resp(["5-0", 0, "", 0, []]),
+    "good-lease-no-pb": b"\0" + NOTHING + resp([["plait:{r}:prompts", [["5-0", ["id", "3:1"]]]]])
+    + resp(["5-0", 2, "", 0, []]),
+    "bad-lease-ended": b"\0" + resp(["5-0", -7, "5-0", 0, [], SIGNED]),
+    "bad-lease-fields": b"\0" + resp(["5-0", 0, "5-0", 0, [], "x"]),
+    "bad-lease-many": b"\0" + resp(["5-0", 99, "5-0", 0, [], SIGNED]),
+    "bad-lease-no-fields": b"\0" + resp(["5-0", 0, "5-0", 0, []]),
+    "bad-lease-short": b"\0" + NOTHING + resp([["plait:{r}:prompts", [["5-0", SIGNED]]]]) + resp(["5-0"]),
+    "lease-said-odd": b"\0" + resp(["5-0", 0, "5-0", 0, [1, []], SIGNED]),
+    "good-take": b"\1" + resp(["ready", "1", "0.5", "0.25", "3", "1"])
+    + resp(["0", "scored", "1", "dead 1-0", "2", "scored"])
+    + resp(["1", "no task"])
+    + resp(["2", "abc", "0", "de", "0:text", "x"]),
+    "bad-take-missing": b"\1" + resp(["ready", "1", "0.5", "0.25", "3", "1"])
+    + resp(["0", "scored", "1", "dead 1-0", "2", "scored"])
+    + resp(["2", "abc"]),
+    "good-whole": b"\2" + resp(1),
+    "good-whole-none": b"\2" + resp(0),
     "good-feed": b"\3" + b"$4\r\nDONE\r\n",
     "good-finish": b"\4" + b"+REPEATED\r\n",
     "good-commit": b"\5" + resp("RETIRED"),
     "good-renew": b"\6" + resp([0, 1, 0]),
-    "good-ledger": b"\7" + resp([9, 1, 1, 1, 4, 2, 2, 1, 0, 0]),
+    "good-ledger": b"\7" + resp([9, 1, 1, 1, 2, 1, 2, 1, 1, 3, 2]),
     "good-note": b"\x08" + b":1\r\n",
     "bad-lease-none": b"\0" + NO_MORE + resp(["0-0", [], []]) + resp(None),
     "bad-lease-gone": b"\0" + resp([["k", [["5-0", None]]]]),
