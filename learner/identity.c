@@ -569,10 +569,14 @@ int pl_identity_settle(struct pl_identity *identity, const struct pl_run_conf *c
         rc = pl_queues_rewind(stream, other ? 0 : identity->from_step, purge, &rewound, err);
     if (rc == PL_OK)
         rc = tell(identity, stream, err);
-    if (rc ==
-        PL_OK) { /* after what it was: with a step that is not there it would not start again */
+    /* A full Redis takes no note until this learner has trained and let go of what fills it; what it
+     * has noted of this life stands. */
+    if (rc == PL_EFULL && !other && note.life.number == identity->life.number)
+        rc = PL_OK;
+    if (rc == PL_OK) { /* after the run is told: a step that is not there would forbid a start */
         snprintf(saved, sizeof saved, "%llu", (unsigned long long)identity->from_step);
         rc = pl_queues_note(stream, "run", &(struct pl_field){"saved_step", saved}, 1, err);
+        rc = rc == PL_EFULL ? PL_OK : rc;
     }
     if (rc == PL_OK && (purge || rewound.batches + rewound.groups > 0))
         pl_warn("redis event=rewound step=%llu of=%llu life=%llu batches=%zu groups=%zu kept=%s",

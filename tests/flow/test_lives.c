@@ -32,6 +32,12 @@ static void must(int rc, const struct pl_error *err)
         fail_msg("%s", err->text);
 }
 
+static bool does_not_wait(void *at)
+{
+    (void)at;
+    return true;
+}
+
 static struct pl_queues *worker(const char *name)
 {
     const struct pl_queues_opts opts = {.url = redis.url,
@@ -40,6 +46,7 @@ static struct pl_queues *worker(const char *name)
                                         .role = "test",
                                         .lease_ms = 60000,
                                         .deliveries_max = 5,
+                                        .full = does_not_wait,
                                         .patience_ms = 20000};
     struct pl_queues *s = NULL;
     struct pl_error err = {0};
@@ -140,6 +147,22 @@ static void a_run_that_begins_is_in_its_first_life(void **state)
     assert_true(feed("0"));
     assert_int_equal(settled((struct start){.id = ID_1, .agree = "b"}), 2);
     assert_false(feed("0"));
+}
+
+/* Nothing can be noted there before the learner has let go of something; another life must be. */
+static void a_full_redis_is_no_reason_not_to_go_on(void **state)
+{
+    struct pl_error err = {0};
+    uint64_t life;
+
+    (void)state;
+    assert_int_equal(settled((struct start){.id = ID_1, .agree = "a"}), 1);
+    assert_true(feed("0"));
+    pl_test_redis_say(&redis, "CONFIG SET maxmemory 1");
+    assert_int_equal(settled((struct start){.id = ID_1, .agree = "a"}), 1);
+    assert_int_equal(settle((struct start){.id = ID_1, .agree = "b"}, &life, &err), PL_EFULL);
+    pl_test_redis_say(&redis, "CONFIG SET maxmemory 0");
+    assert_int_equal(settled((struct start){.id = ID_1, .agree = "b"}), 2);
 }
 
 /* Redis is ahead of the checkpoint: an older one in `latest`, a restored backup (D3). */
@@ -382,6 +405,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_run_that_begins_is_in_its_first_life, begin, end),
+        cmocka_unit_test_setup_teardown(a_full_redis_is_no_reason_not_to_go_on, begin, end),
         cmocka_unit_test_setup_teardown(redis_goes_back_with_the_checkpoint, begin, end),
         cmocka_unit_test_setup_teardown(what_changed_is_another_life, begin, end),
         cmocka_unit_test_setup_teardown(the_newest_of_a_past_that_is_gone_is_not_used, begin, end),
